@@ -1,0 +1,121 @@
+//! The Device seam: owned packets in batches, in and out of whatever carries frames.
+
+use crate::Packet;
+use alloc::collections::VecDeque;
+use core::fmt;
+
+/// Something that carries frames: a TAP, a packet socket, a NIC, a simulated link.
+///
+/// Neither call blocks. A device that can take no more leaves the rest in the batch.
+pub trait Device {
+    /// What the device does and what it takes.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Moves received packets into `batch` until it is full or nothing more is waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`] where the device is gone or broken; "nothing is waiting" is no error.
+    fn receive(&mut self, batch: &mut Batch) -> Result<(), DeviceError>;
+
+    /// Sends packets from the front of `batch` until it is empty or the device can take no more.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError`] where the device is gone or broken. A packet that the device will never take
+    /// (too large, say) is dropped, not kept at the front for ever.
+    fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError>;
+}
+
+/// What a device does for packets, fixed for its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// What a packet's first byte belongs to.
+    pub medium: Medium,
+    /// The largest IP packet in bytes, without the link header.
+    pub mtu: u16,
+    /// Whether [`Checksum::Partial`](crate::Checksum::Partial) may be left on transmitted packets.
+    pub transmit_checksum: bool,
+    /// The largest TCP packet over IPv4 and IPv6 that the device cuts by itself, in bytes with its link
+    /// header; 0 where it cuts none.
+    pub segmentation_bytes_max: u32,
+}
+
+/// What a packet's first byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// An Ethernet II header.
+    Ethernet,
+    /// An IP header.
+    Ip,
+}
+
+/// A device is gone or broken: what was tried, and the operating system's number for why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceError {
+    /// What was tried, as a gerund: "reading from the TAP".
+    pub doing: &'static str,
+    /// The operating system's error number; 0 where there is none.
+    pub code: i32,
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed with error {}", self.doing, self.code)
+    }
+}
+
+impl core::error::Error for DeviceError {}
+
+/// Packets in order, up to a bound that its owner sets.
+#[derive(Debug)]
+pub struct Batch {
+    packets: VecDeque<Packet>,
+    capacity: usize,
+}
+
+impl Batch {
+    /// An empty batch that is full at `capacity` packets.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { packets: VecDeque::with_capacity(capacity), capacity }
+    }
+
+    /// How many packets are in it.
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Whether no packet is in it.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Whether it holds as many packets as it may.
+    pub fn is_full(&self) -> bool {
+        self.packets.len() >= self.capacity
+    }
+
+    /// Adds a packet at the back, or gives it back where the batch is full.
+    ///
+    /// # Errors
+    ///
+    /// The packet, where the batch is full.
+    #[allow(clippy::result_large_err, reason = "the packet itself comes back, and full batches are rare")]
+    pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
+        if self.is_full() {
+            return Err(packet);
+        }
+        self.packets.push_back(packet);
+        Ok(())
+    }
+
+    /// Takes the packet at the front.
+    pub fn pop(&mut self) -> Option<Packet> {
+        self.packets.pop_front()
+    }
+
+    /// The packet at the front.
+    pub fn front(&self) -> Option<&Packet> {
+        self.packets.front()
+    }
+}

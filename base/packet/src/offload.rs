@@ -1,0 +1,54 @@
+//! What the device has still to do for a packet, or has done for it.
+//!
+//! The marks carry what a virtio-net header carries (Virtual I/O Device 1.2 §5.1.6): where a checksum
+//! is to be finished, and into what size a large segment is to be cut.
+
+/// The marks of one packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// Who has computed or checked the transport checksum.
+    pub checksum: Checksum,
+    /// Set where the packet stands for several segments.
+    pub segmentation: Option<Segmentation>,
+}
+
+/// The state of a packet's transport checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// In the bytes, in full; a receiver checks it.
+    #[default]
+    Complete,
+    /// The device vouches for it (receive only).
+    Verified,
+    /// The field holds the folded sum of the pseudo-header only. Whoever puts the packet on a wire sums
+    /// the bytes from `start` to the end and stores the complement at `start + offset`. On receive: the
+    /// packet never left this machine, and its payload needs no check.
+    Partial {
+        /// Bytes from the first byte of the frame to the first byte to sum.
+        start: u16,
+        /// Bytes from `start` to the checksum field.
+        offset: u16,
+    },
+}
+
+/// A packet that stands for several: the device cuts the payload and repeats the headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segmentation {
+    /// Which transport's headers are repeated.
+    pub kind: SegmentationKind,
+    /// Payload bytes of each segment but the last, which may be shorter.
+    pub size: u16,
+    /// Bytes of all headers, link layer included.
+    pub header_length: u16,
+}
+
+/// The transport whose segments are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentationKind {
+    /// TCP over IPv4.
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
+    /// UDP over either version: each segment is a datagram of its own.
+    Udp,
+}

@@ -1,0 +1,1 @@
+//! weft run: namespaces, verdicts, and the host's sockets.

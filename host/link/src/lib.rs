@@ -1,0 +1,1 @@
+//! Devices of Linux: TAP, packet socket, pcap.

@@ -1,0 +1,1 @@
+//! The Network seam: connect, listen, bind_udp, resolve.

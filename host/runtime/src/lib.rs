@@ -1,0 +1,1 @@
+//! The turn loop and async sockets over a stack in this process.

@@ -1,0 +1,1 @@
+//! weft and its peers measured in one run.

@@ -1,0 +1,1 @@
+//! Real programs under weft run against real servers.

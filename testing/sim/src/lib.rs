@@ -1,0 +1,1 @@
+//! Stacks joined by impaired links in virtual time.

@@ -1,0 +1,1 @@
+//! A network stack in user space: the face for Rust programs.
