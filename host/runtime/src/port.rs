@@ -1,0 +1,72 @@
+//! One interface of a stack joined to one device.
+
+use packet::{Batch, Device, DeviceError};
+use stack::{InterfaceId, Stack};
+use time::Instant;
+
+/// How many frames are taken from the device before the stack answers them, and at most handed to it at once.
+///
+/// With super-segments of 64 KB a batch is 4 MB, which is more than a turn should take; with small packets it
+/// spreads the cost of a turn over enough of them.
+const BATCH_PACKETS_MAX: usize = 64;
+
+/// The exchange of frames between an interface and its device.
+#[derive(Debug)]
+pub struct Port<D> {
+    interface: InterfaceId,
+    device: D,
+    received: Batch,
+    leaving: Batch,
+}
+
+impl<D: Device> Port<D> {
+    /// Joins `interface` to `device`.
+    pub fn new(interface: InterfaceId, device: D) -> Self {
+        Self {
+            interface,
+            device,
+            received: Batch::with_capacity(BATCH_PACKETS_MAX),
+            leaving: Batch::with_capacity(BATCH_PACKETS_MAX),
+        }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Gives the stack one batch of received frames. Whether the batch was full, so that more may wait.
+    ///
+    /// # Errors
+    ///
+    /// The device's, where it is gone.
+    pub fn receive(&mut self, stack: &mut Stack, now: Instant) -> Result<bool, DeviceError> {
+        self.device.receive(&mut self.received)?;
+        let full = self.received.is_full();
+        if !self.received.is_empty() {
+            stack.handle_batch(self.interface, &mut self.received, now);
+        }
+        Ok(full)
+    }
+
+    /// Sends what the stack has to send, until it has nothing more or the device takes no more. Whether frames
+    /// are left, so that the device's becoming writable matters.
+    ///
+    /// # Errors
+    ///
+    /// The device's, where it is gone.
+    pub fn transmit(&mut self, stack: &mut Stack, now: Instant) -> Result<bool, DeviceError> {
+        loop {
+            if self.leaving.is_empty() {
+                stack.poll_transmit(self.interface, &mut self.leaving, now);
+            }
+            if self.leaving.is_empty() {
+                return Ok(false);
+            }
+            self.device.transmit(&mut self.leaving)?;
+            if !self.leaving.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
