@@ -1,1 +1,7 @@
-//! weft run: namespaces, verdicts, and the host's sockets.
+//! `weft run`: a program in namespaces of its own, whose only link ends in our stack; the stack ends each
+//! connection, asks for a verdict, and carries it on by the host's sockets.
+
+pub mod options;
+pub mod uplink;
+
+pub use options::Options;

@@ -1,0 +1,26 @@
+//! The host's own sockets, non-blocking: what carries a connection on once it is allowed.
+
+mod addresses;
+mod tcp;
+mod udp;
+
+pub use addresses::own_addresses;
+pub use tcp::{Listener, Received, TcpSocket};
+pub use udp::UdpSocket;
+
+use rustix::io::Errno;
+use rustix::net::AddressFamily;
+use std::net::SocketAddr;
+
+/// The family of an address.
+fn family(address: SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+/// Whether the call would have had to wait.
+fn would_block(error: Errno) -> bool {
+    error == Errno::AGAIN || error == Errno::WOULDBLOCK
+}
