@@ -1,6 +1,16 @@
-//! The TCP header and its options (RFC 9293 §3.1, §3.2).
+//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018).
 
+use crate::field::{put_u16, put_u32, u16_at, u32_at};
 use time::SequenceNumber;
+
+/// Bytes of a header without options.
+pub const HEADER_LENGTH: usize = 20;
+/// Bytes of the largest header.
+pub const HEADER_LENGTH_MAX: usize = 60;
+/// Bytes from the start of the header to the checksum.
+pub const CHECKSUM_OFFSET: usize = 16;
+
+const OPTIONS_LENGTH_MAX: usize = HEADER_LENGTH_MAX - HEADER_LENGTH;
 
 /// A TCP header with its options, decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +76,12 @@ impl core::ops::BitOr for Flags {
     }
 }
 
+impl core::ops::BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
 /// The options of one segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -88,4 +104,209 @@ pub struct Timestamps {
     pub value: u32,
     /// TSecr.
     pub echo: u32,
+}
+
+/// Why bytes are no TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The bytes end before the header does.
+    Truncated,
+    /// A data offset below 5.
+    DataOffset,
+}
+
+impl Header {
+    /// Reads the header at the front of a segment; with it, its length, options included.
+    ///
+    /// Options never make a segment malformed: one of a wrong length is skipped, and where a length leaves the
+    /// header the rest of the options is ignored (RFC 9293 §3.1, MUST-6 and MUST-7).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Malformed> {
+        let Some((fixed, _)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
+            return Err(Malformed::Truncated);
+        };
+        let length = usize::from(fixed[12] >> 4) * 4;
+        if length < HEADER_LENGTH {
+            return Err(Malformed::DataOffset);
+        }
+        if length > bytes.len() {
+            return Err(Malformed::Truncated);
+        }
+        let flags = Flags(u16_at(fixed, 12) & 0x1ff);
+        let header = Self {
+            source_port: u16_at(fixed, 0),
+            destination_port: u16_at(fixed, 2),
+            sequence: SequenceNumber(u32_at(fixed, 4)),
+            acknowledgement: SequenceNumber(u32_at(fixed, 8)),
+            flags,
+            window: u16_at(fixed, 14),
+            urgent: u16_at(fixed, 18),
+            options: Options::parse(&bytes[HEADER_LENGTH..length], flags.contains(Flags::SYN)),
+        };
+        Ok((header, length))
+    }
+
+    /// Bytes that [`emit`](Self::emit) writes.
+    pub fn length(&self) -> usize {
+        HEADER_LENGTH + self.options.length()
+    }
+
+    /// Writes the header into the first [`length`](Self::length) bytes, with a checksum of 0: the caller stores
+    /// the pseudo-header's sum at [`CHECKSUM_OFFSET`] where the device finishes it, or else the checksum.
+    pub fn emit(&self, bytes: &mut [u8]) {
+        let length = self.length();
+        put_u16(bytes, 0, self.source_port);
+        put_u16(bytes, 2, self.destination_port);
+        put_u32(bytes, 4, self.sequence.0);
+        put_u32(bytes, 8, self.acknowledgement.0);
+        put_u16(bytes, 12, ((length / 4) as u16) << 12 | (self.flags.0 & 0x1ff));
+        put_u16(bytes, 14, self.window);
+        put_u16(bytes, CHECKSUM_OFFSET, 0);
+        put_u16(bytes, 18, self.urgent);
+        self.options.emit(&mut bytes[HEADER_LENGTH..length]);
+    }
+}
+
+/// What an ICMP error quotes at least of a segment: its first 8 bytes (RFC 792, RFC 5927 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// SEG.SEQ.
+    pub sequence: SequenceNumber,
+}
+
+impl Quoted {
+    /// Reads the first 8 bytes of a header; `None` where there are fewer.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (first, _) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            source_port: u16_at(first, 0),
+            destination_port: u16_at(first, 2),
+            sequence: SequenceNumber(u32_at(first, 4)),
+        })
+    }
+}
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const MSS: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+impl Options {
+    fn parse(mut bytes: &[u8], syn: bool) -> Self {
+        let mut options = Self::default();
+        // RFC 7323 appendix A: nearly every segment carries exactly this, so it is looked for first.
+        if let [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10, data @ ..] = bytes
+            && data.len() == 8
+        {
+            options.timestamps = Some(Timestamps { value: u32_at(data, 0), echo: u32_at(data, 4) });
+            return options;
+        }
+        while let Some((&kind, rest)) = bytes.split_first() {
+            match kind {
+                END => break,
+                NO_OPERATION => bytes = rest,
+                _ => {
+                    let Some(&length) = rest.first() else { break };
+                    // RFC 9293 §3.1, MUST-7: an illegal length is survived. DEVIATES RFC 1122 §4.2.2.5: the
+                    // connection is not reset, since a forged segment could then do that.
+                    let Some(data) = bytes.get(2..usize::from(length)) else { break };
+                    options.take(kind, data, syn);
+                    bytes = &bytes[usize::from(length)..];
+                }
+            }
+        }
+        options
+    }
+
+    /// Keeps one option, where it is known, has its right length and may stand in this segment.
+    fn take(&mut self, kind: u8, data: &[u8], syn: bool) {
+        match (kind, data) {
+            // RFC 9293 §3.7.1: sent on SYN only; elsewhere it is ignored. So are the next two (RFC 7323 §2.1,
+            // RFC 2018 §2).
+            (MSS, &[high, low]) if syn => self.mss = Some(u16::from_be_bytes([high, low])),
+            (WINDOW_SCALE, &[shift]) if syn => self.window_scale = Some(shift),
+            (SACK_PERMITTED, []) if syn => self.sack_permitted = true,
+            (TIMESTAMPS, data) if data.len() == 8 => {
+                self.timestamps = Some(Timestamps { value: u32_at(data, 0), echo: u32_at(data, 4) });
+            }
+            (SACK, data) if !syn && data.len().is_multiple_of(8) => {
+                for (slot, block) in self.sack.iter_mut().zip(data.chunks_exact(8)) {
+                    *slot = Some((SequenceNumber(u32_at(block, 0)), SequenceNumber(u32_at(block, 4))));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes of the options with their padding, a multiple of 4 and at most 40. SACK blocks that find no room are
+    /// not counted, as [`emit`](Self::emit) leaves them out (RFC 2018 §3: three beside timestamps).
+    pub fn length(&self) -> usize {
+        let length = self.length_without_sack();
+        match self.sack_blocks_fitting() {
+            0 => length,
+            blocks => length + 4 + 8 * blocks,
+        }
+    }
+
+    fn length_without_sack(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let permitted_and_timestamps = match (self.sack_permitted, self.timestamps) {
+            (_, Some(_)) => 12,
+            (true, None) => 4,
+            (false, None) => 0,
+        };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        mss + permitted_and_timestamps + scale
+    }
+
+    fn sack_blocks_fitting(&self) -> usize {
+        let room = (OPTIONS_LENGTH_MAX - self.length_without_sack()).saturating_sub(4) / 8;
+        self.sack.iter().take_while(|block| block.is_some()).count().min(room)
+    }
+
+    /// Writes the options in Linux's order, each padded in front to a multiple of 4 bytes:
+    /// MSS, SACK permitted and timestamps, window scale; SACK last.
+    fn emit(&self, bytes: &mut [u8]) {
+        let mut at = 0;
+        let mut put = |part: &[u8]| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        };
+        if let Some(mss) = self.mss {
+            let [high, low] = mss.to_be_bytes();
+            put(&[MSS, 4, high, low]);
+        }
+        match (self.sack_permitted, self.timestamps) {
+            (true, _) if self.timestamps.is_some() => put(&[SACK_PERMITTED, 2]),
+            (true, _) => put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
+            (false, Some(_)) => put(&[NO_OPERATION, NO_OPERATION]),
+            (false, None) => {}
+        }
+        if let Some(timestamps) = self.timestamps {
+            put(&[TIMESTAMPS, 10]);
+            put(&timestamps.value.to_be_bytes());
+            put(&timestamps.echo.to_be_bytes());
+        }
+        if let Some(shift) = self.window_scale {
+            put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
+        }
+        let blocks = self.sack_blocks_fitting();
+        if blocks > 0 {
+            put(&[NO_OPERATION, NO_OPERATION, SACK, (2 + 8 * blocks) as u8]);
+            for (left, right) in self.sack.iter().flatten().take(blocks) {
+                put(&left.0.to_be_bytes());
+                put(&right.0.to_be_bytes());
+            }
+        }
+    }
 }

@@ -1,0 +1,104 @@
+//! The IPv6 header (RFC 8200 §3). What may stand between it and the upper layer is in
+//! [`extension`](crate::extension).
+
+use crate::Protocol;
+use crate::field::{ipv6_at, put_u16, put_u32, u16_at, u32_at};
+use core::net::Ipv6Addr;
+
+/// Bytes of the header.
+pub const HEADER_LENGTH: usize = 40;
+/// The smallest MTU that every link has, in bytes (RFC 8200 §5).
+pub const MTU_MIN: u16 = 1280;
+
+/// The fixed header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// DSCP in the upper six bits (RFC 2474), ECN in the lower two (RFC 3168).
+    pub traffic_class: u8,
+    /// Names a flow to routers, 20 bits (RFC 6437).
+    pub flow_label: u32,
+    /// Bytes after this header.
+    pub payload_length: u16,
+    /// What follows: an extension header or the upper layer.
+    pub next_header: Protocol,
+    /// Hops it may still take.
+    pub hop_limit: u8,
+    /// The sender.
+    pub source: Ipv6Addr,
+    /// The receiver.
+    pub destination: Ipv6Addr,
+}
+
+/// Why bytes are no IPv6 packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The bytes end before the header does.
+    TruncatedHeader,
+    /// The bytes end before the packet does.
+    TruncatedPayload,
+    /// Another version's number.
+    Version,
+    /// A group as the sender (RFC 4291 §2.7).
+    MulticastSource,
+}
+
+impl Header {
+    /// Reads the header of a packet that is whole in `bytes`; with it, its length. What follows the payload is the
+    /// link's padding.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Malformed> {
+        let (header, length) = Self::parse_quoted(bytes)?;
+        if length + usize::from(header.payload_length) > bytes.len() {
+            return Err(Malformed::TruncatedPayload);
+        }
+        if header.source.is_multicast() {
+            return Err(Malformed::MulticastSource);
+        }
+        Ok((header, length))
+    }
+
+    /// Reads the header of a packet quoted in an ICMPv6 error, which may be cut short.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse_quoted(bytes: &[u8]) -> Result<(Self, usize), Malformed> {
+        let Some((fixed, _)) = bytes.split_first_chunk::<HEADER_LENGTH>() else {
+            return Err(Malformed::TruncatedHeader);
+        };
+        let first = u32_at(fixed, 0);
+        if first >> 28 != 6 {
+            return Err(Malformed::Version);
+        }
+        let header = Self {
+            traffic_class: (first >> 20) as u8,
+            flow_label: first & 0x000f_ffff,
+            payload_length: u16_at(fixed, 4),
+            next_header: Protocol(fixed[6]),
+            hop_limit: fixed[7],
+            source: ipv6_at(fixed, 8),
+            destination: ipv6_at(fixed, 24),
+        };
+        Ok((header, HEADER_LENGTH))
+    }
+
+    /// Writes the header into the first [`HEADER_LENGTH`] bytes.
+    pub fn emit(&self, bytes: &mut [u8]) {
+        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | (self.flow_label & 0x000f_ffff);
+        put_u32(bytes, 0, first);
+        put_u16(bytes, 4, self.payload_length);
+        bytes[6] = self.next_header.0;
+        bytes[7] = self.hop_limit;
+        bytes[8..24].copy_from_slice(&self.source.octets());
+        bytes[24..40].copy_from_slice(&self.destination.octets());
+    }
+}
+
+/// The group in which a node asks for and hears of `address` (RFC 4291 §2.7.1).
+pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., low_high, low] = address.segments();
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (low_high & 0xff), low)
+}
