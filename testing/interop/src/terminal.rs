@@ -1,0 +1,89 @@
+//! A pseudo-terminal to run weft on.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::wait;
+use crate::weft::{Run, Running};
+
+/// A run on a terminal, whose keyboard and screen the test has.
+#[derive(Debug)]
+pub struct Terminal {
+    /// The run; its process is that of `setsid`, which ends as weft does.
+    pub running: Running,
+    keyboard: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    /// Starts `command` under weft on a new terminal of 132 columns.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no terminal to be had.
+    #[must_use]
+    pub fn start<A: AsRef<OsStr>>(run: Run<'_>, command: &[A]) -> Self {
+        let near =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+        grantpt(near.as_fd()).expect("its owner");
+        unlockpt(near.as_fd()).expect("its lock");
+        let name = ptsname(near.as_fd(), Vec::new()).expect("its name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let far = File::from(rustix::fs::open(name.as_c_str(), flags, Mode::empty()).expect("its far side"));
+        tcsetwinsize(&far, Winsize { ws_row: 40, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 })
+            .expect("its size");
+        let input = Stdio::from(far.try_clone().expect("a second descriptor"));
+        let running = run.start_on(command, input, Some(&far));
+        drop(far);
+
+        let keyboard = File::from(near);
+        let mut from_far = keyboard.try_clone().expect("a second descriptor");
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let shown = screen.clone();
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            // The kernel ends this with EIO when the far side's last user is gone.
+            while let Ok(length @ 1..) = from_far.read(&mut part) {
+                shown.lock().expect("no thread panicked with the screen").extend(&part[..length]);
+            }
+        });
+        Self { running, keyboard, screen }
+    }
+
+    /// Presses keys.
+    ///
+    /// # Panics
+    ///
+    /// Where the terminal is gone.
+    pub fn press(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).expect("the terminal takes keys");
+    }
+
+    /// Everything shown so far.
+    ///
+    /// # Panics
+    ///
+    /// Where the reading thread panicked.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().expect("no thread panicked with the screen")).into_owned()
+    }
+
+    /// Waits until the screen shows `text`.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not in time.
+    pub fn until_shown(&self, text: &str) {
+        let seen = wait::within(wait::PATIENCE, || self.shown().contains(text).then_some(()));
+        assert!(seen.is_some(), "the terminal never showed {text:?}:\n{}", self.shown());
+    }
+}
