@@ -111,3 +111,60 @@ impl Packet {
         bytes[24..28].copy_from_slice(&self.target_protocol.octets());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reply() -> Packet {
+        Packet {
+            operation: Operation::Reply,
+            sender_hardware: Address([2, 0, 0, 0, 0, 1]),
+            sender_protocol: Ipv4Addr::new(10, 0, 2, 2),
+            target_hardware: Address([2, 0, 0, 0, 0, 2]),
+            target_protocol: Ipv4Addr::new(10, 0, 2, 15),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let mut bytes = [0; LENGTH];
+        reply().emit(&mut bytes);
+        let broken = |at: usize, value: u8| {
+            let mut bytes = bytes;
+            bytes[at] = value;
+            Packet::parse(&bytes)
+        };
+        assert_eq!(Packet::parse(&bytes), Ok(reply()));
+        assert_eq!(Packet::parse(&bytes[..27]), Err(Malformed::Truncated));
+        assert_eq!(broken(1, 6), Err(Malformed::HardwareType));
+        assert_eq!(broken(3, 1), Err(Malformed::ProtocolType));
+        assert_eq!(broken(4, 8), Err(Malformed::AddressLength));
+        assert_eq!(broken(5, 16), Err(Malformed::AddressLength));
+        assert_eq!(broken(7, 3), Err(Malformed::Operation));
+        assert_eq!(broken(8, 3), Err(Malformed::MulticastSender));
+    }
+
+    proptest! {
+        #[test]
+        fn a_packet_survives_the_wire(asks: bool, mut from: [u8; 6], to: [u8; 6], sender: u32, target: u32) {
+            from[0] &= !1;
+            let packet = Packet {
+                operation: if asks { Operation::Request } else { Operation::Reply },
+                sender_hardware: Address(from),
+                sender_protocol: Ipv4Addr::from_bits(sender),
+                target_hardware: Address(to),
+                target_protocol: Ipv4Addr::from_bits(target),
+            };
+            let mut bytes = [0; LENGTH + 18];
+            packet.emit(&mut bytes);
+            prop_assert_eq!(Packet::parse(&bytes), Ok(packet));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Packet::parse(&bytes);
+        }
+    }
+}

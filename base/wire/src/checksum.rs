@@ -2,7 +2,7 @@
 //! (RFC 9293 §3.1) and IPv6 (RFC 8200 §8.1).
 
 use crate::Protocol;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bytes that one round of the summing loop takes.
 const BLOCK: usize = 32;
@@ -56,6 +56,19 @@ impl Sum {
         sum.add(&source.octets());
         sum.add(&destination.octets());
         sum
+    }
+
+    /// The sum of the pseudo-header of whichever version both addresses are; `None` where they differ.
+    pub fn pseudo(source: IpAddr, destination: IpAddr, protocol: Protocol, length: usize) -> Option<Self> {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                Some(Self::pseudo_v4(source, destination, protocol, length))
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                Some(Self::pseudo_v6(source, destination, protocol, length))
+            }
+            _ => None,
+        }
     }
 
     /// Adds the next bytes.
@@ -146,11 +159,96 @@ const fn fold(mut total: u64) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    /// RFC 1071 §1 as it is written: word by word.
+    fn by_the_book(bytes: &[u8]) -> u16 {
+        let mut sum = 0u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
 
     #[test]
     fn the_example_of_rfc_1071_sums_to_ddf2() {
         let mut sum = Sum::new();
         sum.add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
         assert_eq!(sum.partial(), 0xddf2);
+    }
+
+    #[test]
+    fn the_example_of_rfc_1624_updates_to_zero() {
+        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn a_large_run_of_ones_does_not_overflow() {
+        let bytes = alloc::vec![0xff; 1 << 20];
+        assert_eq!(checksum(&bytes), by_the_book(&bytes));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_sum_as_the_whole_does(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            mut cuts in prop::collection::vec(0..300usize, 0..6),
+        ) {
+            cuts.sort_unstable();
+            let mut sum = Sum::new();
+            let mut from = 0;
+            for cut in cuts {
+                let to = cut.min(bytes.len());
+                sum.add(&bytes[from..to]);
+                from = to;
+            }
+            sum.add_chunks([&bytes[from..]]);
+            prop_assert_eq!(sum.checksum(), by_the_book(&bytes));
+            prop_assert_eq!(sum.partial(), !by_the_book(&bytes));
+        }
+
+        #[test]
+        fn an_update_is_as_good_as_summing_again(
+            words in prop::collection::vec(any::<u16>(), 4..40),
+            new in any::<u32>(),
+        ) {
+            let bytes = |words: &[u16]| -> Vec<u8> { words.iter().flat_map(|word| word.to_be_bytes()).collect() };
+            let before = checksum(&bytes(&words));
+            let mut changed = words.clone();
+            (changed[2], changed[3]) = ((new >> 16) as u16, new as u16);
+            let old = u32::from(words[2]) << 16 | u32::from(words[3]);
+            let mut sum = Sum::new();
+            sum.add(&bytes(&changed));
+            sum.add(&update_u32(before, old, new).to_be_bytes());
+            prop_assert!(sum.is_valid());
+            prop_assert_eq!(update_u32(before, old, new), update(update(before, words[2], changed[2]), words[3], changed[3]));
+        }
+
+        #[test]
+        fn a_pseudo_header_sums_as_its_bytes_do(
+            source in any::<u128>(), destination in any::<u128>(), protocol in any::<u8>(), length in 0..200_000usize,
+        ) {
+            let (source, destination) = (Ipv6Addr::from_bits(source), Ipv6Addr::from_bits(destination));
+            let mut bytes = Vec::new();
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+            bytes.extend((length as u32).to_be_bytes());
+            bytes.extend([0, 0, 0, protocol]);
+            let sum = Sum::pseudo_v6(source, destination, Protocol(protocol), length);
+            prop_assert_eq!(sum.checksum(), by_the_book(&bytes));
+
+            let (source, destination) = (Ipv4Addr::from_bits(source.to_bits() as u32), Ipv4Addr::LOCALHOST);
+            let length = length % 65_536;
+            let mut bytes = Vec::new();
+            bytes.extend(source.octets());
+            bytes.extend(destination.octets());
+            bytes.extend([0, protocol]);
+            bytes.extend((length as u16).to_be_bytes());
+            let sum = Sum::pseudo_v4(source, destination, Protocol(protocol), length);
+            prop_assert_eq!(sum.checksum(), by_the_book(&bytes));
+            prop_assert_eq!(Some(sum), Sum::pseudo(IpAddr::V4(source), IpAddr::V4(destination), Protocol(protocol), length));
+        }
     }
 }

@@ -126,3 +126,46 @@ impl Header {
         put_u16(bytes, 12, self.ether_type.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn groups_have_their_stations() {
+        let mdns = Ipv4Addr::new(224, 128, 0, 251);
+        assert_eq!(Address::multicast_v4(mdns).0, [0x01, 0, 0x5e, 0, 0, 251]);
+        let nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff12, 0x3456);
+        assert_eq!(Address::multicast_v6(nodes).0, [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+        assert!(Address::BROADCAST.is_broadcast() && Address::BROADCAST.is_multicast());
+        assert!(!Address::UNSPECIFIED.is_unicast() && Address([2, 0, 0, 0, 0, 1]).is_unicast());
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let mut frame = [0; HEADER_LENGTH];
+        assert_eq!(Header::parse(&frame[..13]), Err(Malformed::Truncated));
+        assert_eq!(Header::parse(&frame), Err(Malformed::LengthInsteadOfType));
+        frame[12] = 8;
+        frame[6] = 1;
+        assert_eq!(Header::parse(&frame), Err(Malformed::MulticastSource));
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_the_wire(destination: [u8; 6], mut source: [u8; 6], ether_type in TYPE_MIN..) {
+            source[0] &= !1;
+            let (destination, source) = (Address(destination), Address(source));
+            let header = Header { destination, source, ether_type: EtherType(ether_type) };
+            let mut bytes = [0; HEADER_LENGTH + 3];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Header::parse(&bytes), Ok((header, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Header::parse(&bytes);
+        }
+    }
+}

@@ -244,3 +244,146 @@ fn next_option(bytes: &[u8], at: usize) -> Result<Option<(HeaderOption<'_>, usiz
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn header() -> Header {
+        Header {
+            traffic_class: 0,
+            total_length: 28,
+            identification: 7,
+            dont_fragment: false,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: 64,
+            protocol: Protocol::UDP,
+            source: Ipv4Addr::new(192, 0, 2, 1),
+            destination: Ipv4Addr::new(198, 51, 100, 2),
+        }
+    }
+
+    fn packet(header: Header, options: &[u8]) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; usize::from(header.total_length)];
+        header.emit_with_options(options, &mut bytes);
+        bytes
+    }
+
+    /// The packet with one byte changed and the checksum made right again.
+    fn changed(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        bytes[at] = value;
+        let length = (usize::from(bytes[0] & 15) * 4).min(bytes.len());
+        put_u16(&mut bytes, 10, 0);
+        let sum = checksum(&bytes[..length]);
+        put_u16(&mut bytes, 10, sum);
+        bytes
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let good = packet(header(), &[]);
+        let wrong = |bytes: &[u8]| Header::parse(bytes).expect_err("malformed");
+        assert_eq!(wrong(&good[..19]), Malformed::TruncatedHeader);
+        assert_eq!(wrong(&good[..27]), Malformed::TruncatedPayload);
+        assert_eq!(wrong(&changed(&good, 0, 0x65)), Malformed::Version);
+        assert_eq!(wrong(&changed(&good, 0, 0x44)), Malformed::HeaderLength);
+        assert_eq!(wrong(&changed(&good, 0, 0x4f)), Malformed::TruncatedHeader);
+        assert_eq!(wrong(&changed(&good, 3, 19)), Malformed::TotalLength);
+        let mut flipped = good.clone();
+        flipped[8] ^= 1;
+        assert_eq!(wrong(&flipped), Malformed::Checksum);
+    }
+
+    #[test]
+    fn fragments_that_cannot_be_are_named() {
+        let last = Header { fragment_offset: 65_528, ..header() };
+        assert_eq!(Header::parse(&packet(last, &[])), Err(Malformed::FragmentBeyondEnd));
+        let middle = Header { more_fragments: true, total_length: 27, ..header() };
+        assert_eq!(Header::parse(&packet(middle, &[])), Err(Malformed::FragmentLength));
+        let empty = Header { more_fragments: true, total_length: 20, ..header() };
+        assert_eq!(Header::parse(&packet(empty, &[])), Err(Malformed::FragmentLength));
+        let good = Header { more_fragments: true, fragment_offset: 1_480, ..header() };
+        assert_eq!(Header::parse(&packet(good, &[])), Ok((good, 20)));
+    }
+
+    #[test]
+    fn options_are_read_past_padding_and_a_bad_length_is_pointed_at() {
+        let route = [1, HeaderOption::LOOSE_SOURCE_ROUTE, 7, 4, 10, 0, 0, 1, 1, 68, 2, 0];
+        let bytes = packet(Header { total_length: 32, ..header() }, &route);
+        let (_, length) = Header::parse(&bytes).expect("well-formed");
+        let read: Vec<_> = options(&bytes[HEADER_LENGTH..length]).collect();
+        assert_eq!(read.len(), 2);
+        assert!(read[0].is_source_route() && read[0].is_copied() && !read[1].is_copied());
+        assert_eq!((read[0].offset, read[0].data, read[1].kind), (1, &[4, 10, 0, 0, 1][..], 68));
+        for (at, value) in [(22, 1), (22, 12), (30, 0), (30, 4)] {
+            let pointer = at as u8;
+            let result = Header::parse(&changed(&bytes, at, value));
+            assert_eq!(result, Err(Malformed::OptionLength { pointer }), "{value} at {at}");
+        }
+    }
+
+    fn any_header() -> impl Strategy<Value = Header> {
+        let sizes = (20..1_500u16, any::<u8>(), any::<u8>(), any::<u8>());
+        (sizes, any::<u16>(), any::<bool>(), any::<u32>(), any::<u32>()).prop_map(
+            |(
+                (total_length, traffic_class, ttl, protocol),
+                identification,
+                dont_fragment,
+                source,
+                destination,
+            )| Header {
+                traffic_class,
+                total_length,
+                identification,
+                dont_fragment,
+                more_fragments: false,
+                fragment_offset: 0,
+                ttl,
+                protocol: Protocol(protocol),
+                source: Ipv4Addr::from_bits(source),
+                destination: Ipv4Addr::from_bits(destination),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_the_wire(header in any_header(), offset in 0..1_000u16, padding in 0..30usize) {
+            let header = Header { fragment_offset: offset * 8, ..header };
+            let mut bytes = packet(header, &[]);
+            bytes.resize(bytes.len() + padding, 0xee);
+            prop_assert_eq!(Header::parse(&bytes), Ok((header, HEADER_LENGTH)));
+            prop_assert_eq!(Header::parse_quoted(&bytes[..HEADER_LENGTH]), Ok((header, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn every_truncation_is_named(header in any_header(), keep in 0..1_500usize) {
+            let bytes = packet(header, &[]);
+            let keep = keep % bytes.len();
+            let name = if keep < HEADER_LENGTH { Malformed::TruncatedHeader } else { Malformed::TruncatedPayload };
+            prop_assert_eq!(Header::parse(&bytes[..keep]), Err(name));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..80), tidy: bool) {
+            // Half of them are made to pass the first checks, so that the options are reached.
+            if tidy && bytes.len() >= 60 {
+                let header_length = usize::from(bytes[0] % 11) * 4 + 20;
+                bytes[0] = 0x40 | (header_length / 4) as u8;
+                bytes[2] = 0;
+                bytes[3] = bytes.len() as u8;
+                bytes = changed(&bytes, 1, 0);
+            }
+            if let Ok((header, length)) = Header::parse(&bytes) {
+                prop_assert!(usize::from(header.total_length) <= bytes.len() && length >= HEADER_LENGTH);
+                let _ = options(&bytes[HEADER_LENGTH..length]).count();
+            }
+            let _ = Header::parse_quoted(&bytes);
+            let _ = options(&bytes).count();
+        }
+    }
+}

@@ -102,3 +102,64 @@ pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., low_high, low] = address.segments();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (low_high & 0xff), low)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let header = Header {
+            traffic_class: 0,
+            flow_label: 0,
+            payload_length: 4,
+            next_header: Protocol::UDP,
+            hop_limit: 64,
+            source: Ipv6Addr::LOCALHOST,
+            destination: Ipv6Addr::LOCALHOST,
+        };
+        let mut bytes = [0; 44];
+        header.emit(&mut bytes);
+        assert_eq!(Header::parse(&bytes), Ok((header, HEADER_LENGTH)));
+        assert_eq!(Header::parse(&bytes[..39]), Err(Malformed::TruncatedHeader));
+        assert_eq!(Header::parse(&bytes[..43]), Err(Malformed::TruncatedPayload));
+        assert_eq!(Header::parse_quoted(&bytes[..40]), Ok((header, HEADER_LENGTH)));
+        bytes[8] = 0xff;
+        assert_eq!(Header::parse(&bytes), Err(Malformed::MulticastSource));
+        bytes[0] = 0x45;
+        assert_eq!(Header::parse(&bytes), Err(Malformed::Version));
+    }
+
+    #[test]
+    fn a_neighbour_is_asked_in_its_group() {
+        let address: Ipv6Addr = "fd00:2::12:3456:789a".parse().expect("an address");
+        assert_eq!(solicited_node(address), "ff02::1:ff56:789a".parse::<Ipv6Addr>().expect("an address"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_the_wire(
+            class: u8, label in 0..1u32 << 20, payload_length in 0..2_000u16, next: u8, hop_limit: u8,
+            source in 0..0xff_u128 << 120, destination: u128, padding in 0..30usize,
+        ) {
+            let header = Header {
+                traffic_class: class,
+                flow_label: label,
+                payload_length,
+                next_header: Protocol(next),
+                hop_limit,
+                source: Ipv6Addr::from_bits(source),
+                destination: Ipv6Addr::from_bits(destination),
+            };
+            let mut bytes = alloc::vec![0; HEADER_LENGTH + usize::from(payload_length) + padding];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Header::parse(&bytes), Ok((header, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Header::parse(&bytes);
+        }
+    }
+}

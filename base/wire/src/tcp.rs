@@ -310,3 +310,184 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn segment(flags: Flags, options: &[u8]) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; HEADER_LENGTH];
+        Header { flags, ..Header::default() }.emit(&mut bytes);
+        bytes.extend_from_slice(options);
+        bytes[12] = ((bytes.len() / 4) as u8) << 4 | bytes[12] & 1;
+        bytes
+    }
+
+    fn read(flags: Flags, options: &[u8]) -> Options {
+        let bytes = segment(flags, options);
+        let (header, length) = Header::parse(&bytes).expect("well-formed");
+        assert_eq!(length, bytes.len());
+        header.options
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let mut bytes = segment(Flags::SYN, &[0; 4]);
+        assert_eq!(Header::parse(&bytes[..19]), Err(Malformed::Truncated));
+        assert_eq!(Header::parse(&bytes[..23]), Err(Malformed::Truncated));
+        bytes[12] = 0x40;
+        assert_eq!(Header::parse(&bytes), Err(Malformed::DataOffset));
+    }
+
+    #[test]
+    fn an_illegal_option_length_ends_the_options_and_keeps_those_before() {
+        for bad in
+            [[NO_OPERATION, 99, 0, 9], [NO_OPERATION, 99, 1, 9], [NO_OPERATION, 99, 4, 9], [1, 1, 1, 99]]
+        {
+            let mut options = alloc::vec![MSS, 4, 5, 180];
+            options.extend(bad);
+            assert_eq!(
+                read(Flags::SYN, &options),
+                Options { mss: Some(1460), ..Options::default() },
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_known_option_of_a_wrong_length_is_skipped() {
+        let options = [
+            MSS,
+            3,
+            5,
+            WINDOW_SCALE,
+            4,
+            7,
+            7,
+            SACK_PERMITTED,
+            3,
+            9,
+            TIMESTAMPS,
+            4,
+            1,
+            1,
+            SACK,
+            4,
+            0,
+            0,
+            MSS,
+            4,
+        ];
+        let mut with_mss = options.to_vec();
+        with_mss.extend([1, 0, END, 0]);
+        assert_eq!(read(Flags::SYN, &with_mss), Options { mss: Some(256), ..Options::default() });
+    }
+
+    #[test]
+    fn options_of_a_syn_are_ignored_elsewhere() {
+        let options = [MSS, 4, 5, 180, 1, WINDOW_SCALE, 3, 7, 1, 1, SACK_PERMITTED, 2];
+        assert_eq!(read(Flags::ACK, &options), Options::default());
+        let syn = read(Flags::SYN, &options);
+        assert_eq!((syn.mss, syn.window_scale, syn.sack_permitted), (Some(1460), Some(7), true));
+    }
+
+    #[test]
+    fn a_syn_carries_its_options_in_linux_order() {
+        let timestamps = Some(Timestamps { value: 1, echo: 0 });
+        let options = Options {
+            mss: Some(1460),
+            window_scale: Some(8),
+            sack_permitted: true,
+            timestamps,
+            sack: [None; 4],
+        };
+        let mut bytes = [0; 40];
+        let header = Header { flags: Flags::SYN, options, ..Header::default() };
+        header.emit(&mut bytes);
+        assert_eq!(bytes[20..40], [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 8]);
+        let header = Header { options: Options { timestamps: None, ..options }, ..header };
+        header.emit(&mut bytes);
+        assert_eq!(bytes[20..32], [2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 8]);
+    }
+
+    #[test]
+    fn sack_blocks_without_room_are_left_out() {
+        let block = |n: u32| Some((SequenceNumber(n), SequenceNumber(n + 1)));
+        let sack = [block(10), block(20), block(30), block(40)];
+        let alone = Options { sack, ..Options::default() };
+        assert_eq!(alone.length(), 36);
+        let beside = Options { timestamps: Some(Timestamps::default()), ..alone };
+        assert_eq!(beside.length(), 40);
+        let mut bytes = [0; HEADER_LENGTH_MAX];
+        Header { options: beside, ..Header::default() }.emit(&mut bytes);
+        let (read, length) = Header::parse(&bytes).expect("well-formed");
+        assert_eq!((read.options.sack[2], read.options.sack[3], length), (block(30), None, 60));
+    }
+
+    fn any_options() -> impl Strategy<Value = (bool, Options)> {
+        let timestamps = prop::option::of((any::<u32>(), any::<u32>()));
+        let blocks = prop::collection::vec((any::<u32>(), any::<u32>()), 0..=3);
+        (
+            any::<bool>(),
+            prop::option::of(any::<u16>()),
+            prop::option::of(any::<u8>()),
+            any::<bool>(),
+            timestamps,
+            blocks,
+        )
+            .prop_map(|(syn, mss, window_scale, sack_permitted, timestamps, blocks)| {
+                let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
+                let mut options = Options { timestamps, ..Options::default() };
+                if syn {
+                    options = Options { mss, window_scale, sack_permitted, ..options };
+                } else {
+                    for (slot, (left, right)) in options.sack.iter_mut().zip(blocks) {
+                        *slot = Some((SequenceNumber(left), SequenceNumber(right)));
+                    }
+                }
+                (syn, options)
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_the_wire(
+            (syn, options) in any_options(), ports: (u16, u16), numbers: (u32, u32), rest: (u16, u16), flags in 0..512u16,
+        ) {
+            let syn = if syn { Flags::SYN.0 } else { 0 };
+            let header = Header {
+                source_port: ports.0,
+                destination_port: ports.1,
+                sequence: SequenceNumber(numbers.0),
+                acknowledgement: SequenceNumber(numbers.1),
+                flags: Flags(flags & !Flags::SYN.0 | syn),
+                window: rest.0,
+                urgent: rest.1,
+                options,
+            };
+            let mut bytes = [0xee; HEADER_LENGTH_MAX];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Header::parse(&bytes), Ok((header, header.length())));
+            let quoted = Quoted { source_port: ports.0, destination_port: ports.1, sequence: header.sequence };
+            prop_assert_eq!(Quoted::parse(&bytes[..8]), Some(quoted));
+            for keep in 0..header.length() {
+                prop_assert_eq!(Header::parse(&bytes[..keep]), Err(Malformed::Truncated));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..64), tidy: bool) {
+            if tidy && bytes.len() > 12 {
+                bytes[12] |= 0x50;
+            }
+            if let Ok((header, length)) = Header::parse(&bytes) {
+                prop_assert!(length <= bytes.len());
+                let mut again = [0; HEADER_LENGTH_MAX];
+                header.emit(&mut again);
+                prop_assert!(header.length() <= HEADER_LENGTH_MAX);
+            }
+        }
+    }
+}

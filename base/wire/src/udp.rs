@@ -70,3 +70,45 @@ pub const fn checksum(sum: Sum) -> u16 {
         checksum => checksum,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let header = Header { source_port: 1, destination_port: 2, length: 10, checksum: 0 };
+        let mut bytes = [0; 10];
+        header.emit(&mut bytes);
+        assert_eq!(Header::parse(&bytes[..7]), Err(Malformed::Truncated));
+        assert_eq!(Header::parse(&bytes[..9]), Err(Malformed::Length));
+        bytes[5] = 7;
+        assert_eq!(Header::parse(&bytes), Err(Malformed::Length));
+    }
+
+    #[test]
+    fn a_checksum_of_zero_is_sent_as_ones() {
+        let mut sum = Sum::new();
+        sum.add(&[0xff, 0xff]);
+        assert_eq!(sum.checksum(), 0);
+        assert_eq!(checksum(sum), 0xffff);
+        sum.add(&[0, 1]);
+        assert_eq!(checksum(sum), 0xfffe);
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_the_wire(source_port: u16, destination_port: u16, length in 8..600u16, checksum: u16) {
+            let header = Header { source_port, destination_port, length, checksum };
+            let mut bytes = [0; 600];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Header::parse(&bytes), Ok((header, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Header::parse(&bytes);
+        }
+    }
+}
