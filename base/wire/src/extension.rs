@@ -278,3 +278,180 @@ impl Fragment {
         put_u32(bytes, 4, self.identification);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use core::net::Ipv6Addr;
+    use proptest::prelude::*;
+
+    const TCP: &[u8] = &[0; 20];
+
+    /// A packet whose extension headers are `chain`, each with what it is; then `protocol` and `payload`.
+    fn packet(chain: &[(Protocol, &[u8])], protocol: Protocol, payload: &[u8]) -> (ipv6::Header, Vec<u8>) {
+        let mut bytes = alloc::vec![0; ipv6::HEADER_LENGTH];
+        let mut naming = 6;
+        for (kind, extension) in chain {
+            bytes[naming] = kind.0;
+            naming = bytes.len();
+            bytes.extend_from_slice(extension);
+        }
+        bytes[naming] = protocol.0;
+        bytes.extend_from_slice(payload);
+        let header = ipv6::Header {
+            traffic_class: 0,
+            flow_label: 0,
+            payload_length: (bytes.len() - ipv6::HEADER_LENGTH) as u16,
+            next_header: Protocol(bytes[6]),
+            hop_limit: 64,
+            source: Ipv6Addr::LOCALHOST,
+            destination: Ipv6Addr::LOCALHOST,
+        };
+        header.emit(&mut bytes);
+        (header, bytes)
+    }
+
+    fn walked(chain: &[(Protocol, &[u8])], protocol: Protocol, payload: &[u8]) -> Result<Walk, Malformed> {
+        let (header, bytes) = packet(chain, protocol, payload);
+        walk(&header, &bytes)
+    }
+
+    fn fragment(offset: u16, more: bool) -> [u8; FRAGMENT_LENGTH] {
+        let mut bytes = [0; FRAGMENT_LENGTH];
+        Fragment { identification: 77, offset, more }.emit(Protocol::TCP, &mut bytes);
+        bytes
+    }
+
+    /// Six bytes of padding as one PadN.
+    const PADDED: &[u8] = &[0, 0, 1, 4, 0, 0, 0, 0];
+
+    #[test]
+    fn a_chain_is_walked_to_the_upper_layer() {
+        let bare = walked(&[], Protocol::TCP, TCP).expect("well-formed");
+        assert_eq!((bare.offset, bare.protocol_pointer, bare.protocol), (40, 6, Protocol::TCP));
+        let chain = [
+            (Protocol::HOP_BY_HOP, PADDED),
+            (Protocol::DESTINATION_OPTIONS, &[0, 1, 0, 0, 0, 0, 0, 0, 1, 6, 0, 0, 0, 0, 0, 0]),
+            (Protocol::ROUTING, &[0, 0, 77, 0, 0, 0, 0, 0]),
+            (Protocol::DESTINATION_OPTIONS, PADDED),
+        ];
+        let walk = walked(&chain, Protocol::UDP, TCP).expect("well-formed");
+        assert_eq!(walk, Walk { protocol: Protocol::UDP, offset: 80, protocol_pointer: 72, fragment: None });
+        let none = walked(&chain[..1], Protocol::NO_NEXT_HEADER, &[]).expect("well-formed");
+        assert_eq!(none.protocol, Protocol::NO_NEXT_HEADER);
+    }
+
+    #[test]
+    fn hop_by_hop_options_stand_first_or_nowhere() {
+        let chain = [(Protocol::DESTINATION_OPTIONS, PADDED), (Protocol::HOP_BY_HOP, PADDED)];
+        assert_eq!(walked(&chain, Protocol::TCP, TCP), Err(Malformed::HopByHopNotFirst { pointer: 40 }));
+        let inside = walk_reassembled(Protocol::HOP_BY_HOP, PADDED);
+        assert_eq!(inside, Err(Malformed::HopByHopNotFirst { pointer: 0 }));
+    }
+
+    #[test]
+    fn an_unknown_option_says_itself_what_becomes_of_the_packet() {
+        for (kind, answer) in [(0x5e, Answer::Silent), (0x9e, Answer::Always), (0xde, Answer::UnicastOnly)] {
+            let options = [0, 0, 1, 0, kind, 2, 0, 0];
+            let result = walked(&[(Protocol::DESTINATION_OPTIONS, &options)], Protocol::TCP, TCP);
+            assert_eq!(result, Err(Malformed::Option { pointer: 44, answer }));
+        }
+        assert!(
+            walked(&[(Protocol::DESTINATION_OPTIONS, &[0, 0, 0x1e, 4, 0, 0, 0, 0])], Protocol::TCP, TCP)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn option_lengths_stay_in_their_header() {
+        let beyond = [0, 0, 0, 0, 0, 0, 1, 1];
+        let result = walked(&[(Protocol::HOP_BY_HOP, &beyond)], Protocol::TCP, TCP);
+        assert_eq!(result, Err(Malformed::OptionLength { pointer: 47 }));
+        let without_length = [0, 0, 0, 0, 0, 0, 0, 1];
+        let result = walked(&[(Protocol::HOP_BY_HOP, &without_length)], Protocol::TCP, TCP);
+        assert_eq!(result, Err(Malformed::OptionLength { pointer: 47 }));
+    }
+
+    #[test]
+    fn headers_and_options_are_bounded() {
+        let chain = [(Protocol::DESTINATION_OPTIONS, PADDED); HEADERS_MAX];
+        assert!(walked(&chain, Protocol::TCP, TCP).is_ok());
+        let chain = [(Protocol::DESTINATION_OPTIONS, PADDED); HEADERS_MAX + 1];
+        assert_eq!(walked(&chain, Protocol::TCP, TCP), Err(Malformed::TooManyHeaders));
+        let mut pads = [0; 40];
+        pads[1] = 4;
+        let result = walked(&[(Protocol::HOP_BY_HOP, &pads)], Protocol::TCP, TCP);
+        assert_eq!(result, Err(Malformed::TooManyOptions));
+    }
+
+    #[test]
+    fn a_source_route_is_refused_while_segments_are_left() {
+        let route = [0, 0, 0, 1, 0, 0, 0, 0];
+        let result = walked(&[(Protocol::ROUTING, &route)], Protocol::TCP, TCP);
+        assert_eq!(result, Err(Malformed::RoutingType { pointer: 42 }));
+    }
+
+    #[test]
+    fn a_fragment_ends_the_walk() {
+        let walk = walked(&[(Protocol::FRAGMENT, &fragment(1_232, false))], Protocol::TCP, &[1; 5])
+            .expect("well-formed");
+        let fragment_read = Some(Fragment { identification: 77, offset: 1_232, more: false });
+        let expected =
+            Walk { protocol: Protocol::TCP, offset: 48, protocol_pointer: 40, fragment: fragment_read };
+        assert_eq!(walk, expected);
+        let first = walked(&[(Protocol::FRAGMENT, &fragment(0, true))], Protocol::TCP, &[1; 24])
+            .expect("well-formed");
+        assert_eq!(first.fragment.map(|fragment| fragment.offset), Some(0));
+    }
+
+    #[test]
+    fn an_atomic_fragment_is_the_whole_packet() {
+        let walk =
+            walked(&[(Protocol::FRAGMENT, &fragment(0, false))], Protocol::TCP, TCP).expect("well-formed");
+        assert_eq!((walk.fragment, walk.protocol, walk.offset), (None, Protocol::TCP, 48));
+    }
+
+    #[test]
+    fn fragments_that_cannot_be_are_named() {
+        let wrong = |fragment: [u8; 8], payload: &[u8]| {
+            walked(&[(Protocol::FRAGMENT, &fragment)], Protocol::TCP, payload).expect_err("malformed")
+        };
+        assert_eq!(wrong(fragment(0, true), &[0; 23]), Malformed::FragmentLength { pointer: 4 });
+        assert_eq!(wrong(fragment(8, true), &[]), Malformed::FragmentLength { pointer: 4 });
+        assert_eq!(wrong(fragment(65_528, false), &[0; 8]), Malformed::FragmentBeyondEnd { pointer: 42 });
+        assert_eq!(wrong(fragment(0, true), &[0; 16]), Malformed::IncompleteHeaderChain);
+        let nested = [(Protocol::FRAGMENT, &fragment(0, true)[..]), (Protocol::FRAGMENT, &fragment(0, true))];
+        assert_eq!(walked(&nested, Protocol::TCP, &[0; 24]), Err(Malformed::NestedFragment));
+        assert_eq!(walk_reassembled(Protocol::FRAGMENT, &fragment(0, false)), Err(Malformed::NestedFragment));
+    }
+
+    proptest! {
+        #[test]
+        fn every_truncation_of_a_header_is_named(keep in 1..24usize) {
+            let chain = [(Protocol::HOP_BY_HOP, PADDED), (Protocol::ROUTING, &[0; 8]), (Protocol::FRAGMENT, &[0; 8])];
+            let (mut header, bytes) = packet(&chain, Protocol::TCP, &[]);
+            header.payload_length = keep as u16;
+            prop_assert_eq!(walk(&header, &bytes), Err(Malformed::Truncated));
+        }
+
+        #[test]
+        fn any_chain_is_walked_or_refused(
+            next in 0..70u8, bytes in prop::collection::vec(prop_oneof![4 => 0..3u8, 1 => any::<u8>()], 0..200),
+            kinds in prop::collection::vec(prop::sample::select(&[0u8, 6, 43, 44, 60][..]), 0..12),
+        ) {
+            let mut all = alloc::vec![0; ipv6::HEADER_LENGTH];
+            all.extend(&bytes);
+            // Where headers of the smallest length would stand, something that continues the chain.
+            for (place, kind) in all[ipv6::HEADER_LENGTH..].chunks_mut(8).zip(kinds) {
+                place[0] = kind;
+            }
+            let (mut header, _) = packet(&[], Protocol(next), &[]);
+            header.payload_length = bytes.len() as u16;
+            if let Ok(walk) = walk(&header, &all) {
+                prop_assert!(walk.offset <= all.len() && walk.protocol_pointer < walk.offset);
+            }
+            let _ = walk_reassembled(Protocol(next), &bytes);
+        }
+    }
+}

@@ -173,3 +173,62 @@ pub const fn is_error_type(kind: u8) -> bool {
     // Echo, router discovery, timestamp, information and address mask are queries.
     !matches!(kind, ECHO_REPLY | ECHO_REQUEST | 9 | 10 | 13..=18) || kind == REDIRECT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let mut bytes = [0; 8];
+        Message::EchoRequest { identifier: 1, sequence: 2 }.emit([[]; 0], &mut bytes);
+        assert_eq!(Message::parse(&bytes[..7]), Err(Malformed::Truncated));
+        bytes[7] ^= 1;
+        assert_eq!(Message::parse(&bytes), Err(Malformed::Checksum));
+    }
+
+    #[test]
+    fn errors_are_told_from_queries() {
+        assert!(!Message::EchoRequest { identifier: 0, sequence: 0 }.is_error());
+        assert!(Message::TimeExceeded { code: 0 }.is_error());
+        assert!(is_error_type(REDIRECT) && is_error_type(4) && is_error_type(200));
+        assert!(!is_error_type(13) && !is_error_type(18) && !is_error_type(9));
+    }
+
+    fn any_message() -> impl Strategy<Value = Message> {
+        prop_oneof![
+            (any::<u16>(), any::<u16>())
+                .prop_map(|(identifier, sequence)| { Message::EchoRequest { identifier, sequence } }),
+            (any::<u16>(), any::<u16>())
+                .prop_map(|(identifier, sequence)| Message::EchoReply { identifier, sequence }),
+            (any::<u8>(), any::<u16>())
+                .prop_map(|(code, mtu)| Message::DestinationUnreachable { code: Unreachable(code), mtu }),
+            any::<u8>().prop_map(|code| Message::TimeExceeded { code }),
+            any::<u8>().prop_map(|pointer| Message::ParameterProblem { pointer }),
+            (13..=18u8, any::<u8>()).prop_map(|(kind, code)| Message::Other { kind, code }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives_the_wire(message in any_message(), payload in prop::collection::vec(any::<u8>(), 0..70)) {
+            let mut bytes = alloc::vec![0; HEADER_LENGTH];
+            let (front, back) = payload.split_at(payload.len() / 3);
+            message.emit([front, back], &mut bytes);
+            bytes.extend(&payload);
+            prop_assert_eq!(Message::parse(&bytes), Ok((message, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..64), tidy: bool) {
+            if tidy && bytes.len() >= HEADER_LENGTH {
+                put_u16(&mut bytes, 2, 0);
+                let sum = crate::checksum::checksum(&bytes);
+                put_u16(&mut bytes, 2, sum);
+                prop_assert!(Message::parse(&bytes).is_ok());
+            }
+            let _ = Message::parse(&bytes);
+        }
+    }
+}

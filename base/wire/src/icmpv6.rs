@@ -194,3 +194,62 @@ pub const fn is_error_type(kind: u8) -> bool {
 fn join(high: u16, low: u16) -> u32 {
     u32::from(high) << 16 | u32::from(low)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HERE: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 15);
+    const THERE: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2);
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let mut bytes = [0; 8];
+        Message::EchoRequest { identifier: 1, sequence: 2 }.emit(HERE, THERE, [[]; 0], &mut bytes);
+        assert_eq!(Message::parse(&bytes[..7], HERE, THERE), Err(Malformed::Truncated));
+        // RFC 4443 §2.3: the pseudo-header is summed, so that another destination is an error.
+        assert_eq!(Message::parse(&bytes, HERE, Ipv6Addr::LOCALHOST), Err(Malformed::Checksum));
+        bytes[7] ^= 1;
+        assert_eq!(Message::parse(&bytes, HERE, THERE), Err(Malformed::Checksum));
+    }
+
+    #[test]
+    fn errors_are_told_from_queries() {
+        assert!(Message::PacketTooBig { mtu: 1280 }.is_error());
+        assert!(!Message::EchoReply { identifier: 0, sequence: 0 }.is_error());
+        assert!(!Message::NeighborDiscovery.is_error());
+        assert!(is_error_type(127) && is_error_type(137) && !is_error_type(128) && !is_error_type(143));
+    }
+
+    fn any_message() -> impl Strategy<Value = Message> {
+        prop_oneof![
+            any::<u8>().prop_map(|code| Message::DestinationUnreachable { code: Unreachable(code) }),
+            any::<u32>().prop_map(|mtu| Message::PacketTooBig { mtu }),
+            any::<u8>().prop_map(|code| Message::TimeExceeded { code }),
+            (any::<u8>(), any::<u32>())
+                .prop_map(|(code, pointer)| Message::ParameterProblem { code: Parameter(code), pointer }),
+            (any::<u16>(), any::<u16>())
+                .prop_map(|(identifier, sequence)| Message::EchoRequest { identifier, sequence }),
+            (any::<u16>(), any::<u16>())
+                .prop_map(|(identifier, sequence)| Message::EchoReply { identifier, sequence }),
+            (138..=160u8, any::<u8>()).prop_map(|(kind, code)| Message::Other { kind, code }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives_the_wire(message in any_message(), payload in prop::collection::vec(any::<u8>(), 0..70)) {
+            let mut bytes = alloc::vec![0; HEADER_LENGTH];
+            let (front, back) = payload.split_at(payload.len() / 3);
+            message.emit(HERE, THERE, [front, back], &mut bytes);
+            bytes.extend(&payload);
+            prop_assert_eq!(Message::parse(&bytes, HERE, THERE), Ok((message, HEADER_LENGTH)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Message::parse(&bytes, HERE, THERE);
+        }
+    }
+}

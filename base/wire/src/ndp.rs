@@ -393,3 +393,192 @@ fn masked(address: Ipv6Addr, length_bits: u8) -> Ipv6Addr {
     let mask = u128::MAX.checked_shl(128 - u32::from(length_bits)).unwrap_or(0);
     Ipv6Addr::from_bits(address.to_bits() & mask)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+    const HOST: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 15);
+    const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    const MAC: Address = Address([2, 0, 0, 0, 0, 1]);
+
+    fn from_to(source: Ipv6Addr, destination: Ipv6Addr) -> ipv6::Header {
+        ipv6::Header {
+            traffic_class: 0,
+            flow_label: 0,
+            payload_length: 0,
+            next_header: Protocol::ICMPV6,
+            hop_limit: HOP_LIMIT,
+            source,
+            destination,
+        }
+    }
+
+    fn emitted(message: Message, options: &[NdpOption<'_>]) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; message.length(options)];
+        message.emit(ROUTER, HOST, options, &mut bytes);
+        bytes
+    }
+
+    fn wrong(
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        message: Message,
+        options: &[NdpOption<'_>],
+    ) -> Malformed {
+        Message::parse(&from_to(source, destination), &emitted(message, options)).expect_err("not valid")
+    }
+
+    #[test]
+    fn a_router_advertises_all_that_a_host_needs() {
+        let servers = [HOST.octets(), ROUTER.octets()];
+        let options = [
+            NdpOption::SourceLinkLayer(MAC),
+            NdpOption::Mtu(1500),
+            NdpOption::Prefix(Prefix {
+                prefix: Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0),
+                length_bits: 64,
+                on_link: true,
+                autonomous: true,
+                valid_s: 86_400,
+                preferred_s: 14_400,
+            }),
+            NdpOption::DnsServers { lifetime_s: u32::MAX, servers: &servers },
+        ];
+        let advertisement =
+            RouterAdvertisement { hop_limit: 64, lifetime_s: 1800, ..RouterAdvertisement::default() };
+        let bytes = emitted(Message::RouterAdvertisement(advertisement), &options);
+        assert_eq!(bytes.len(), 16 + 8 + 8 + 32 + 40);
+        let (message, read) = Message::parse(&from_to(ROUTER, ALL_NODES), &bytes).expect("valid");
+        assert_eq!(message, Message::RouterAdvertisement(advertisement));
+        assert_eq!(read.iter().collect::<Vec<_>>(), options);
+        assert!(crate::icmpv6::Message::parse(&bytes, ROUTER, HOST).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_valid_has_a_name() {
+        let solicitation = Message::NeighborSolicitation { target: HOST };
+        let bytes = emitted(solicitation, &[]);
+        let far = ipv6::Header { hop_limit: 254, ..from_to(ROUTER, HOST) };
+        assert_eq!(Message::parse(&far, &bytes), Err(Malformed::HopLimit));
+        let near = from_to(ROUTER, HOST);
+        for keep in 0..24 {
+            assert_eq!(Message::parse(&near, &bytes[..keep]), Err(Malformed::Truncated));
+        }
+        let changed = |at: usize, value: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = value;
+            bytes
+        };
+        assert_eq!(Message::parse(&near, &changed(1, 1)), Err(Malformed::Code));
+        assert_eq!(Message::parse(&near, &changed(0, 138)), Err(Malformed::Type));
+        for options in [&[1u8, 0, 0, 0, 0, 0, 0, 0][..], &[1, 2, 0, 0, 0, 0, 0, 0], &[1]] {
+            let mut bytes = bytes.clone();
+            bytes.extend(options);
+            assert_eq!(Message::parse(&near, &bytes), Err(Malformed::OptionLength));
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_have_a_name() {
+        let nobody = Ipv6Addr::UNSPECIFIED;
+        let group = ipv6::solicited_node(HOST);
+        let told = [NdpOption::SourceLinkLayer(MAC)];
+        let ask = Message::NeighborSolicitation { target: HOST };
+        assert_eq!(wrong(nobody, HOST, ask, &[]), Malformed::DestinationNotSolicitedNode);
+        assert_eq!(wrong(nobody, group, ask, &told), Malformed::LinkLayerWithoutSource);
+        assert!(Message::parse(&from_to(nobody, group), &emitted(ask, &[])).is_ok());
+        let ask_group = Message::NeighborSolicitation { target: ALL_NODES };
+        assert_eq!(wrong(ROUTER, group, ask_group, &[]), Malformed::MulticastTarget);
+        assert_eq!(
+            wrong(nobody, ALL_NODES, Message::RouterSolicitation, &told),
+            Malformed::LinkLayerWithoutSource
+        );
+        let advertise = Message::RouterAdvertisement(RouterAdvertisement::default());
+        assert_eq!(wrong(HOST, ALL_NODES, advertise, &told), Malformed::SourceNotLinkLocal);
+        let answer = |target, solicited| Message::NeighborAdvertisement {
+            router: false,
+            solicited,
+            replaces: true,
+            target,
+        };
+        assert_eq!(wrong(ROUTER, ALL_NODES, answer(HOST, true), &[]), Malformed::SolicitedToGroup);
+        assert_eq!(wrong(ROUTER, HOST, answer(ALL_NODES, true), &[]), Malformed::MulticastTarget);
+        let redirect = |destination| Message::Redirect { target: ROUTER, destination };
+        assert_eq!(wrong(HOST, HOST, redirect(HOST), &[]), Malformed::SourceNotLinkLocal);
+        assert_eq!(wrong(ROUTER, HOST, redirect(ALL_NODES), &[]), Malformed::MulticastTarget);
+    }
+
+    fn any_message() -> impl Strategy<Value = Message> {
+        let unicast = || (0..0xff_u128 << 120).prop_map(Ipv6Addr::from_bits);
+        prop_oneof![
+            Just(Message::RouterSolicitation),
+            (any::<(u8, bool, bool)>(), any::<(u16, u32, u32)>()).prop_map(|(flags, times)| {
+                Message::RouterAdvertisement(RouterAdvertisement {
+                    hop_limit: flags.0,
+                    managed: flags.1,
+                    other: flags.2,
+                    lifetime_s: times.0,
+                    reachable_ms: times.1,
+                    retransmit_ms: times.2,
+                })
+            }),
+            unicast().prop_map(|target| Message::NeighborSolicitation { target }),
+            (any::<(bool, bool, bool)>(), unicast()).prop_map(|((router, solicited, replaces), target)| {
+                Message::NeighborAdvertisement { router, solicited, replaces, target }
+            }),
+            (unicast(), unicast())
+                .prop_map(|(target, destination)| Message::Redirect { target, destination }),
+        ]
+    }
+
+    fn any_option() -> impl Strategy<Value = NdpOption<'static>> {
+        prop_oneof![
+            any::<[u8; 6]>().prop_map(|mac| NdpOption::SourceLinkLayer(Address(mac))),
+            any::<[u8; 6]>().prop_map(|mac| NdpOption::TargetLinkLayer(Address(mac))),
+            any::<u32>().prop_map(NdpOption::Mtu),
+            (30..255u8).prop_map(NdpOption::Other),
+            (any::<(u128, bool, bool, u32, u32)>(), 0..=128u8).prop_map(|(fields, length_bits)| {
+                NdpOption::Prefix(Prefix {
+                    prefix: masked(Ipv6Addr::from_bits(fields.0), length_bits),
+                    length_bits,
+                    on_link: fields.1,
+                    autonomous: fields.2,
+                    valid_s: fields.3,
+                    preferred_s: fields.4,
+                })
+            }),
+            any::<u32>()
+                .prop_map(|lifetime_s| NdpOption::DnsServers { lifetime_s, servers: &[[7; 16], [9; 16]] }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives_the_wire(
+            message in any_message(), options in prop::collection::vec(any_option(), 0..5),
+        ) {
+            let bytes = emitted(message, &options);
+            let ip = from_to(ROUTER, HOST);
+            let (read, read_options) = Message::parse(&ip, &bytes).expect("valid");
+            prop_assert_eq!(read, message);
+            prop_assert_eq!(read_options.iter().collect::<Vec<_>>(), options);
+            prop_assert!(crate::icmpv6::Message::parse(&bytes, ROUTER, HOST).is_ok());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            mut bytes in prop::collection::vec(any::<u8>(), 2..160), kind in 130..140u8, source: bool,
+        ) {
+            bytes[0] = kind;
+            bytes[1] = 0;
+            let ip = from_to(if source { ROUTER } else { Ipv6Addr::UNSPECIFIED }, HOST);
+            if let Ok((_, options)) = Message::parse(&ip, &bytes) {
+                let _ = options.iter().count();
+            }
+        }
+    }
+}
