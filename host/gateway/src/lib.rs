@@ -1,7 +1,11 @@
 //! `weft run`: a program in namespaces of its own, whose only link ends in our stack; the stack ends each
 //! connection, asks for a verdict, and carries it on by the host's sockets.
 
+pub mod addresses;
+pub mod domain;
+pub mod names;
 pub mod options;
+pub mod rules;
 pub mod uplink;
 
 pub use options::Options;
