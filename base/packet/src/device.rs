@@ -114,6 +114,11 @@ impl Batch {
         self.packets.pop_front()
     }
 
+    /// The packets, from the front.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Packet> {
+        self.packets.iter()
+    }
+
     /// The packet at the front.
     pub fn front(&self) -> Option<&Packet> {
         self.packets.front()

@@ -1,0 +1,136 @@
+//! A TAP interface: Ethernet frames of the namespace that it was made in, through `/dev/net/tun`.
+
+use crate::drops::Drops;
+use crate::framed::{FRAME_BYTES_MAX, Framed};
+use crate::virtio::VIRTIO_HEADER_LENGTH;
+use packet::{Batch, Capabilities, Device, DeviceError, Medium};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// The device that makes TAP interfaces.
+pub const TUN_DEVICE: &str = "/dev/net/tun";
+
+/// A TAP interface, with segmentation and checksum offload both ways.
+///
+/// The interface lives as long as the descriptor, in the network namespace in which it was
+/// [created](Self::create); frames pass wherever the descriptor is.
+#[derive(Debug)]
+pub struct Tap {
+    framed: Framed,
+    mtu: u16,
+}
+
+impl Tap {
+    /// Makes the interface `name` in the caller's network namespace and returns its descriptor, ready for
+    /// [`from_fd`](Self::from_fd), here or in another process.
+    ///
+    /// # Errors
+    ///
+    /// Where `/dev/net/tun` cannot be opened, or the kernel lacks what is asked of it.
+    pub fn create(name: &str) -> Result<OwnedFd, DeviceError> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())
+            .map_err(|error| DeviceError { doing: "opening /dev/net/tun", code: error.raw_os_error() })?;
+        set_interface(&fd, name)?;
+        set_number(&fd, libc::TUNSETVNETHDRSZ, "setting the size of the virtio-net header")?;
+        set_offloads(&fd)?;
+        Ok(fd)
+    }
+
+    /// A device over a descriptor from [`create`](Self::create); `mtu` is the interface's.
+    pub fn from_fd(fd: OwnedFd, mtu: u16) -> Self {
+        Self { framed: Framed::new(fd, "reading from the TAP", "writing to the TAP"), mtu }
+    }
+
+    /// What ended at the device, by reason.
+    pub fn drops(&self) -> Drops {
+        self.framed.drops
+    }
+
+    /// The descriptor back; what was buffered is lost.
+    pub fn into_fd(self) -> OwnedFd {
+        self.framed.fd
+    }
+}
+
+impl Device for Tap {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            medium: Medium::Ethernet,
+            mtu: self.mtu,
+            transmit_checksum: true,
+            segmentation_bytes_max: FRAME_BYTES_MAX as u32,
+        }
+    }
+
+    fn receive(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        self.framed.receive(batch)
+    }
+
+    fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        self.framed.transmit(batch)
+    }
+}
+
+impl AsFd for Tap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.framed.fd.as_fd()
+    }
+}
+
+impl IntoRawFd for Tap {
+    fn into_raw_fd(self) -> i32 {
+        self.into_fd().into_raw_fd()
+    }
+}
+
+/// Attaches the descriptor to a new interface: no packet information, a virtio-net header, and no NAPI, which
+/// costs a wake-up for each frame written.
+fn set_interface(fd: &OwnedFd, name: &str) -> Result<(), DeviceError> {
+    const DOING: &str = "making a TAP interface";
+    // SAFETY: `ifreq` is plain data, for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
+    if name.is_empty() || name.len() >= request.ifr_name.len() {
+        return Err(DeviceError { doing: DOING, code: Errno::INVAL.raw_os_error() });
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    check(result, DOING)
+}
+
+/// Sets the virtio-net header's size.
+fn set_number(fd: &OwnedFd, request: libc::Ioctl, doing: &'static str) -> Result<(), DeviceError> {
+    let length = VIRTIO_HEADER_LENGTH as libc::c_int;
+    // SAFETY: TUNSETVNETHDRSZ reads one `int`, which `length` is.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), request, &raw const length) };
+    check(result, doing)
+}
+
+/// Lets the kernel hand us unfinished checksums and large packets: of UDP too where it can (Linux 6.2).
+fn set_offloads(fd: &OwnedFd) -> Result<(), DeviceError> {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    let mut result = -1;
+    for offloads in [tcp | udp, tcp] {
+        // SAFETY: TUNSETOFFLOAD takes its argument by value.
+        result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(offloads)) };
+        if result == 0 {
+            break;
+        }
+    }
+    check(result, "setting the TAP's offloads")
+}
+
+fn check(result: libc::c_int, doing: &'static str) -> Result<(), DeviceError> {
+    if result < 0 {
+        let code = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(DeviceError { doing, code });
+    }
+    Ok(())
+}
