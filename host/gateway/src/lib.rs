@@ -6,6 +6,7 @@ pub mod domain;
 pub mod names;
 pub mod options;
 pub mod rules;
+pub mod sandbox;
 pub mod uplink;
 
 pub use options::Options;

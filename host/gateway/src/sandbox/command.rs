@@ -1,0 +1,152 @@
+//! The command: a child of init in a user namespace of its own, where it waits until it may run.
+
+use super::confine;
+use super::error::{During, LaunchError, Step};
+use super::identity::IdentityMaps;
+use super::inherited::Inherited;
+use super::process::{self, Cloned};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::process::{Pid, PidfdFlags};
+use std::ffi::{CStr, CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+/// The program and its arguments, as the kernel takes them.
+#[derive(Clone, Debug)]
+pub(super) struct CommandLine(Vec<CString>);
+
+impl CommandLine {
+    pub fn new(arguments: &[OsString]) -> Result<Self, LaunchError> {
+        let wrong = |detail: &str| Err(LaunchError::new(Step::ReadCommand, detail, Errno::INVAL));
+        if arguments.first().is_none_or(|program| program.is_empty()) {
+            return wrong("no command is given");
+        }
+        match arguments.iter().map(|argument| CString::new(argument.clone().into_vec())).collect() {
+            Ok(arguments) => Ok(Self(arguments)),
+            Err(_) => wrong("an argument holds a zero byte"),
+        }
+    }
+}
+
+/// What binds the command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confinement {
+    /// `/proc` shows processes outside of the sandbox.
+    pub foreign_proc: bool,
+    /// The command has a terminal, into which it could type for whoever reads it next.
+    pub terminal: bool,
+}
+
+/// The command before and after it starts.
+pub(super) struct Command {
+    pid: Pid,
+    channel: OwnedFd,
+}
+
+/// What the command tells init: its name in `/proc`, then only that it could not be executed.
+const NAME_BYTES_MAX: usize = 16;
+
+impl Command {
+    /// Makes the process; it waits for [`start`](Self::start).
+    pub fn spawn(line: &CommandLine, maps: &IdentityMaps, bonds: Confinement) -> Result<Self, LaunchError> {
+        let step = Step::MakeCommand;
+        let flags = SocketFlags::CLOEXEC;
+        let (channel, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+                .during(step, "a channel to it")?;
+        let pid = match process::clone(libc::CLONE_NEWUSER).during(step, "")? {
+            Cloned::Parent(pid) => pid,
+            Cloned::Child => {
+                drop(channel);
+                run(line, bonds, &theirs)
+            }
+        };
+        drop(theirs);
+        let command = Self { pid, channel };
+        let mut name = [0; NAME_BYTES_MAX];
+        let length = command.receive(&mut name).during(step, "hearing from it")?;
+        let path = [b"/proc/", &name[..length]].concat();
+        let directory = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .during(step, "its directory in /proc")?;
+        maps.write(&directory)?;
+        command.send().during(step, "answering it")?;
+        Ok(command)
+    }
+
+    /// Its number inside.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// A descriptor of the process, whatever number it has where.
+    pub fn pidfd(&self) -> Result<OwnedFd, LaunchError> {
+        rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).during(Step::MakeCommand, "its pidfd")
+    }
+
+    /// Lets it run. Whether it was executed; waits until that is known.
+    pub fn start(&self) -> Result<(), Errno> {
+        self.send()?;
+        let mut code = [0; 4];
+        match self.receive(&mut code) {
+            // Closed by being executed, or by its death, of which wait tells.
+            Ok(length) if length < code.len() => Ok(()),
+            Ok(_) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(code))),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send(&self) -> Result<(), Errno> {
+        rustix::net::send(&self.channel, &[1], SendFlags::NOSIGNAL).map(drop)
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        receive(&self.channel, buffer)
+    }
+}
+
+fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::net::recv(channel, &mut *buffer, RecvFlags::empty()) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => return Ok(0),
+            other => return other.map(|(_, length)| length),
+        }
+    }
+}
+
+/// The child's side: everything from the copy of init to the program.
+fn run(line: &CommandLine, bonds: Confinement, channel: &OwnedFd) -> ! {
+    let error = match prepare(bonds, channel) {
+        Ok(()) => {
+            let arguments: Vec<&CStr> = line.0.iter().map(CString::as_c_str).collect();
+            process::execute(&arguments)
+        }
+        Err(error) => error,
+    };
+    let _ = rustix::net::send(channel, &error.raw_os_error().to_ne_bytes(), SendFlags::NOSIGNAL);
+    process::exit(super::handle::status_of_error(error))
+}
+
+fn prepare(bonds: Confinement, channel: &OwnedFd) -> Result<(), Errno> {
+    // Init writes this process's maps, which only its owner may while it is not dumpable.
+    confine::hide_memory(false)?;
+    let name = rustix::fs::readlinkat(CWD, "/proc/self", Vec::new())?;
+    rustix::net::send(channel, name.as_bytes(), SendFlags::NOSIGNAL)?;
+    let mut go = [0];
+    if receive(channel, &mut go)? == 0 {
+        return Err(Errno::PIPE);
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    if bonds.foreign_proc {
+        // A kernel without Landlock: the user namespace alone keeps outside processes closed, and does.
+        let _ = confine::enter_landlock_domain();
+    }
+    if receive(channel, &mut go)? == 0 {
+        return Err(Errno::PIPE);
+    }
+    process::close_on_execute_from_3()?;
+    Inherited::now().restore();
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! What gateway and init say to each other: one datagram each, over a socket pair that nobody else has.
+//!
+//! The end of the socket is a message too: without its gateway init ends, and with it everything.
+
+use super::device::Attachment;
+use super::error::{During, LaunchError, Step};
+use rustix::cmsg_space;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use std::mem::MaybeUninit;
+
+/// The longest message in bytes; a longer detail is cut.
+const MESSAGE_BYTES_MAX: usize = 1024;
+/// The most descriptors that one message carries.
+const DESCRIPTORS_MAX: usize = 3;
+
+/// What init tells the gateway.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// Something is not as it should be, and the sandbox does without.
+    Warned(LaunchError),
+    /// The sandbox cannot be built.
+    Failed(LaunchError),
+    /// The command waits to be started: the device, the socket tables, and the command's pidfd.
+    Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd },
+    /// The terminal interrupted the command: Ctrl-C.
+    Interrupted,
+    /// The command was stopped by this signal.
+    Stopped(i32),
+    /// The command could not be executed.
+    NotExecuted(Errno),
+    /// The command exited with this status.
+    Exited(i32),
+    /// The command was ended by this signal.
+    Signalled(i32),
+}
+
+/// What the gateway tells init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Your user namespace has its maps: build the rest.
+    Build,
+    /// Let the command run.
+    Start,
+}
+
+const WARNED: u8 = 1;
+const FAILED: u8 = 2;
+const READY: u8 = 3;
+const INTERRUPTED: u8 = 4;
+const STOPPED: u8 = 5;
+const NOT_EXECUTED: u8 = 6;
+const EXITED: u8 = 7;
+const SIGNALLED: u8 = 8;
+const BUILD: u8 = 1;
+const START: u8 = 2;
+
+/// One end.
+#[derive(Debug)]
+pub(super) struct Control(OwnedFd);
+
+impl Control {
+    /// Both ends.
+    pub fn pair() -> Result<(Self, Self), LaunchError> {
+        let flags = SocketFlags::CLOEXEC;
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+            .map(|(one, other)| (Self(one), Self(other)))
+            .during(Step::ConnectInit, "")
+    }
+
+    /// Tells the gateway. A gateway that is gone hears nothing, and init learns it by reading.
+    pub fn report(&self, report: &Report) {
+        let mut bytes = Vec::new();
+        let mut descriptors = Vec::new();
+        match report {
+            Report::Warned(error) => encode_error(&mut bytes, WARNED, error),
+            Report::Failed(error) => encode_error(&mut bytes, FAILED, error),
+            Report::Ready { attachment, device, socket_tables, command } => {
+                bytes.extend([READY, u8::from(*attachment == Attachment::Veth)]);
+                descriptors.extend([device.as_fd(), socket_tables.as_fd(), command.as_fd()]);
+            }
+            Report::Interrupted => bytes.push(INTERRUPTED),
+            Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
+            Report::NotExecuted(error) => encode_number(&mut bytes, NOT_EXECUTED, error.raw_os_error()),
+            Report::Exited(status) => encode_number(&mut bytes, EXITED, *status),
+            Report::Signalled(signal) => encode_number(&mut bytes, SIGNALLED, *signal),
+        }
+        bytes.truncate(MESSAGE_BYTES_MAX);
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let _ = rustix::net::sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL);
+    }
+
+    /// The next report; `None` where init is gone.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN where nothing waits and `flags` say not to wait.
+    pub fn next_report(&self, flags: RecvFlags) -> Result<Option<Report>, Errno> {
+        let mut bytes = [0; MESSAGE_BYTES_MAX];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = flags | RecvFlags::CMSG_CLOEXEC;
+        let received = loop {
+            let mut slices = [IoSliceMut::new(&mut bytes)];
+            match rustix::net::recvmsg(&self.0, &mut slices, &mut ancillary, flags) {
+                Err(Errno::INTR) => {}
+                // A peer that died with our message unread.
+                Err(Errno::CONNRESET) => return Ok(None),
+                other => break other?,
+            }
+        };
+        let descriptors = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+            _ => Vec::new(),
+        });
+        let bytes = &bytes[..received.bytes];
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        decode(bytes, descriptors.collect()).map(Some).ok_or(Errno::PROTO)
+    }
+
+    /// Tells init.
+    pub fn order(&self, order: Order) -> Result<(), Errno> {
+        let byte = match order {
+            Order::Build => BUILD,
+            Order::Start => START,
+        };
+        rustix::net::send(&self.0, &[byte], SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// The next order; `None` where the gateway is gone.
+    pub fn next_order(&self) -> Option<Order> {
+        let mut byte = [0];
+        loop {
+            match rustix::net::recv(&self.0, &mut byte[..], RecvFlags::empty()) {
+                Err(Errno::INTR) => {}
+                Ok((_, 1)) if byte[0] == BUILD => return Some(Order::Build),
+                Ok((_, 1)) if byte[0] == START => return Some(Order::Start),
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn encode_number(bytes: &mut Vec<u8>, kind: u8, number: i32) {
+    bytes.push(kind);
+    bytes.extend(number.to_ne_bytes());
+}
+
+fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
+    encode_number(bytes, kind, error.code);
+    bytes.push(error.step.number());
+    bytes.extend(error.detail.bytes());
+}
+
+fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
+    let (kind, rest) = bytes.split_first()?;
+    let number = || rest.first_chunk().map(|number| i32::from_ne_bytes(*number));
+    let error = || {
+        let (step, detail) = rest.get(4..)?.split_first()?;
+        let detail = String::from_utf8_lossy(detail).into_owned();
+        Some(LaunchError { step: Step::from_number(*step)?, detail, code: number()? })
+    };
+    Some(match *kind {
+        WARNED => Report::Warned(error()?),
+        FAILED => Report::Failed(error()?),
+        READY => {
+            let attachment = if *rest.first()? == 0 { Attachment::Tap } else { Attachment::Veth };
+            let [device, socket_tables, command] =
+                <[OwnedFd; DESCRIPTORS_MAX]>::try_from(descriptors).ok()?;
+            Report::Ready { attachment, device, socket_tables, command }
+        }
+        INTERRUPTED => Report::Interrupted,
+        STOPPED => Report::Stopped(number()?),
+        NOT_EXECUTED => Report::NotExecuted(Errno::from_raw_os_error(number()?)),
+        EXITED => Report::Exited(number()?),
+        SIGNALLED => Report::Signalled(number()?),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn reports_and_orders_arrive_as_they_were_sent() {
+        let (gateway, init) = Control::pair().expect("a pair");
+        let error = LaunchError::new(Step::AttachTap, "opening", Errno::ACCESS);
+        init.report(&Report::Failed(error.clone()));
+        init.report(&Report::Exited(7));
+        init.report(&Report::NotExecuted(Errno::NOENT));
+        let next = || gateway.next_report(RecvFlags::empty()).expect("a report");
+        assert!(matches!(next(), Some(Report::Failed(sent)) if sent == error));
+        assert!(matches!(next(), Some(Report::Exited(7))));
+        assert!(matches!(next(), Some(Report::NotExecuted(Errno::NOENT))));
+        gateway.order(Order::Start).expect("send");
+        assert_eq!(init.next_order(), Some(Order::Start));
+        assert!(matches!(gateway.next_report(RecvFlags::DONTWAIT), Err(Errno::AGAIN)));
+        drop(init);
+        assert!(matches!(gateway.next_report(RecvFlags::empty()), Ok(None)));
+    }
+
+    #[test]
+    fn descriptors_travel_with_the_report_that_names_them() {
+        let (gateway, init) = Control::pair().expect("a pair");
+        let (one, other) = UnixStream::pair().expect("a pair");
+        let third = one.try_clone().expect("a copy");
+        init.report(&Report::Ready {
+            attachment: Attachment::Veth,
+            device: one.into(),
+            socket_tables: other.into(),
+            command: third.into(),
+        });
+        let report = gateway.next_report(RecvFlags::empty()).expect("a report");
+        assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, .. })));
+    }
+
+    #[test]
+    fn messages_that_make_no_sense_are_none() {
+        for bytes in [&[][..], &[0], &[FAILED, 1, 2], &[FAILED, 1, 0, 0, 0, 255], &[READY, 0], &[EXITED, 1]] {
+            assert!(decode(bytes, Vec::new()).is_none(), "{bytes:?}");
+        }
+    }
+}

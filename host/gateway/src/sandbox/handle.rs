@@ -1,0 +1,235 @@
+//! A sandbox that stands, in the gateway's hands.
+
+use super::control::{Control, Order, Report};
+use super::device::{AttachedDevice, Attachment};
+use super::error::{LaunchError, Step, Warning};
+use super::terminal::Terminal;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, Signal, WaitOptions};
+use std::fmt;
+
+/// What [`launch`](super::launch) gives.
+#[derive(Debug)]
+pub struct Launched {
+    /// The processes.
+    pub sandbox: Sandbox,
+    /// The frames.
+    pub device: AttachedDevice,
+    /// A NETLINK_SOCK_DIAG socket of the sandbox's network namespace: it lists the sockets inside
+    /// (sock_diag(7)), by which a connection's owner is found.
+    pub socket_tables: OwnedFd,
+}
+
+/// The processes of a sandbox. Dropped, it kills them all and waits until they are gone.
+#[derive(Debug)]
+pub struct Sandbox {
+    control: Control,
+    init: Pid,
+    command: OwnedFd,
+    command_pid: Pid,
+    attachment: Attachment,
+    warnings: Vec<Warning>,
+    terminal: Option<Terminal>,
+    interrupts: u32,
+    exit: Option<Exit>,
+}
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this status.
+    Status(u8),
+    /// It was ended by this signal.
+    Signal(i32),
+    /// It was never executed, for this reason.
+    NotExecuted(Errno),
+    /// Its init process ended without telling: somebody killed the sandbox.
+    Killed,
+}
+
+impl Exit {
+    /// The exit status that says the same of another process, as shells have it: 128 and the signal, 127 where the
+    /// program was not found, 126 where it could not be executed.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Status(status) => status,
+            Self::Signal(signal) => 128u8.saturating_add(u8::try_from(signal).unwrap_or(127)),
+            Self::NotExecuted(error) => status_of_error(error),
+            Self::Killed => 128 + 9,
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with {status}"),
+            Self::Signal(signal) => write!(f, "ended by signal {signal}"),
+            Self::NotExecuted(Errno::NOENT) => f.write_str("not found"),
+            Self::NotExecuted(error) => write!(f, "cannot be executed: {error}"),
+            Self::Killed => f.write_str("killed with its sandbox"),
+        }
+    }
+}
+
+pub(super) fn status_of_error(error: Errno) -> u8 {
+    if error == Errno::NOENT { 127 } else { 126 }
+}
+
+impl Sandbox {
+    /// Waits for init's word that it stands, and takes over what it hands out.
+    pub(super) fn await_ready(control: Control, init: Pid, mtu: u16) -> Result<Launched, LaunchError> {
+        let mut building = Building { init: Some(init), warnings: Vec::new() };
+        loop {
+            let error = match control.next_report(RecvFlags::empty()) {
+                Ok(Some(Report::Warned(warning))) => {
+                    building.warnings.push(warning);
+                    continue;
+                }
+                Ok(Some(Report::Ready { attachment, device, socket_tables, command })) => {
+                    let command_pid = pid_of(&command)?;
+                    let device = AttachedDevice::new(attachment, device, mtu);
+                    building.init = None;
+                    let sandbox = Self {
+                        control,
+                        init,
+                        command,
+                        command_pid,
+                        attachment,
+                        warnings: std::mem::take(&mut building.warnings),
+                        terminal: Terminal::open(init),
+                        interrupts: 0,
+                        exit: None,
+                    };
+                    return Ok(Launched { sandbox, device, socket_tables });
+                }
+                Ok(Some(Report::Failed(error))) => error,
+                Ok(Some(other)) => {
+                    LaunchError::new(Step::WaitForInit, format!("it said {other:?}"), Errno::PROTO)
+                }
+                Ok(None) => LaunchError::new(Step::WaitForInit, "it ended", Errno::CHILD),
+                Err(error) => LaunchError::new(Step::WaitForInit, "", error),
+            };
+            return Err(error);
+        }
+    }
+
+    /// Lets the command run. Once; more often does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where init is gone.
+    pub fn start(&mut self) -> Result<(), Errno> {
+        if let Some(terminal) = &self.terminal {
+            terminal.lend();
+        }
+        self.control.order(Order::Start)
+    }
+
+    /// How the link is attached.
+    pub fn attachment(&self) -> Attachment {
+        self.attachment
+    }
+
+    /// What could not be done, and is done without.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// A descriptor that becomes readable when [`try_status`](Self::try_status) has something to do.
+    pub fn control_fd(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// The command's number among the gateway's processes.
+    pub fn command_pid(&self) -> Pid {
+        self.command_pid
+    }
+
+    /// Takes in what init has told, and says how the command ended once it has.
+    ///
+    /// Where the terminal stopped the command, this stops the gateway with it, and returns when both go on.
+    pub fn try_status(&mut self) -> Option<Exit> {
+        while self.exit.is_none() {
+            match self.control.next_report(RecvFlags::DONTWAIT) {
+                Ok(Some(Report::Interrupted)) => self.interrupts += 1,
+                Ok(Some(Report::Stopped(signal))) => {
+                    if let Some(terminal) = &self.terminal {
+                        terminal.stop_with_command(signal);
+                    }
+                }
+                Ok(Some(Report::NotExecuted(error))) => self.exit = Some(Exit::NotExecuted(error)),
+                // wait(2) gives eight bits of it.
+                Ok(Some(Report::Exited(status))) => self.exit = Some(Exit::Status(status as u8)),
+                Ok(Some(Report::Signalled(signal))) => self.exit = Some(Exit::Signal(signal)),
+                Ok(Some(Report::Warned(_) | Report::Failed(_) | Report::Ready { .. }) | None) => {
+                    self.exit = Some(Exit::Killed);
+                }
+                Err(Errno::AGAIN) => return None,
+                Err(_) => self.exit = Some(Exit::Killed),
+            }
+        }
+        self.exit
+    }
+
+    /// How often the terminal has interrupted the command (Ctrl-C) since the last call. The command has had the
+    /// signal already.
+    pub fn take_interrupts(&mut self) -> u32 {
+        std::mem::take(&mut self.interrupts)
+    }
+
+    /// Passes a signal on to the command.
+    ///
+    /// # Errors
+    ///
+    /// ESRCH where it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        rustix::process::pidfd_send_signal(&self.command, signal)
+    }
+
+    /// Ends all processes inside at once.
+    pub fn kill(&self) {
+        // Init has not been waited for: its number is still its own.
+        let _ = rustix::process::kill_process(self.init, Signal::KILL);
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        end(self.init);
+        if let Some(terminal) = &self.terminal {
+            terminal.take_back();
+        }
+    }
+}
+
+/// Kills init, and with it everything inside, and waits until all of it is gone.
+pub(super) fn end(init: Pid) {
+    let _ = rustix::process::kill_process(init, Signal::KILL);
+    while let Err(Errno::INTR) = rustix::process::waitpid(Some(init), WaitOptions::empty()) {}
+}
+
+/// What has been gathered while init builds; dropped on the way, it ends init.
+struct Building {
+    init: Option<Pid>,
+    warnings: Vec<Warning>,
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        if let Some(init) = self.init {
+            end(init);
+        }
+    }
+}
+
+/// The number that the process of a pidfd has among ours (pidfd_open(2): the `Pid:` of its fdinfo).
+fn pid_of(pidfd: &OwnedFd) -> Result<Pid, LaunchError> {
+    use rustix::fd::AsRawFd;
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    number.and_then(Pid::from_raw).ok_or(LaunchError::new(Step::WaitForInit, path, Errno::SRCH))
+}

@@ -1,0 +1,151 @@
+//! Pid 1 of the sandbox: builds it, starts the command, and tells the gateway how it ends.
+
+use super::attach;
+use super::command::{Command, CommandLine, Confinement};
+use super::confine;
+use super::control::{Control, Order, Report};
+use super::error::{During, LaunchError, Step};
+use super::identity::IdentityMaps;
+use super::mounts;
+use super::process::{self, SignalSet};
+use crate::options::Attach;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions};
+use std::ffi::c_int;
+
+/// The signals that init reads; all others stay blocked, and none ends it but the gateway's SIGKILL.
+const SIGNALS: [c_int; 2] = [libc::SIGCHLD, libc::SIGINT];
+
+/// What init is told from the start.
+pub(super) struct Assignment {
+    pub line: CommandLine,
+    pub attach: Attach,
+    pub mtu: u16,
+    pub maps: IdentityMaps,
+    pub terminal: bool,
+    pub control: Control,
+}
+
+/// Runs init; does not return. A panic must not unwind into the copy of the gateway's stack.
+pub(super) fn run(assignment: &Assignment) -> ! {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(assignment)));
+    process::exit(match outcome {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            assignment.control.report(&Report::Failed(error));
+            1
+        }
+        Err(_) => 1,
+    })
+}
+
+fn live(assignment: &Assignment) -> Result<(), LaunchError> {
+    let step = Step::PrepareInit;
+    let control = &assignment.control;
+    if control.next_order() != Some(Order::Build) {
+        return Ok(());
+    }
+    process::set_blocked(SignalSet::all());
+    rustix::thread::set_no_new_privs(true).during(step, "no_new_privs")?;
+    confine::hide_memory(true).during(step, "its memory")?;
+    // A group of its own: the command could otherwise reach the gateway by `kill(0, ...)`, which names the group
+    // that it was started in wherever its members are.
+    rustix::process::setpgid(None, None).during(step, "its process group")?;
+    let signals = process::signal_fd(SignalSet::of(&SIGNALS)).during(step, "its signals")?;
+    let command = build(assignment)?;
+    leave_files().during(step, "closing the gateway's files")?;
+    serve(control, &signals, &command)
+}
+
+/// Builds everything, and tells that it stands.
+fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
+    let control = &assignment.control;
+    let warn = |error| control.report(&Report::Warned(error));
+    let link = attach::attach(assignment.attach, assignment.mtu)?;
+    let ipv6 = attach::configure(assignment.mtu)?;
+    let has_ipv6 = ipv6.is_ok();
+    ipv6.unwrap_or_else(warn);
+    let socket_tables = attach::socket_tables()?;
+    let foreign_proc = mounts::mount_proc().map_err(warn).is_err();
+    attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
+    mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
+    mounts::mount_files(has_ipv6, &warn)?;
+    let bonds = Confinement { foreign_proc, terminal: assignment.terminal };
+    let command = Command::spawn(&assignment.line, &assignment.maps, bonds)?;
+    let pidfd = command.pidfd()?;
+    confine::confine_init()?;
+    // After the last change of credentials, which would clear it. A gateway that died before is seen by the end
+    // of the control socket.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .during(Step::PrepareInit, "its death signal")?;
+    control.report(&Report::Ready {
+        attachment: link.attachment,
+        device: link.device,
+        socket_tables,
+        command: pidfd,
+    });
+    Ok(command)
+}
+
+/// Lets go of the gateway's standard streams: whoever reads them must see their end when the command closes them.
+fn leave_files() -> Result<(), Errno> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)
+}
+
+/// Waits: for orders, for children, for the terminal.
+fn serve(control: &Control, signals: &OwnedFd, command: &Command) -> Result<(), LaunchError> {
+    loop {
+        let mut ready = [PollFd::new(control, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        match rustix::event::poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error).during(Step::PrepareInit, "waiting"),
+        }
+        let [control_ready, signals_ready] = ready.map(|fd| !fd.revents().is_empty());
+        if control_ready {
+            match control.next_order() {
+                Some(Order::Start) => {
+                    if let Err(error) = command.start() {
+                        control.report(&Report::NotExecuted(error));
+                        return Ok(());
+                    }
+                }
+                Some(Order::Build) => {}
+                None => return Ok(()),
+            }
+        }
+        if signals_ready && handle_signals(control, signals, command) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the command has ended.
+fn handle_signals(control: &Control, signals: &OwnedFd, command: &Command) -> bool {
+    while let Some(arrived) = process::read_signal(signals) {
+        // Only the terminal counts: the command can send this signal too.
+        if arrived.signal == libc::SIGINT && arrived.by_kernel {
+            control.report(&Report::Interrupted);
+        }
+    }
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+        if pid != command.pid() {
+            continue;
+        }
+        if let Some(signal) = status.stopping_signal() {
+            control.report(&Report::Stopped(signal));
+        } else if let Some(code) = status.exit_status() {
+            control.report(&Report::Exited(code));
+            return true;
+        } else if let Some(signal) = status.terminating_signal() {
+            control.report(&Report::Signalled(signal));
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,98 @@
+//! The gateway's side of building a sandbox.
+
+use super::command::CommandLine;
+use super::confine;
+use super::control::{Control, Order};
+use super::error::{During, LaunchError, Step};
+use super::handle::{Launched, Sandbox};
+use super::identity::IdentityMaps;
+use super::inherited::Inherited;
+use super::init::{self, Assignment};
+use super::process::{self, Cloned};
+use super::{plan, terminal};
+use crate::options::Attach;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::Pid;
+use std::ffi::OsString;
+
+/// What is to be launched. Environment, working directory, umask, standard streams and the rest of what a process
+/// inherits are the caller's own.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program, found by PATH, and its arguments.
+    pub command: Vec<OsString>,
+    /// How the link is attached.
+    pub attach: Attach,
+    /// The largest IP packet on the link, in bytes: 1,280 (RFC 8200 §5) to 65,521.
+    pub mtu: u16,
+    /// Whether the calling process gives up what a gateway does not need, for good: capabilities, gaining
+    /// privilege by executing, being traced. A gateway does; a caller that launches several sandboxes as root
+    /// must not, or the later ones lose the mapping of other users.
+    pub confine_caller: bool,
+}
+
+impl Launch {
+    /// `command`, attached as it fits, and a caller that confines itself.
+    pub fn new(command: Vec<OsString>) -> Self {
+        Self { command, attach: Attach::Auto, mtu: plan::MTU_DEFAULT, confine_caller: true }
+    }
+}
+
+/// Builds a sandbox around a command that waits for [`Sandbox::start`].
+///
+/// The calling process must have one thread: it is copied, and a lock held by another thread would stay held in the
+/// copy. Files that need the caller's privileges are best opened before.
+///
+/// # Errors
+///
+/// [`LaunchError`]: what was tried, on what, why it failed, and what would help. Nothing is left behind.
+pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
+    let threads = std::fs::read_dir("/proc/self/task").during(Step::CheckThreads, "/proc/self/task")?.count();
+    if threads != 1 {
+        return Err(LaunchError::new(Step::CheckThreads, format!("it has {threads}"), Errno::BUSY));
+    }
+    Inherited::now();
+    let line = CommandLine::new(&launch.command)?;
+    let maps = IdentityMaps::of_caller()?;
+    let (control, theirs) = Control::pair()?;
+    // The child's maps can be written only while it shares a memory that may be looked at. A caller that hides its
+    // own does so again below.
+    confine::hide_memory(false).during(Step::MakeNamespaces, "")?;
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    let pid = match process::clone(namespaces).during(Step::MakeNamespaces, "")? {
+        Cloned::Parent(pid) => pid,
+        Cloned::Child => {
+            drop(control);
+            init::run(&Assignment {
+                line,
+                attach: launch.attach,
+                mtu: launch.mtu,
+                maps,
+                terminal: terminal::exists(),
+                control: theirs,
+            })
+        }
+    };
+    drop(theirs);
+    let built = give_identity(pid, &maps, &control)
+        .and_then(|()| if launch.confine_caller { confine::confine_gateway() } else { Ok(()) });
+    // From here on init is waited for in any case: its control socket ends with ours.
+    match built {
+        Ok(()) => Sandbox::await_ready(control, pid, launch.mtu),
+        Err(error) => {
+            drop(control);
+            super::handle::end(pid);
+            Err(error)
+        }
+    }
+}
+
+/// Writes the new user namespace's maps, and lets init build the rest.
+fn give_identity(pid: Pid, maps: &IdentityMaps, control: &Control) -> Result<(), LaunchError> {
+    let path = format!("/proc/{}", pid.as_raw_nonzero());
+    let directory = rustix::fs::open(&*path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .during(Step::MapIdentities, &path)?;
+    maps.write(&directory)?;
+    control.order(Order::Build).during(Step::ConnectInit, "")
+}

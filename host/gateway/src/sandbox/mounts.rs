@@ -1,0 +1,119 @@
+//! What the command sees of the file system that is not the host's own: its `/proc`, its network's `/sys`, and the
+//! files that say who resolves names. All of it is mounted in the sandbox's own mount namespace.
+
+use super::error::{During, LaunchError, Step, Warning};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::{self, Errno};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+mod files;
+
+/// Kernel settings that belong to the whole machine, or hand out its devices: uid 0 inside is uid 0 for them.
+const PROTECTED: [&str; 7] =
+    ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi"];
+
+const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+
+/// Mounts a `/proc` of the new PID namespace. A container whose own `/proc` is partly covered may not; the old one
+/// then stays.
+pub(super) fn mount_proc() -> Result<(), LaunchError> {
+    new_mount("proc", &[], NO_DEVICES)
+        .and_then(|proc| move_to(&proc, "/proc"))
+        .during(Step::MountProc, "/proc")
+}
+
+/// Keeps the kernel's settings from a command that runs as `root`, and shows the new network namespace's devices.
+pub(super) fn protect(root: bool, warn: &dyn Fn(Warning)) -> Result<(), LaunchError> {
+    if root {
+        for path in PROTECTED {
+            protect_path(path).during(Step::ProtectProc, path)?;
+        }
+    }
+    mount_sys().during(Step::MountSys, "/sys").unwrap_or_else(warn);
+    Ok(())
+}
+
+fn protect_path(path: &str) -> io::Result<()> {
+    match rustix::mount::mount_bind(path, path) {
+        // Not every kernel has each of them.
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    }
+    let flags =
+        MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount_remount(path, flags, "")
+}
+
+/// Mounts a `/sys` that shows the new network namespace's interfaces, and makes it read-only with the control groups
+/// under it: by those, a user whose groups they are could stop or kill the gateway.
+fn mount_sys() -> io::Result<()> {
+    const GROUPS: &str = "/sys/fs/cgroup";
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let groups = rustix::mount::open_tree(CWD, GROUPS, flags).ok();
+    match new_mount("sysfs", &[], NO_DEVICES) {
+        Ok(sys) => {
+            move_to(&sys, "/sys")?;
+            if let Some(groups) = groups {
+                move_to(&groups, GROUPS)?;
+            }
+        }
+        // A container whose `/sys` is partly covered may not; the old one stays, with the host's interfaces.
+        Err(Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    super::process::make_read_only(c"/sys")
+}
+
+/// Mounts the files of `/etc` that say who resolves names.
+pub(super) fn mount_files(ipv6: bool, warn: &dyn Fn(Warning)) -> Result<(), LaunchError> {
+    let step = Step::MountFiles;
+    let tree = new_mount("tmpfs", &[("size", "1m"), ("nr_inodes", "64"), ("mode", "0755")], NO_DEVICES)
+        .during(step, "a file system for them")?;
+    let files = files::resolver_files(ipv6);
+    // Parts of a file system can be mounted elsewhere only while it is mounted somewhere itself.
+    move_to(&tree, "/etc").during(step, "/etc")?;
+    let parts: Vec<_> = files.iter().map(|file| write_part(&tree, file.name, &file.text)).collect();
+    rustix::mount::unmount("/etc", UnmountFlags::DETACH).during(step, "/etc")?;
+    for (file, part) in files.iter().zip(parts) {
+        let target = format!("/etc/{}", file.name);
+        part.and_then(|part| move_to(&part, &target)).during(step, &target).unwrap_or_else(warn);
+    }
+    Ok(())
+}
+
+/// Writes a file into the tree, and makes a mount of that file alone.
+fn write_part(tree: &OwnedFd, name: &str, text: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(tree, name, flags, Mode::from_raw_mode(0o644))?;
+    // The umask is the command's own.
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let length = io::write(&file, rest)?;
+        rest = &rest[length..];
+    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(tree, name, flags)
+}
+
+/// A new file system, mounted nowhere yet.
+fn new_mount(kind: &str, options: &[(&str, &str)], attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(context.as_fd(), *key, *value)?;
+    }
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Mounts `mount` on `target`, following symbolic links.
+fn move_to(mount: &OwnedFd, target: &str) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    rustix::mount::move_mount(mount.as_fd(), "", CWD, target, flags)
+}

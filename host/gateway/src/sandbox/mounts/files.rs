@@ -1,0 +1,113 @@
+//! The text of the files that say who resolves names inside.
+
+use crate::sandbox::plan;
+use std::fmt::Write;
+
+/// A file of `/etc`.
+pub(super) struct File {
+    pub name: &'static str,
+    pub text: String,
+}
+
+/// The files that take the place of the host's.
+pub(super) fn resolver_files(ipv6: bool) -> Vec<File> {
+    let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let resolv = read("/etc/resolv.conf").unwrap_or_default();
+    let hosts = read("/etc/hosts").unwrap_or_default();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut files = vec![
+        File { name: "resolv.conf", text: resolv_conf(&resolv, ipv6) },
+        File { name: "hosts", text: hosts_file(&hosts, &name, ipv6) },
+    ];
+    if let Some(text) = read("/etc/nsswitch.conf").ok().and_then(|text| nsswitch_conf(&text)) {
+        files.push(File { name: "nsswitch.conf", text });
+    }
+    files
+}
+
+/// resolv.conf(5): our resolver; the host's search list and options stay, as short names depend on them.
+fn resolv_conf(host: &str, ipv6: bool) -> String {
+    let mut text = format!("nameserver {}\n", plan::RESOLVER_V4);
+    if ipv6 {
+        let _ = writeln!(text, "nameserver {}", plan::RESOLVER_V6);
+    }
+    for line in host.lines() {
+        if matches!(line.split_whitespace().next(), Some("search" | "domain" | "options")) {
+            let _ = writeln!(text, "{}", line.trim());
+        }
+    }
+    text
+}
+
+/// hosts(5): the host's, its own name where only another service knew it, and the name of the host.
+fn hosts_file(host: &str, name: &str, ipv6: bool) -> String {
+    let mut text = String::from(host);
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let names = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_whitespace().skip(1).any(|known| known.eq_ignore_ascii_case(name))
+    };
+    if !name.is_empty() && !host.lines().any(names) {
+        let _ = writeln!(text, "127.0.1.1 {name}");
+    }
+    let _ = writeln!(text, "{} {}", plan::GATEWAY_V4, plan::HOST_NAME);
+    if ipv6 {
+        let _ = writeln!(text, "{} {}", plan::GATEWAY_V6, plan::HOST_NAME);
+    }
+    text
+}
+
+/// nsswitch.conf(5) without the services that ask the host's own daemons; `None` where there are none of them.
+fn nsswitch_conf(host: &str) -> Option<String> {
+    let mut changed = false;
+    let lines: Vec<String> = host
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix("hosts:") {
+            Some(services) if services.split_whitespace().any(|s| s != "files" && s != "dns") => {
+                changed = true;
+                "hosts: files dns".into()
+            }
+            _ => line.into(),
+        })
+        .collect();
+    changed.then(|| lines.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolv_conf_names_our_resolver_and_keeps_the_search_list() {
+        let host = "# made by hand\nnameserver 192.0.2.1\nsearch corp.example\n options ndots:2\n";
+        assert_eq!(
+            resolv_conf(host, true),
+            "nameserver 10.0.2.3\nnameserver fd00:2::3\nsearch corp.example\noptions ndots:2\n"
+        );
+        assert_eq!(resolv_conf("", false), "nameserver 10.0.2.3\n");
+    }
+
+    #[test]
+    fn hosts_gains_the_host_and_its_own_name_where_missing() {
+        let text = hosts_file("127.0.0.1 localhost # box", "box", true);
+        assert_eq!(
+            text,
+            "127.0.0.1 localhost # box\n127.0.1.1 box\n10.0.2.2 host.weft.internal\nfd00:2::2 host.weft.internal\n"
+        );
+        assert_eq!(
+            hosts_file("127.0.1.1 Box\n", "box", false),
+            "127.0.1.1 Box\n10.0.2.2 host.weft.internal\n"
+        );
+    }
+
+    #[test]
+    fn nsswitch_loses_the_services_that_ask_daemons_and_nothing_else() {
+        let host =
+            "passwd: files systemd\nhosts: files mymachines resolve [!UNAVAIL=return] dns\nnetworks: files\n";
+        let expected = "passwd: files systemd\nhosts: files dns\nnetworks: files\n";
+        assert_eq!(nsswitch_conf(host).as_deref(), Some(expected));
+        assert_eq!(nsswitch_conf("hosts: files dns\n"), None);
+    }
+}
