@@ -1,0 +1,114 @@
+//! The command line of `bench`.
+
+use std::path::PathBuf;
+
+/// What `bench --help` prints.
+pub const HELP: &str = "\
+Measures weft and its peers side by side in one run, in network namespaces of its own. Needs root.
+
+Usage: cargo xtask bench [OPTIONS] [NAME]...
+
+Names (all when none is given):
+  startup      wall time of an empty command, over the bare command
+  bulk         iperf3, one stream, upload and download
+  latency      one byte there and back over one connection
+  connections  connect, one byte there and back, close; 1 and 16 clients
+  memory       of the gateway at 1, 1,000 and 10,000 idle connections
+
+Options:
+  --rounds N    rounds of each candidate, interleaved (default 5, 1 to 100; start-up takes five times as many)
+  --seconds S   length of one bulk or connections round (default 3, 1 to 60)
+  --json        print JSON instead of tables
+  --runs DIR    where to keep the run (default testing/bench/runs)
+  --no-keep     do not keep the run as files
+  --help        this text
+";
+
+/// What the caller asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Print the help text.
+    Help,
+    /// Measure and report.
+    Measure(Settings),
+}
+
+/// How to measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Names of the measures to take; all when empty.
+    pub names: Vec<String>,
+    /// Interleaved rounds, 1 to 100.
+    pub rounds: usize,
+    /// Length of one bulk or connections round in seconds, 1 to 60.
+    pub seconds: u64,
+    /// Print JSON instead of tables.
+    pub json: bool,
+    /// Where the run is kept; not kept when `None`.
+    pub runs: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            rounds: 5,
+            seconds: 3,
+            json: false,
+            runs: Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("runs")),
+        }
+    }
+}
+
+/// Reads the command line; an error says what is wrong with it.
+pub fn parse(arguments: &[String]) -> Result<Request, String> {
+    let mut settings = Settings::default();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--help" | "-h" => return Ok(Request::Help),
+            "--rounds" => settings.rounds = number(argument, value()?, 1, 100)? as usize,
+            "--seconds" => settings.seconds = number(argument, value()?, 1, 60)?,
+            "--json" => settings.json = true,
+            "--runs" => settings.runs = Some(PathBuf::from(value()?)),
+            "--no-keep" => settings.runs = None,
+            option if option.starts_with('-') => return Err(format!("unknown option {option}, see --help")),
+            name if crate::measure::find(name).is_some() => settings.names.push(name.to_owned()),
+            name => return Err(format!("no measure is called {name}, see --help")),
+        }
+    }
+    Ok(Request::Measure(settings))
+}
+
+fn number(option: &str, text: &str, low: u64, high: u64) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(format!("{option} takes a number from {low} to {high}, not {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Request, String> {
+        parse(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_and_options_mix() {
+        let Ok(Request::Measure(settings)) = parse_words("bulk --rounds 7 latency --json --no-keep") else {
+            panic!("a good command line was refused");
+        };
+        assert_eq!(settings.names, ["bulk", "latency"]);
+        assert_eq!((settings.rounds, settings.json, settings.runs), (7, true, None));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        for words in ["--rounds 0", "--rounds 101", "--rounds", "--seconds x", "--fast", "speed"] {
+            assert!(parse_words(words).is_err(), "{words} was taken");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! weft and the peers that it is measured against.
+//!
+//! A candidate is opened as a [`Sandbox`] in a topology; the sandbox then says how a program is started in it and
+//! which processes carry its packets.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command};
+use std::time::Duration;
+
+use crate::process::{self, Place, Running, User};
+use crate::topology::{Namespace, SERVER, Topology, workload_program};
+
+/// The frame size that slirp4netns' own documentation advises for throughput, in bytes. Its default is 1,500.
+const SLIRP_MTU: &str = "--mtu=65520";
+/// Without forwarding from the host to the inside, which nothing here uses and whose set-up doubles its start.
+const PASTA: &str = "pasta --quiet --config-net -t none -u none -T none -U none --";
+/// A candidate that takes longer than this to be ready is not measured.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+/// What the trial run prints.
+const TRIAL_WORD: &str = "it-ran";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Candidate {
+    /// The program without any sandbox, in the host namespace: for traffic, the kernel over veth.
+    Kernel,
+    /// util-linux `unshare`: empty user and network namespaces, no network.
+    Unshare,
+    /// bubblewrap: all namespaces, no network.
+    Bubblewrap,
+    /// pasta, as an ordinary user: it does not run as root.
+    Pasta,
+    /// slirp4netns, attached to a network namespace of its own.
+    Slirp4netns,
+    /// `weft run` on a TAP device.
+    WeftTap,
+    /// `weft run` on a veth pair and a packet socket.
+    WeftVeth,
+}
+
+impl Candidate {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Unshare => "unshare",
+            Self::Bubblewrap => "bubblewrap",
+            Self::Pasta => "pasta",
+            Self::Slirp4netns => "slirp4netns",
+            Self::WeftTap => "weft (tap)",
+            Self::WeftVeth => "weft (veth)",
+        }
+    }
+
+    /// Whether it is ours.
+    pub fn is_weft(self) -> bool {
+        matches!(self, Self::WeftTap | Self::WeftVeth)
+    }
+}
+
+/// A candidate, ready to run programs in one topology.
+#[derive(Debug)]
+pub struct Sandbox {
+    place: Place,
+    /// The words before the program's own.
+    prefix: Vec<String>,
+    /// A gateway that runs beside the program rather than above it, and the namespace that it serves.
+    attached: Option<(Running, ChildStdin)>,
+}
+
+impl Sandbox {
+    /// Opens a candidate in the host namespace, allowed to reach the server on ports `first` to `last`.
+    pub fn open(
+        candidate: Candidate,
+        topology: &Topology,
+        weft: &Result<PathBuf, String>,
+        ports: (u16, u16),
+    ) -> Result<Self, String> {
+        let host = topology.host.place(User::Same);
+        let prefixed = |place: Place, line: &str| Self {
+            place,
+            prefix: line.split_whitespace().map(str::to_owned).collect(),
+            attached: None,
+        };
+        match candidate {
+            Candidate::Kernel => Ok(prefixed(host, "")),
+            Candidate::Unshare => Ok(prefixed(host, "unshare -Urn")),
+            Candidate::Bubblewrap => {
+                Ok(prefixed(host, "bwrap --unshare-all --bind / / --dev /dev --proc /proc"))
+            }
+            Candidate::Pasta => Ok(prefixed(topology.host.place(User::Nobody), PASTA)),
+            Candidate::Slirp4netns => Self::attach_slirp4netns(&host),
+            Candidate::WeftTap => weft_run(weft, "tap", ports).map(|line| prefixed(host, &line)),
+            Candidate::WeftVeth => weft_run(weft, "veth", ports).map(|line| prefixed(host, &line)),
+        }
+    }
+
+    fn attach_slirp4netns(host: &Place) -> Result<Self, String> {
+        let inside = Namespace::new()?;
+        let path = inside.path();
+        let words =
+            ["slirp4netns", "--configure", SLIRP_MTU, "--ready-fd=1", "--netns-type=path", &path, "tap0"];
+        let command = host.command(&words.map(str::to_owned));
+        let mut attached = Running::spawn_piped(command)?;
+        // It writes "1" to the ready descriptor, without an end of line.
+        attached.0.wait_for_byte(b'1', READY_LIMIT)?;
+        Ok(Self { place: inside.place(User::Same), prefix: Vec::new(), attached: Some(attached) })
+    }
+
+    /// A command that runs a program in the sandbox.
+    pub fn command(&self, program: &[&str]) -> Command {
+        let mut words = self.prefix.clone();
+        words.extend(program.iter().map(|&word| word.to_owned()));
+        self.place.command(&words)
+    }
+
+    /// Runs a program that prints one word, and fails unless the word is seen: what follows would otherwise measure
+    /// something that runs nothing.
+    pub fn try_out(&self) -> Result<(), String> {
+        let output = process::run(self.command(&["echo", TRIAL_WORD]), READY_LIMIT)?.success()?;
+        if output.trim() == TRIAL_WORD { Ok(()) } else { Err("does not run a program".to_owned()) }
+    }
+
+    /// The processes between the program and the host: all that `started` brought up, and the attached gateway, but
+    /// for the workload program itself.
+    pub fn gateway_processes(&self, started: &Running) -> Vec<u32> {
+        let parents = parents_by_process();
+        let roots = [Some(started.id()), self.attached.as_ref().map(|(running, _)| running.id())];
+        let mut found: Vec<u32> = roots.into_iter().flatten().collect();
+        let mut next = 0;
+        while let Some(&parent) = found.get(next) {
+            found.extend(parents.iter().filter(|&(_, &of)| of == parent).map(|(&process, _)| process));
+            next += 1;
+        }
+        let workload = file_identity(Path::new(&workload_program()));
+        found.retain(|process| file_identity(Path::new(&format!("/proc/{process}/exe"))) != workload);
+        found
+    }
+}
+
+fn weft_run(
+    weft: &Result<PathBuf, String>,
+    attach: &str,
+    (first, last): (u16, u16),
+) -> Result<String, String> {
+    let weft = weft.as_ref().map_err(String::clone)?.display();
+    Ok(format!("{weft} run --quiet --attach {attach} --allow {SERVER}:{first}-{last} --"))
+}
+
+/// The parent of every process of this machine, from `/proc/PID/stat`.
+fn parents_by_process() -> BTreeMap<u32, u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let process: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in parentheses may hold anything; after it come the state and the parent.
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            Some((process, parent))
+        })
+        .collect()
+}
+
+fn file_identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}

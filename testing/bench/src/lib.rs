@@ -1,1 +1,0 @@
-//! weft and its peers measured in one run.

@@ -1,0 +1,40 @@
+//! The programs that run inside a sandbox and at the far end: `bench workload NAME ...`.
+//!
+//! They print figures as plain words, end by themselves, and fail at the first exchange that fails.
+
+mod client;
+mod echo;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Runs the workload of the given words.
+pub fn run(words: &[String]) -> Result<(), String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["echo", address, first, last] => echo::serve(&endpoints(address, first, last)?),
+        ["round-trips", address, port, count] => {
+            client::round_trips(endpoints(address, port, port)?[0], number(count)?)
+        }
+        ["connections", address, first, last, clients, seconds] => client::connections(
+            &endpoints(address, first, last)?,
+            number(clients)?,
+            Duration::from_secs(number(seconds)?),
+        ),
+        ["idle", address, first, last] => client::idle(&endpoints(address, first, last)?),
+        _ => Err("unknown workload".to_owned()),
+    }
+}
+
+fn endpoints(address: &str, first: &str, last: &str) -> Result<Vec<SocketAddr>, String> {
+    let address: IpAddr = address.parse().map_err(|_| format!("not an address: {address}"))?;
+    let ports = number::<u16>(first)?..=number(last)?;
+    if ports.is_empty() {
+        return Err("no port".to_owned());
+    }
+    Ok(ports.map(|port| SocketAddr::new(address, port)).collect())
+}
+
+fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("not a number: {text}"))
+}
