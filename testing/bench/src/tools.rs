@@ -40,7 +40,7 @@ fn version_of(program: &str) -> String {
     };
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().next().unwrap_or_default().trim();
-    line.rsplit_once("version ").map_or(line, |(_, version)| version).to_owned()
+    line.strip_prefix(program).unwrap_or(line).trim().trim_start_matches("version ").to_owned()
 }
 
 #[cfg(test)]
