@@ -13,7 +13,7 @@ mod offload;
 mod packet;
 mod pool;
 
-pub use bytes::Bytes;
+pub use bytes::{Buf, Bytes};
 pub use chain::Chain;
 pub use device::{Batch, Capabilities, Device, DeviceError, Medium};
 pub use offload::{Checksum, Offload, Segmentation, SegmentationKind};

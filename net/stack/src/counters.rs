@@ -160,6 +160,13 @@ impl Counters {
         &self.refused
     }
 
+    pub(crate) fn count_refused(&mut self, reason: tcp::Drop) {
+        match self.refused.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.refused.push((reason, 1)),
+        }
+    }
+
     pub(crate) const fn count(&mut self, reason: Drop) {
         self.dropped[reason as usize] += 1;
     }

@@ -7,13 +7,25 @@
 
 extern crate alloc;
 
+mod bindings;
 mod config;
 mod counters;
+mod demux;
 mod error;
 mod event;
+mod hash;
+mod icmp;
 mod id;
+mod index;
+mod interface;
+mod ip;
+mod limit;
+mod neighbour;
+mod output;
 mod route;
+mod slab;
 mod stack;
+mod udp;
 
 pub use config::{Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, RouterConfig};
 pub use counters::{Counters, Drop, Memory, Verdict};

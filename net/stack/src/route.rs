@@ -1,5 +1,7 @@
 //! Prefixes, and the table that says which interface and which neighbour a packet leaves by.
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -71,4 +73,89 @@ pub struct Route {
     pub interface: crate::InterfaceId,
     /// The neighbour they go to; none where the destination itself is on the link.
     pub gateway: Option<IpAddr>,
+}
+
+/// Routes by prefix. A lookup asks once for each prefix length that is in use, longest first: its cost does not grow
+/// with the number of routes.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// By length and network.
+    by_prefix: BTreeMap<(u8, IpAddr), Route>,
+    /// Lengths in use, longest first, of IPv4 and of IPv6.
+    lengths: [Vec<u8>; 2],
+    routes_max: usize,
+}
+
+impl Routes {
+    pub(crate) const fn new(routes_max: usize) -> Self {
+        Self { by_prefix: BTreeMap::new(), lengths: [Vec::new(), Vec::new()], routes_max }
+    }
+
+    /// Adds a route, in place of one for the same destination. Whether there was room.
+    pub(crate) fn insert(&mut self, route: Route) -> bool {
+        let key = (route.destination.length(), route.destination.network());
+        if self.by_prefix.len() >= self.routes_max && !self.by_prefix.contains_key(&key) {
+            return false;
+        }
+        self.by_prefix.insert(key, route);
+        let lengths = &mut self.lengths[usize::from(key.1.is_ipv6())];
+        if let Err(at) = lengths.binary_search_by(|length| key.0.cmp(length)) {
+            lengths.insert(at, key.0);
+        }
+        true
+    }
+
+    /// The route of the longest prefix that holds `destination`.
+    pub(crate) fn find(&self, destination: IpAddr) -> Option<&Route> {
+        let lengths = &self.lengths[usize::from(destination.is_ipv6())];
+        lengths.iter().find_map(|&length| self.by_prefix.get(&(length, masked(destination, length))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InterfaceId;
+
+    fn route(address: [u8; 4], length: u8, interface: u16) -> Route {
+        Route { destination: Prefix::new(address, length), interface: InterfaceId(interface), gateway: None }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let mut routes = Routes::new(8);
+        assert!(routes.find([10, 0, 0, 1].into()).is_none());
+        for (n, (address, length)) in
+            [([0, 0, 0, 0], 0), ([10, 0, 0, 0], 8), ([10, 1, 0, 0], 16), ([10, 1, 2, 3], 32)]
+                .into_iter()
+                .enumerate()
+        {
+            assert!(routes.insert(route(address, length, n as u16)));
+        }
+        let by = |address: [u8; 4]| routes.find(address.into()).map(|route| route.interface.0);
+        assert_eq!(by([10, 1, 2, 3]), Some(3));
+        assert_eq!(by([10, 1, 2, 4]), Some(2));
+        assert_eq!(by([10, 2, 2, 4]), Some(1));
+        assert_eq!(by([11, 2, 2, 4]), Some(0));
+        assert!(routes.find(IpAddr::V6(Ipv6Addr::LOCALHOST)).is_none());
+    }
+
+    #[test]
+    fn a_full_table_takes_no_more_but_replaces() {
+        let mut routes = Routes::new(1);
+        assert!(routes.insert(route([10, 0, 0, 0], 8, 0)));
+        assert!(!routes.insert(route([11, 0, 0, 0], 8, 0)));
+        assert!(routes.insert(route([10, 9, 9, 9], 8, 1)));
+        assert_eq!(routes.find([10, 0, 0, 1].into()).map(|route| route.interface.0), Some(1));
+    }
+
+    #[test]
+    fn prefixes_hold_and_have_a_broadcast_address() {
+        let prefix = Prefix::new([10, 0, 2, 2], 24);
+        assert!(prefix.contains([10, 0, 2, 15].into()) && !prefix.contains([10, 0, 3, 15].into()));
+        assert_eq!(prefix.broadcast(), Some(Ipv4Addr::new(10, 0, 2, 255)));
+        assert_eq!(Prefix::new([10, 0, 2, 2], 31).broadcast(), None);
+        assert!(Prefix::new([0, 0, 0, 0], 0).contains([1, 2, 3, 4].into()));
+        assert!(!Prefix::new([0, 0, 0, 0], 0).contains(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+    }
 }

@@ -1,24 +1,50 @@
-//! The stack's face: what its owner calls.
+//! The stack itself: frames and time in, frames and events out.
 
-use crate::*;
-use alloc::sync::Arc;
-use core::net::{IpAddr, SocketAddr};
-use packet::{Batch, Bytes};
+use crate::demux::Tcp;
+use crate::hash::Key;
+use crate::interface::{Interface, is_unicast};
+use crate::ip::reassembly::Reassembly;
+use crate::output::{Output, Timer};
+use crate::udp::Sockets;
+use crate::{
+    Config, Counters, Event, InterfaceConfig, InterfaceError, InterfaceId, Memory, Prefix, Route, RouteError,
+    Verdict,
+};
+use alloc::collections::VecDeque;
+use core::net::{IpAddr, Ipv6Addr};
+use packet::Batch;
 use time::Instant;
+
+/// Interfaces of a stack: some decisions look at each.
+const INTERFACES_MAX: usize = 64;
 
 /// A network stack: interfaces and sockets, single-threaded, without a clock of its own.
 #[derive(Debug)]
-pub struct Stack {}
+pub struct Stack {
+    pub(crate) output: Output,
+    pub(crate) reassembly: Reassembly,
+    pub(crate) udp: Sockets,
+    pub(crate) tcp: Tcp,
+    pub(crate) events: VecDeque<Event>,
+    /// Echo requests among the events.
+    pub(crate) echo_requests: usize,
+}
 
-/// Frames and time.
-#[allow(unused_variables)]
 impl Stack {
     /// An empty stack. `seed` is its only randomness: ISNs, ports, identifiers are keyed by it.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
-        todo!()
+        Self {
+            output: Output::new(&config, &seed, now),
+            reassembly: Reassembly::new(Key::derive(&seed, 4), config.reassembly_bytes_max),
+            udp: Sockets::new(Key::derive(&seed, 5), config.udp_sockets_max, config.udp_queue_bytes_max),
+            tcp: Tcp::new(&config, &seed),
+            events: VecDeque::new(),
+            echo_requests: 0,
+        }
     }
 
-    /// Adds an interface; its addresses and prefixes are usable at once.
+    /// Adds an interface; its prefixes are routed to it. Its addresses are usable at once, but for IPv4 addresses that
+    /// are probed for first.
     ///
     /// # Errors
     ///
@@ -28,7 +54,24 @@ impl Stack {
         config: InterfaceConfig,
         now: Instant,
     ) -> Result<InterfaceId, InterfaceError> {
-        todo!()
+        let number = self.output.interfaces.len();
+        if number >= INTERFACES_MAX {
+            return Err(InterfaceError::TooMany);
+        }
+        let id = InterfaceId(number as u16);
+        let interface = Interface::new(config, self.output.queue_max)?;
+        let link_local = interface.link_local.map(|_| Prefix::new(LINK_LOCAL, 64));
+        let prefixes = interface.addresses.clone();
+        self.output.interfaces.push(interface);
+        for destination in prefixes.into_iter().chain(link_local) {
+            if !self.output.routes.insert(Route { destination, interface: id, gateway: None }) {
+                self.output.interfaces.pop();
+                return Err(InterfaceError::RoutesFull);
+            }
+        }
+        self.output.start_claims(id, now);
+        self.output.start_router(id, now);
+        Ok(id)
     }
 
     /// Adds a route, in place of one for the same destination.
@@ -37,199 +80,97 @@ impl Stack {
     ///
     /// [`RouteError`] where it cannot be used or the table is full.
     pub fn add_route(&mut self, route: Route) -> Result<(), RouteError> {
-        todo!()
+        if self.output.interface(route.interface).is_none() {
+            return Err(RouteError::NoInterface);
+        }
+        if route.gateway.is_some_and(|gateway| gateway.is_ipv4() != route.destination.address.is_ipv4()) {
+            return Err(RouteError::VersionMismatch);
+        }
+        if self.output.routes.insert(route) { Ok(()) } else { Err(RouteError::Full) }
     }
 
-    /// Takes every frame of a batch that arrived on `interface`.
+    /// Takes every frame of a batch that arrived on `interface`. Connections answer when all are taken: one
+    /// acknowledgement for each connection and batch.
     pub fn handle_batch(&mut self, interface: InterfaceId, batch: &mut Batch, now: Instant) {
-        todo!()
+        while let Some(packet) = batch.pop() {
+            self.output.counters.received += 1;
+            if let Verdict::Dropped(reason) = self.receive(interface, packet, now) {
+                self.output.counters.count(reason);
+            }
+        }
+        self.settle_touched(now);
     }
 
     /// Fills `batch` with frames to send on `interface`; call until it stays empty.
     pub fn poll_transmit(&mut self, interface: InterfaceId, batch: &mut Batch, now: Instant) {
-        todo!()
+        let before = batch.len();
+        self.output.drain_queue(interface, batch);
+        self.transmit_flows(interface, batch, now);
+        // Connections may have asked for their neighbour.
+        self.output.drain_queue(interface, batch);
+        self.output.counters.transmitted += (batch.len() - before) as u64;
     }
 
     /// The next event; drained until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        let event = self.events.pop_front()?;
+        if matches!(event, Event::EchoRequest(_)) {
+            self.echo_requests -= 1;
+        }
+        if self.events.is_empty() && self.events.capacity() > EVENTS_KEPT {
+            self.events.shrink_to(EVENTS_KEPT);
+        }
+        Some(event)
     }
 
     /// A deadline of [`poll_timeout`](Self::poll_timeout) has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        while let Some(timer) = self.output.wheel.expire(now) {
+            match timer {
+                Timer::Tcp(number) => self.handle_tcp_timeout(number, now),
+                Timer::Request(number) => self.expire_request(number),
+                Timer::Neighbour(neighbour) => self.output.handle_neighbour_timeout(neighbour, now),
+                Timer::Router(interface) => self.output.handle_router_timeout(interface, now),
+                Timer::Claims(interface) => self.output.handle_claims_timeout(interface, now),
+            }
+        }
+        self.tell_unreachable(now);
+        self.expire_fragments(now);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        let fragments = self.reassembly.poll_timeout();
+        self.output.wheel.next().into_iter().chain(fragments).min()
     }
 
     /// Whether `address` is one of the stack's own.
     pub fn is_local(&self, address: IpAddr) -> bool {
-        todo!()
+        is_unicast(address) && self.output.owns(address)
     }
 
     /// What became of packets.
     pub fn counters(&self) -> &Counters {
-        todo!()
+        &self.output.counters
     }
 
     /// What the stack holds in memory now.
     pub fn memory(&self) -> Memory {
-        todo!()
+        let queued: usize = self.output.interfaces.iter().map(Interface::queued).sum();
+        Memory {
+            connections: self.tcp.connections(),
+            requests: self.tcp.requests(),
+            tcp_bytes: self.tcp.bytes,
+            udp_bytes: self.udp.bytes,
+            reassembly_bytes: self.reassembly.memory_bytes(),
+            neighbours: self.output.neighbours.len(),
+            queued_packets: queued + self.output.neighbours.waiting(),
+        }
     }
 }
 
-/// UDP and ICMP.
-#[allow(unused_variables)]
-impl Stack {
-    /// Opens a UDP socket. A port of 0 is chosen from the dynamic range (RFC 6056); `udp_binding` tells it.
-    ///
-    /// # Errors
-    ///
-    /// [`BindError`] where the binding is taken or not ours.
-    pub fn udp_bind(&mut self, binding: Binding) -> Result<UdpId, BindError> {
-        todo!()
-    }
+/// RFC 4291 §2.5.6.
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
-    /// What a UDP socket is bound to.
-    pub fn udp_binding(&self, socket: UdpId) -> Option<Binding> {
-        todo!()
-    }
-
-    /// The next datagram that waits at a socket.
-    pub fn udp_receive(&mut self, socket: UdpId) -> Option<Datagram> {
-        todo!()
-    }
-
-    /// Sends a datagram; fragmented where it is larger than the way allows. A socket bound to `Binding::Intercept`
-    /// sends from any address.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`] where it cannot leave.
-    pub fn udp_send(&mut self, socket: UdpId, datagram: Datagram, now: Instant) -> Result<(), SendError> {
-        todo!()
-    }
-
-    /// Closes a UDP socket; what waits at it is dropped.
-    pub fn udp_close(&mut self, socket: UdpId) {
-        todo!()
-    }
-
-    /// Answers a datagram that was received with the ICMP error that says `refusal`.
-    pub fn refuse_datagram(&mut self, datagram: &Datagram, refusal: Refusal, now: Instant) {
-        todo!()
-    }
-
-    /// Sends an echo reply from `echo.local` to `echo.remote`.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`] where it cannot leave.
-    pub fn icmp_reply(&mut self, echo: Echo, now: Instant) -> Result<(), SendError> {
-        todo!()
-    }
-}
-
-/// TCP.
-#[allow(unused_variables)]
-impl Stack {
-    /// Listens for connections.
-    ///
-    /// # Errors
-    ///
-    /// [`BindError`] where the binding is taken or not ours.
-    pub fn tcp_listen(&mut self, listen: Listen) -> Result<ListenerId, BindError> {
-        todo!()
-    }
-
-    /// Ends a listener. SYNs that wait for its verdict are forgotten; its connections go on.
-    pub fn tcp_unlisten(&mut self, listener: ListenerId) {
-        todo!()
-    }
-
-    /// Opens a connection. Without `local`, or with a port of 0, both are chosen (RFC 6724, RFC 6056).
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError`] where no SYN can leave.
-    pub fn tcp_connect(
-        &mut self,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-        config: Arc<tcp::Config>,
-        now: Instant,
-    ) -> Result<TcpId, ConnectError> {
-        todo!()
-    }
-
-    /// Answers a pending SYN with a SYN-ACK; the owner holds the connection from now on. `None` where the request
-    /// has ended or as many connections as may be are open.
-    pub fn tcp_admit(&mut self, request: RequestId, config: Arc<tcp::Config>, now: Instant) -> Option<TcpId> {
-        todo!()
-    }
-
-    /// Refuses a pending SYN.
-    pub fn tcp_refuse(&mut self, request: RequestId, refusal: Refusal, now: Instant) {
-        todo!()
-    }
-
-    /// Our side's address and port, and the other's.
-    pub fn tcp_addresses(&self, connection: TcpId) -> Option<(SocketAddr, SocketAddr)> {
-        todo!()
-    }
-
-    /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.
-    /// 0 as well where the sending side is closed or the connection over.
-    pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {
-        todo!()
-    }
-
-    /// Room in a connection's send buffer, in bytes.
-    pub fn tcp_writable(&self, connection: TcpId) -> usize {
-        todo!()
-    }
-
-    /// Takes received bytes, at most `bytes_max`.
-    pub fn tcp_read(&mut self, connection: TcpId, bytes_max: usize, now: Instant) -> Option<Bytes> {
-        todo!()
-    }
-
-    /// Bytes that can be read now.
-    pub fn tcp_readable(&self, connection: TcpId) -> usize {
-        todo!()
-    }
-
-    /// Whether the peer's FIN has arrived and every byte before it has been read.
-    pub fn tcp_is_at_end(&self, connection: TcpId) -> bool {
-        todo!()
-    }
-
-    /// Bounds what is advertised to the peer beyond what waits to be read: what the reader can take now.
-    pub fn tcp_set_receive_limit(&mut self, connection: TcpId, bytes: usize, now: Instant) {
-        todo!()
-    }
-
-    /// No more will be written: FIN follows the last byte.
-    pub fn tcp_shutdown(&mut self, connection: TcpId, now: Instant) {
-        todo!()
-    }
-
-    /// Nobody will read any more.
-    pub fn tcp_close_receive(&mut self, connection: TcpId, now: Instant) {
-        todo!()
-    }
-
-    /// Ends a connection at once, with a reset. The owner still holds it until `tcp_release`.
-    pub fn tcp_abort(&mut self, connection: TcpId, now: Instant) {
-        todo!()
-    }
-
-    /// The owner forgets a connection; the stack finishes its close by itself. Every connection that the owner got
-    /// from `tcp_connect`, `tcp_admit` or `Event::TcpAccepted` is to be released, also when it is over.
-    pub fn tcp_release(&mut self, connection: TcpId, now: Instant) {
-        todo!()
-    }
-}
+/// Places in the list of events that are kept while it is empty.
+const EVENTS_KEPT: usize = 256;

@@ -1,0 +1,92 @@
+//! Opening a connection: which address and port it leaves from.
+
+use crate::bindings::plain;
+use crate::demux::{Flow, Owner, PORT_COUNTERS, Tuple};
+use crate::interface::is_unicast;
+use crate::output::Hop;
+use crate::stack::Stack;
+use crate::{ConnectError, TcpId};
+use alloc::sync::Arc;
+use core::net::{IpAddr, SocketAddr};
+use tcp::Connection;
+use time::Instant;
+
+/// The dynamic range (RFC 6335 §6).
+const PORT_FIRST: u16 = 49_152;
+const PORTS: u16 = u16::MAX - PORT_FIRST + 1;
+
+impl Stack {
+    /// Opens a connection. Without `local`, or with a port of 0, both are chosen (RFC 6724, RFC 6056).
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] where no SYN can leave.
+    pub fn tcp_connect(
+        &mut self,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        config: Arc<tcp::Config>,
+        now: Instant,
+    ) -> Result<TcpId, ConnectError> {
+        if !is_unicast(remote.ip()) || remote.port() == 0 {
+            return Err(ConnectError::BadRemote);
+        }
+        if self.tcp.connections() >= self.tcp.connections_max {
+            return Err(ConnectError::TooMany);
+        }
+        let remote = plain(remote);
+        let hop = self.output.hop(remote.ip()).ok_or(ConnectError::NoRoute)?;
+        let interface = self.output.interface(hop.interface).ok_or(ConnectError::NoRoute)?;
+        let mtu = interface.capabilities.mtu;
+        let address = self.local_address(local, remote.ip(), hop)?;
+        let tuple = match local.map_or(0, |local| local.port()) {
+            0 => self.choose_port(address, remote)?,
+            port => Tuple::new(SocketAddr::new(address, port), remote),
+        };
+        if self.tcp.find(&tuple).is_some() || self.tcp.find_request(&tuple).is_some() {
+            return Err(ConnectError::InUse);
+        }
+        let initial = self.tcp.initial_sequence(&tuple, now);
+        let offset = self.tcp.timestamp_offset(&tuple);
+        let connection =
+            Connection::connect(config, tuple.local().port(), remote.port(), initial, offset, now);
+        let number = self.add_flow(Flow::new(tuple, connection, Owner::Held, hop, mtu));
+        self.settle(number, now);
+        Ok(TcpId(number))
+    }
+
+    fn local_address(
+        &self,
+        local: Option<SocketAddr>,
+        remote: IpAddr,
+        hop: Hop,
+    ) -> Result<IpAddr, ConnectError> {
+        match local.map(|local| local.ip()).filter(|address| !address.is_unspecified()) {
+            Some(address) if address.is_ipv4() == remote.is_ipv4() && self.output.may_send_from(address) => {
+                Ok(address)
+            }
+            Some(_) => Err(ConnectError::NotLocal),
+            None => {
+                let interface = self.output.interface(hop.interface).ok_or(ConnectError::NoRoute)?;
+                interface.source_for(remote, hop.next).ok_or(ConnectError::NotLocal)
+            }
+        }
+    }
+
+    /// RFC 6056 §3.3.4: where to start is a keyed hash of the destination, where to go on a counter shared by few.
+    fn choose_port(&mut self, address: IpAddr, remote: SocketAddr) -> Result<Tuple, ConnectError> {
+        let words = Tuple::new(SocketAddr::new(address, 0), remote).words();
+        let hash = self.tcp.secrets.ports.strong(&words);
+        let counter = (hash >> 32) as usize % PORT_COUNTERS;
+        for _ in 0..PORTS {
+            let step = self.tcp.port_counters[counter];
+            self.tcp.port_counters[counter] = step.wrapping_add(1);
+            let port = PORT_FIRST + (hash as u16).wrapping_add(step) % PORTS;
+            let tuple = Tuple::new(SocketAddr::new(address, port), remote);
+            if self.tcp.find(&tuple).is_none() && self.tcp.find_request(&tuple).is_none() {
+                return Ok(tuple);
+            }
+        }
+        Err(ConnectError::NoPort)
+    }
+}

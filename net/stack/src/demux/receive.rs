@@ -1,0 +1,131 @@
+//! Segments as they arrive: to their connection, to a SYN that waits, to a listener, or answered with a reset.
+
+use crate::demux::Tuple;
+use crate::interface::Reach;
+use crate::ip::Incoming;
+use crate::output::pseudo_header;
+use crate::stack::Stack;
+use crate::{Drop, InterfaceId, Verdict};
+use core::net::SocketAddr;
+use packet::{Buf, Chain, Checksum};
+use tcp::Segment;
+use time::Instant;
+use wire::Protocol;
+use wire::tcp::{Flags, Header};
+
+impl Stack {
+    /// A packet whose payload is TCP.
+    #[inline]
+    pub(crate) fn receive_segment(&mut self, incoming: Incoming, now: Instant) -> Verdict {
+        // RFC 9293 §3.9.2.3, RFC 1122 §4.2.3.10: nobody connects to or from many.
+        let to_one = matches!(incoming.reach, Reach::Own | Reach::Intercepted);
+        if !to_one {
+            return Verdict::Dropped(Drop::TcpBadAddress);
+        }
+        let Ok((header, header_length)) = Header::parse(&incoming.packet[incoming.transport..]) else {
+            return Verdict::Dropped(Drop::TcpMalformed);
+        };
+        if header.source_port == 0 || header.destination_port == 0 {
+            return Verdict::Dropped(Drop::TcpBadAddress);
+        }
+        if incoming.offload.checksum == Checksum::Complete && !is_intact(&incoming) {
+            return Verdict::Dropped(Drop::TcpChecksum);
+        }
+        let local = SocketAddr::new(incoming.destination, header.destination_port);
+        let remote = SocketAddr::new(incoming.source, header.source_port);
+        let tuple = Tuple::new(local, remote);
+        match self.tcp.find(&tuple) {
+            Some(number) => self.receive_for_flow(number, incoming, header, header_length, now),
+            None => self.receive_unmatched(&incoming, tuple, &header, header_length, now),
+        }
+    }
+
+    #[inline]
+    fn receive_for_flow(
+        &mut self,
+        number: u64,
+        incoming: Incoming,
+        header: Header,
+        header_length: usize,
+        now: Instant,
+    ) -> Verdict {
+        let Some(flow) = self.tcp.flows.find_mut(number) else {
+            return Verdict::Dropped(Drop::TcpNoConnection);
+        };
+        let size = incoming.offload.segmentation.map(|joined| joined.size.max(1));
+        let mut payload = incoming.packet;
+        payload.advance(incoming.transport + header_length);
+        let joined =
+            size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
+        let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size };
+        let verdict = flow.connection.handle_segment(segment, now);
+        // RFC 4861 §7.3.1: what the peer acknowledges has reached it by our neighbour.
+        if let (tcp::Verdict::Accepted, Some(neighbour)) = (verdict, flow.neighbour)
+            && self.output.neighbours.entry(neighbour).is_some_and(|entry| entry.confirm(now))
+        {
+            self.output.set_neighbour_timer(neighbour);
+        }
+        self.tcp.touch(number);
+        match verdict {
+            tcp::Verdict::Accepted => Verdict::Accepted,
+            tcp::Verdict::Dropped(reason) => {
+                self.output.counters.count_refused(reason);
+                Verdict::Dropped(Drop::TcpRefused)
+            }
+        }
+    }
+
+    /// A segment of no connection.
+    fn receive_unmatched(
+        &mut self,
+        incoming: &Incoming,
+        tuple: Tuple,
+        header: &Header,
+        header_length: usize,
+        now: Instant,
+    ) -> Verdict {
+        if let Some(request) = self.tcp.find_request(&tuple) {
+            return self.receive_for_request(request, header);
+        }
+        let opens = header.flags.contains(Flags::SYN) && !header.flags.intersects(Flags::ACK | Flags::RST);
+        if opens {
+            let intercepts =
+                self.output.interface(incoming.interface).is_some_and(|interface| interface.intercept);
+            if let Some(listener) = self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts) {
+                return self.receive_syn(incoming, tuple, header, listener, now);
+            }
+        }
+        let payload_length = incoming.packet.len() - incoming.transport - header_length;
+        self.send_reset(incoming.interface, &tuple, header, payload_length, now);
+        Verdict::Dropped(Drop::TcpNoConnection)
+    }
+
+    /// Answers a segment of no connection with the reset that RFC 9293 §3.10.7.1 says.
+    pub(crate) fn send_reset(
+        &mut self,
+        interface: InterfaceId,
+        tuple: &Tuple,
+        header: &Header,
+        payload_length: usize,
+        now: Instant,
+    ) {
+        let Some(reset) = tcp::reset_for(header, payload_length) else { return };
+        let Some(hop) = self.output.hop_back(interface, tuple.remote().ip()) else {
+            self.output.counters.count(Drop::NoRoute);
+            return;
+        };
+        let mut packet = packet::Packet::default();
+        reset.emit(packet.headers.prepend(reset.length()));
+        let out = super::transmit::outgoing(tuple);
+        // A full queue has counted the drop; the peer's next segment is answered again.
+        let _ = self.output.send(hop, out, packet, now);
+    }
+}
+
+#[inline]
+fn is_intact(incoming: &Incoming) -> bool {
+    let bytes = &incoming.packet[incoming.transport..];
+    let mut sum = pseudo_header(incoming.source, incoming.destination, Protocol::TCP, bytes.len());
+    sum.add(bytes);
+    sum.is_valid()
+}

@@ -1,0 +1,118 @@
+//! SYNs that wait for their owner's verdict (deferred accept): nothing is sent before it, and no connection made.
+
+use crate::demux::{Owner, Tuple};
+use crate::icmp::Problem;
+use crate::output::Timer;
+use crate::stack::Stack;
+use crate::{Drop, Event, InterfaceId, ListenerId, Refusal, RequestId, TcpId, Verdict};
+use alloc::sync::Arc;
+use time::Instant;
+use wire::Protocol;
+use wire::tcp::{Flags, Header};
+
+/// A SYN that waits.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub tuple: Tuple,
+    pub listener: ListenerId,
+    interface: InterfaceId,
+    syn: Header,
+}
+
+impl Stack {
+    /// Keeps a SYN and tells the owner of it.
+    pub(crate) fn ask(
+        &mut self,
+        interface: InterfaceId,
+        listener: ListenerId,
+        tuple: Tuple,
+        syn: &Header,
+        now: Instant,
+    ) -> Verdict {
+        if self.tcp.requests.len() >= self.tcp.requests_max {
+            return Verdict::Dropped(Drop::TcpRequestsFull);
+        }
+        let number = self.tcp.requests.insert(Request { tuple, listener, interface, syn: *syn });
+        self.tcp.requests_by_tuple.insert(&tuple.words(), number);
+        self.output.wheel.set(Timer::Request(number), now + self.tcp.request_lifetime);
+        self.events.push_back(Event::TcpRequest {
+            request: RequestId(number),
+            listener,
+            local: tuple.local(),
+            remote: tuple.remote(),
+        });
+        Verdict::Accepted
+    }
+
+    /// A segment whose addresses and ports are those of a SYN that waits.
+    pub(crate) fn receive_for_request(&mut self, number: u64, header: &Header) -> Verdict {
+        let Some(request) = self.tcp.requests.find_mut(number) else {
+            return Verdict::Dropped(Drop::TcpNoConnection);
+        };
+        if header.flags.contains(Flags::RST) {
+            // The peer gave up. Its SYN took one number; nobody else knows it (RFC 5961 §3.2).
+            let expected =
+                header.sequence == request.syn.sequence || header.sequence == request.syn.sequence + 1;
+            if !expected {
+                return Verdict::Dropped(Drop::TcpRequestPending);
+            }
+            self.forget_request(number);
+            self.events.push_back(Event::TcpRequestEnded { request: RequestId(number) });
+            return Verdict::Accepted;
+        }
+        if header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
+            // The same again, or a later connection's in its place; the answer goes to the last one's numbers.
+            request.syn = *header;
+        }
+        Verdict::Dropped(Drop::TcpRequestPending)
+    }
+
+    /// Answers a pending SYN with a SYN-ACK; the owner holds the connection from now on. `None` where the request
+    /// has ended or as many connections as may be are open.
+    pub fn tcp_admit(&mut self, request: RequestId, config: Arc<tcp::Config>, now: Instant) -> Option<TcpId> {
+        let Request { tuple, interface, syn, .. } = self.forget_request(request.0)?;
+        match self.accept(interface, tuple, &syn, config, Owner::Held, now) {
+            Ok(number) => {
+                self.settle(number, now);
+                Some(TcpId(number))
+            }
+            Err(reason) => {
+                self.output.counters.count(reason);
+                None
+            }
+        }
+    }
+
+    /// Refuses a pending SYN.
+    pub fn tcp_refuse(&mut self, request: RequestId, refusal: Refusal, now: Instant) {
+        let Some(Request { tuple, interface, syn, .. }) = self.forget_request(request.0) else { return };
+        if refusal == Refusal::Reset {
+            self.send_reset(interface, &tuple, &syn, 0, now);
+            return;
+        }
+        let Some(problem) = Problem::of(refusal) else { return };
+        let length = syn.length();
+        let mut bytes = alloc::vec![0; length];
+        syn.emit(&mut bytes);
+        let (local, remote) = (tuple.local(), tuple.remote());
+        let mut sum = crate::output::pseudo_header(remote.ip(), local.ip(), Protocol::TCP, length);
+        sum.add(&bytes);
+        let at = wire::tcp::CHECKSUM_OFFSET;
+        bytes[at..at + 2].copy_from_slice(&sum.checksum().to_be_bytes());
+        self.send_refusal((local, remote), Protocol::TCP, &bytes, length, problem, now);
+    }
+
+    /// A SYN has waited too long.
+    pub(crate) fn expire_request(&mut self, number: u64) {
+        if self.forget_request(number).is_some() {
+            self.events.push_back(Event::TcpRequestEnded { request: RequestId(number) });
+        }
+    }
+
+    pub(crate) fn forget_request(&mut self, number: u64) -> Option<Request> {
+        let request = self.tcp.requests.remove(number)?;
+        self.tcp.requests_by_tuple.remove(&request.tuple.words(), number);
+        self.output.wheel.cancel(Timer::Request(number));
+        Some(request)
+    }
+}

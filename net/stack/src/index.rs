@@ -1,0 +1,67 @@
+//! A hash index over a slab: keyed hashes to numbers, so that a peer cannot fill one bucket.
+
+use crate::hash::Key;
+use core::net::IpAddr;
+use hashbrown::HashTable;
+
+/// Numbers by the hash of what they stand for. Never walked: its order means nothing.
+#[derive(Debug)]
+pub(crate) struct Index {
+    key: Key,
+    entries: HashTable<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    number: u64,
+}
+
+impl Index {
+    pub(crate) const fn new(key: Key) -> Self {
+        Self { key, entries: HashTable::new() }
+    }
+
+    /// The number under `words` for which `is` holds.
+    #[inline]
+    pub(crate) fn find(&self, words: &[u64], mut is: impl FnMut(u64) -> bool) -> Option<u64> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let hash = self.key.quick(words);
+        self.entries.find(hash, |entry| entry.hash == hash && is(entry.number)).map(|entry| entry.number)
+    }
+
+    /// Adds a number under `words`, under which it is not yet.
+    pub(crate) fn insert(&mut self, words: &[u64], number: u64) {
+        let hash = self.key.quick(words);
+        self.entries.insert_unique(hash, Entry { hash, number }, |entry| entry.hash);
+    }
+
+    /// Takes a number away from under `words`.
+    pub(crate) fn remove(&mut self, words: &[u64], number: u64) {
+        let hash = self.key.quick(words);
+        if let Ok(entry) = self.entries.find_entry(hash, |entry| entry.number == number) {
+            entry.remove();
+        }
+        if self.entries.is_empty() {
+            self.entries = HashTable::new();
+        }
+    }
+}
+
+/// An address as a number; IPv4 as its IPv4-mapped form (RFC 4291 §2.5.5.2), which never arrives in IPv6.
+#[inline]
+pub(crate) fn number_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(a) => 0xffff_0000_0000 | u128::from(u32::from(a)),
+        IpAddr::V6(a) => u128::from(a),
+    }
+}
+
+/// An address as two words to hash.
+#[inline]
+pub(crate) fn words_of(address: IpAddr) -> [u64; 2] {
+    let number = number_of(address);
+    [(number >> 64) as u64, number as u64]
+}
