@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod domain;
 pub mod names;
 pub mod options;
+pub mod resolver;
 pub mod rules;
 pub mod sandbox;
 pub mod uplink;

@@ -1,0 +1,357 @@
+//! The DNS server that the child sees, as a value: it owns no socket and reads no clock.
+//!
+//! ```text
+//!  child ── handle_query ──▶ plan ──┬─▶ answered here ─────────────▶ poll_reply ──▶ child
+//!                                   ├─▶ blocked: NXDOMAIN, EDE 15 ─▶ poll_event ──▶ report
+//!                                   └─▶ cache, or a lookup ──▶ poll_upstream ──▶ upstream
+//!  connect ── resolve_for_connect ────────┘        ▲
+//!             ▲                              handle_upstream ◀── upstream
+//!             └── poll_resolved
+//! ```
+//!
+//! - A name that no rule allows never reaches a resolver.
+//! - An allowed name is asked for upstream, so that what does not exist does not exist inside either; the answer keeps
+//!   the aliases and has, instead of the real addresses, the one that stands for the name ([`names`](crate::names)).
+//! - The real addresses are what [`resolve_for_connect`](Resolver::resolve_for_connect) yields.
+//! - An alias of an allowed name may lead through any name: rules speak of the name that a program asks for.
+//!
+//! RFC 1034, 1035, 2308 (negative answers), 5452 (forgery), 6761 (special names), 6891 (EDNS), 7766 (TCP), 8482 (ANY),
+//! 8914 (extended errors), 9460 (HTTPS and SVCB), 9619 (one question).
+
+mod answer;
+mod cache;
+mod exchange;
+mod frame;
+mod interface;
+mod message;
+mod policy;
+mod random;
+mod service;
+mod shape;
+
+pub use answer::ALIASES_MAX;
+pub use cache::ANSWERS_MAX;
+pub use exchange::{Upstream, UpstreamQuery};
+pub use frame::{BUFFER_BYTES_MAX, Deframer, frame};
+pub use interface::{
+    Addresses, Client, Config, Event, Failure, Family, Reply, Resolution, ResolveError, Resolved, Statistics,
+    Transport,
+};
+pub use message::UDP_BYTES_MAX;
+pub use shape::SYNTHETIC_TTL_MAX;
+
+use crate::domain::DomainName;
+use crate::names::Names;
+use answer::{Answer, Followed, Question, follow, to_wire};
+use cache::Cache;
+use exchange::{Exchanges, Outcome};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, Record, RecordType};
+use message::{ExtendedError, Malformed, Request, Response};
+use policy::Plan;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use time::{Duration, Instant};
+
+/// How many names are asked for upstream at once. Each costs about 1 KB; who asks for more is answered SERVFAIL.
+pub const LOOKUPS_MAX: usize = 1_024;
+/// How many questions wait for those lookups. More are answered SERVFAIL.
+pub const WAITERS_MAX: usize = 4_096;
+
+/// A question that upstream is being asked, and who waits for it.
+#[derive(Debug, Default)]
+struct Lookup {
+    aliases: Vec<Record>,
+    /// The name that is asked for now, where aliases led away from the question's.
+    target: Option<Name>,
+    waiting: Vec<Request>,
+    connection_waits: bool,
+}
+
+/// The DNS server that the child sees.
+#[derive(Debug)]
+pub struct Resolver {
+    config: Config,
+    names: Names,
+    cache: Cache,
+    lookups: HashMap<Question, Lookup>,
+    waiters: usize,
+    exchanges: Exchanges,
+    replies: VecDeque<Reply>,
+    resolved: VecDeque<Resolved>,
+    events: VecDeque<Event>,
+    statistics: Statistics,
+}
+
+impl Resolver {
+    /// Of its configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            names: Names::new(config.names_max),
+            exchanges: Exchanges::new(config.servers, config.seed),
+            config,
+            cache: Cache::default(),
+            lookups: HashMap::new(),
+            waiters: 0,
+            replies: VecDeque::new(),
+            resolved: VecDeque::new(),
+            events: VecDeque::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Which addresses stand for which names.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// To pin the names that connections use.
+    pub fn names_mut(&mut self) -> &mut Names {
+        &mut self.names
+    }
+
+    /// Takes one message of the child. Its reply comes from [`poll_reply`](Self::poll_reply), now or later.
+    pub fn handle_query(&mut self, client: Client, query: &[u8], now: Instant) {
+        self.statistics.queries += 1;
+        let request = match Request::parse(client, query) {
+            Ok(request) => request,
+            Err(malformed) => {
+                self.statistics.malformed += 1;
+                if let Malformed::Reply(bytes) = malformed {
+                    self.replies.push_back(Reply { client, bytes });
+                }
+                return;
+            }
+        };
+        match policy::plan(&self.config, &self.names, &request.question) {
+            Plan::Local(response) => self.reply(&request, &response, Vec::new()),
+            Plan::Blocked(decision) => {
+                self.statistics.refused += 1;
+                self.events.push_back(Event::Refused {
+                    client,
+                    name: request.question.name.to_ascii(),
+                    record_type: request.question.query_type.to_string(),
+                    by: decision.by,
+                });
+                self.send(&request, &Response::blocked());
+            }
+            Plan::Known { name, exists } => {
+                let addresses = self.config.known_addresses(&name).unwrap_or_default().to_vec();
+                let response = if exists {
+                    shape::known(&mut self.names, &name, &request.question)
+                } else {
+                    Response::of_answers(Vec::new())
+                };
+                self.reply(&request, &response, addresses);
+            }
+            Plan::Forward(question) => self.forward(request, question, now),
+        }
+    }
+
+    /// The real addresses of a name, for a connection that is about to be opened. What is not known yet comes from
+    /// [`poll_resolved`](Self::poll_resolved), once for all who wait for this name.
+    pub fn resolve_for_connect(&mut self, name: &DomainName, now: Instant) -> Resolution {
+        let of_known = |known: &[IpAddr]| {
+            let family = |family: Family| {
+                Some(Ok(known.iter().copied().filter(|address| family.holds(*address)).collect()))
+            };
+            Resolution { v4: family(Family::V4), v6: family(Family::V6) }
+        };
+        if name.is_host() {
+            return of_known(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        // Asked again here, though the caller has decided: nothing leads a name past the rules to a resolver.
+        if !self.config.rules.may_resolve(name).allowed {
+            let refused = Some(Err(ResolveError::NoSuchName));
+            return Resolution { v4: refused.clone(), v6: refused };
+        }
+        if let Some(known) = self.config.known_addresses(name) {
+            return of_known(known);
+        }
+        Resolution {
+            v4: self.resolve_family(name, Family::V4, now),
+            v6: self.resolve_family(name, Family::V6, now),
+        }
+    }
+
+    fn resolve_family(&mut self, name: &DomainName, family: Family, now: Instant) -> Option<Addresses> {
+        let question = Question { name: name.clone(), record_type: family.record_type() };
+        if let Some((answer, _)) = self.cache.find(&question, now) {
+            self.statistics.cache_hits += 1;
+            return Some(addresses_of(answer));
+        }
+        match self.start_or_join(question, now) {
+            Some(lookup) => lookup.connection_waits = true,
+            None => return Some(Err(ResolveError::Overloaded)),
+        }
+        None
+    }
+
+    /// What the engine should do upstream.
+    pub fn poll_upstream(&mut self) -> Option<Upstream> {
+        self.exchanges.poll()
+    }
+
+    /// What came from upstream for a query: a message (without a length before it), or that its socket failed. The
+    /// socket stays open until [`Upstream::Close`]: what came may have been forged.
+    pub fn handle_upstream(&mut self, id: u64, result: Result<&[u8], Failure>, now: Instant) {
+        if let Some(outcome) = self.exchanges.handle(id, result, now) {
+            self.handle_outcome(outcome, now);
+        }
+    }
+
+    /// Gives up what has waited too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for outcome in self.exchanges.handle_timeout(now) {
+            self.handle_outcome(outcome, now);
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout): an upstream server has not answered.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.exchanges.poll_timeout()
+    }
+
+    /// The next reply to the child.
+    pub fn poll_reply(&mut self) -> Option<Reply> {
+        self.replies.pop_front()
+    }
+
+    /// The next addresses that connections wait for.
+    pub fn poll_resolved(&mut self) -> Option<Resolved> {
+        self.resolved.pop_front()
+    }
+
+    /// What happened, for the report.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            mismatches: self.exchanges.mismatches,
+            cached: self.cache.len(),
+            lookups: self.lookups.len(),
+            ..self.statistics
+        }
+    }
+
+    fn forward(&mut self, request: Request, question: Question, now: Instant) {
+        if let Some((answer, age)) = self.cache.find(&question, now) {
+            self.statistics.cache_hits += 1;
+            let answer = answer.clone();
+            return self.answer(&request, &question, &answer, age);
+        }
+        let room = self.waiters < WAITERS_MAX;
+        match self.start_or_join(question, now).filter(|_| room) {
+            Some(lookup) => {
+                lookup.waiting.push(request);
+                self.waiters += 1;
+            }
+            None => {
+                self.statistics.overloaded += 1;
+                let response = Response::of_code(ResponseCode::ServFail).because(ExtendedError::OVERLOADED);
+                self.reply(&request, &response, Vec::new());
+            }
+        }
+    }
+
+    /// The lookup for a question, started where there is none; `None` where there is no room for another.
+    fn start_or_join(&mut self, question: Question, now: Instant) -> Option<&mut Lookup> {
+        if !self.lookups.contains_key(&question) {
+            if self.lookups.len() >= LOOKUPS_MAX {
+                return None;
+            }
+            self.exchanges.start(question.clone(), to_wire(&question.name)?, now);
+        }
+        Some(self.lookups.entry(question).or_default())
+    }
+
+    fn handle_outcome(&mut self, Outcome { lookup: question, result }: Outcome, now: Instant) {
+        let Some(lookup) = self.lookups.get_mut(&question) else { return };
+        let message = match result {
+            Ok(message) => message,
+            Err(failure) => return self.finish(question, Err(failure), now),
+        };
+        let Some(start) = lookup.target.take().or_else(|| to_wire(&question.name)) else { return };
+        let aliases = std::mem::take(&mut lookup.aliases);
+        match follow(&message, &start, question.record_type, aliases) {
+            Followed::Whole(answer) => self.finish(question, Ok(answer), now),
+            Followed::TooLong => self.finish(question, Ok(Answer::failure(ResponseCode::ServFail)), now),
+            Followed::Alias { name, aliases } => {
+                lookup.aliases = aliases;
+                lookup.target = Some(name.clone());
+                self.exchanges.start(question, name, now);
+            }
+        }
+    }
+
+    /// Ends a lookup: tells who waits, and keeps what was found.
+    fn finish(&mut self, question: Question, result: Result<Answer, Failure>, now: Instant) {
+        let Some(lookup) = self.lookups.remove(&question) else { return };
+        self.waiters -= lookup.waiting.len();
+        let (answer, addresses) = match result {
+            Ok(answer) => {
+                let addresses = addresses_of(&answer);
+                for request in &lookup.waiting {
+                    self.answer(request, &question, &answer, Duration::ZERO);
+                }
+                (answer, addresses)
+            }
+            Err(failure) => {
+                let error = match failure {
+                    Failure::Timeout | Failure::Malformed => ExtendedError::UNREACHABLE,
+                    Failure::Unreachable | Failure::Refused => ExtendedError::NETWORK,
+                };
+                let response = Response::of_code(ResponseCode::ServFail).because(error);
+                for request in &lookup.waiting {
+                    self.reply(request, &response, Vec::new());
+                }
+                (Answer::failure(ResponseCode::ServFail), Err(ResolveError::NoReply))
+            }
+        };
+        if lookup.connection_waits {
+            let family = if question.record_type == RecordType::A { Family::V4 } else { Family::V6 };
+            self.resolved.push_back(Resolved { name: question.name.clone(), family, addresses });
+        }
+        self.cache.insert(question, answer, now);
+    }
+
+    fn answer(&mut self, request: &Request, question: &Question, answer: &Answer, age: Duration) {
+        let response =
+            shape::shape(&self.config.rules, &mut self.names, question, &request.question, answer, age);
+        self.reply(request, &response, answer.addresses().collect());
+    }
+
+    fn reply(&mut self, request: &Request, response: &Response, addresses: Vec<IpAddr>) {
+        self.events.push_back(Event::Answered {
+            client: request.client,
+            name: request.question.name.to_ascii(),
+            record_type: request.question.query_type.to_string(),
+            code: response.code.into(),
+            addresses,
+        });
+        self.send(request, response);
+    }
+
+    fn send(&mut self, request: &Request, response: &Response) {
+        self.replies.push_back(Reply { client: request.client, bytes: request.respond(response) });
+    }
+}
+
+/// What an answer is to somebody who wants to connect.
+fn addresses_of(answer: &Answer) -> Addresses {
+    match answer.code {
+        ResponseCode::NoError => Ok(answer.addresses().collect()),
+        ResponseCode::NXDomain => Err(ResolveError::NoSuchName),
+        _ => Err(ResolveError::ServerFailure),
+    }
+}
+
+#[cfg(test)]
+mod tests;
