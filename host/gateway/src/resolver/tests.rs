@@ -571,7 +571,7 @@ fn what_is_no_query_is_told_so_or_not_answered() {
     assert!(world.asked().is_empty());
     let any = world.query("example.com.", RecordType::ANY);
     world.send(UDP, &any);
-    assert_eq!(texts(&world.reply().answers), ["example.com. \"RFC8482\" \"\""]);
+    assert_eq!(texts(&world.reply().answers), ["example.com. RFC8482 "]);
 }
 
 #[test]
