@@ -3,14 +3,13 @@
 //! A candidate is opened as a [`Sandbox`] in a topology; the sandbox then says how a program is started in it and
 //! which processes carry its packets.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
 use std::time::Duration;
 
 use crate::process::{self, Place, Running, User};
-use crate::topology::{Namespace, SERVER, Topology, workload_program};
+use crate::topology::{Namespace, RELAY, SERVER, Topology, workload_program};
 
 /// The frame size that slirp4netns' own documentation advises for throughput, in bytes. Its default is 1,500.
 const SLIRP_MTU: &str = "--mtu=65520";
@@ -26,6 +25,8 @@ const TRIAL_WORD: &str = "it-ran";
 pub enum Candidate {
     /// The program without any sandbox, in the host namespace: for traffic, the kernel over veth.
     Kernel,
+    /// A bare relay in the host namespace, reached over another veth pair.
+    Relay,
     /// util-linux `unshare`: empty user and network namespaces, no network.
     Unshare,
     /// bubblewrap: all namespaces, no network.
@@ -45,6 +46,7 @@ impl Candidate {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
+            Self::Relay => "bare relay",
             Self::Unshare => "unshare",
             Self::Bubblewrap => "bubblewrap",
             Self::Pasta => "pasta",
@@ -68,6 +70,8 @@ pub struct Sandbox {
     prefix: Vec<String>,
     /// A gateway that runs beside the program rather than above it, and the namespace that it serves.
     attached: Option<(Running, ChildStdin)>,
+    /// Where the program inside finds the server.
+    server: &'static str,
 }
 
 impl Sandbox {
@@ -83,9 +87,11 @@ impl Sandbox {
             place,
             prefix: line.split_whitespace().map(str::to_owned).collect(),
             attached: None,
+            server: SERVER,
         };
         match candidate {
             Candidate::Kernel => Ok(prefixed(host, "")),
+            Candidate::Relay => Self::attach_relay(topology, ports),
             Candidate::Unshare => Ok(prefixed(host, "unshare -Urn")),
             Candidate::Bubblewrap => {
                 Ok(prefixed(host, "bwrap --unshare-all --bind / / --dev /dev --proc /proc"))
@@ -106,7 +112,31 @@ impl Sandbox {
         let mut attached = Running::spawn_piped(command)?;
         // It writes "1" to the ready descriptor, without an end of line.
         attached.0.wait_for_byte(b'1', READY_LIMIT)?;
-        Ok(Self { place: inside.place(User::Same), prefix: Vec::new(), attached: Some(attached) })
+        Ok(Self {
+            place: inside.place(User::Same),
+            prefix: Vec::new(),
+            attached: Some(attached),
+            server: SERVER,
+        })
+    }
+
+    fn attach_relay(topology: &Topology, (first, last): (u16, u16)) -> Result<Self, String> {
+        let inside = topology.join_to_host()?;
+        let (program, first, last) = (workload_program(), first.to_string(), last.to_string());
+        let words = [&program, "workload", "relay", RELAY, &first, &last, SERVER].map(str::to_owned);
+        let command = topology.host.place(User::Same).command(&words);
+        let attached = Running::spawn_until(command, "listening", READY_LIMIT)?;
+        Ok(Self {
+            place: inside.place(User::Same),
+            prefix: Vec::new(),
+            attached: Some(attached),
+            server: RELAY,
+        })
+    }
+
+    /// The server's address as the program inside must name it.
+    pub fn server(&self) -> &'static str {
+        self.server
     }
 
     /// A command that runs a program in the sandbox.
@@ -126,14 +156,8 @@ impl Sandbox {
     /// The processes between the program and the host: all that `started` brought up, and the attached gateway, but
     /// for the workload program itself.
     pub fn gateway_processes(&self, started: &Running) -> Vec<u32> {
-        let parents = parents_by_process();
         let roots = [Some(started.id()), self.attached.as_ref().map(|(running, _)| running.id())];
-        let mut found: Vec<u32> = roots.into_iter().flatten().collect();
-        let mut next = 0;
-        while let Some(&parent) = found.get(next) {
-            found.extend(parents.iter().filter(|&(_, &of)| of == parent).map(|(&process, _)| process));
-            next += 1;
-        }
+        let mut found: Vec<u32> = roots.into_iter().flatten().flat_map(process::family).collect();
         let workload = file_identity(Path::new(&workload_program()));
         found.retain(|process| file_identity(Path::new(&format!("/proc/{process}/exe"))) != workload);
         found
@@ -147,21 +171,6 @@ fn weft_run(
 ) -> Result<String, String> {
     let weft = weft.as_ref().map_err(String::clone)?.display();
     Ok(format!("{weft} run --quiet --attach {attach} --allow {SERVER}:{first}-{last} --"))
-}
-
-/// The parent of every process of this machine, from `/proc/PID/stat`.
-fn parents_by_process() -> BTreeMap<u32, u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let process: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // The name in parentheses may hold anything; after it come the state and the parent.
-            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
-            Some((process, parent))
-        })
-        .collect()
 }
 
 fn file_identity(path: &Path) -> Option<(u64, u64)> {

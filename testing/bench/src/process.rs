@@ -4,6 +4,7 @@
 //! its time is over. What it prints goes to anonymous memory: nobody has to drain a pipe while it runs, and a
 //! grandchild that outlives it cannot keep the reader waiting.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -205,8 +206,11 @@ impl Running {
     }
 
     fn kill(&mut self) {
-        // Its own group, by its own id. It is not reaped yet, so the id cannot be another's; an error means that it
-        // is gone already.
+        // By their own ids: a sandbox may have left the process group. None is reaped before its parent ends, so no
+        // id is another's yet; an error means that it is gone already.
+        for process in family(self.id()).into_iter().filter_map(|id| Pid::from_raw(id.cast_signed())) {
+            let _ = rustix::process::kill_process(process, Signal::KILL);
+        }
         let _ = rustix::process::kill_process_group(pid_of(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
@@ -235,6 +239,33 @@ fn readable(fd: &impl AsFd, deadline: Instant) -> Result<bool, String> {
             Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// A process and all that it brought up and that still has its parent, parents first.
+pub fn family(process: u32) -> Vec<u32> {
+    let parents = parents_by_process();
+    let mut found = vec![process];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(parents.iter().filter(|&(_, &of)| of == parent).map(|(&process, _)| process));
+        next += 1;
+    }
+    found
+}
+
+/// The parent of every process of this machine, from `/proc/PID/stat`.
+fn parents_by_process() -> BTreeMap<u32, u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let process: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in parentheses may hold anything; after it come the state and the parent.
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            Some((process, parent))
+        })
+        .collect()
 }
 
 /// A path by which another process of the same user opens one of this process's descriptors.
@@ -281,6 +312,23 @@ mod tests {
         assert!(std::fs::exists(&path).unwrap());
         assert!(running.wait(Duration::from_millis(50)).unwrap_err().contains("still running"));
         assert!(!std::fs::exists(&path).unwrap());
+    }
+
+    #[test]
+    fn what_left_the_group_is_killed_too() {
+        let script = "setsid sh -c 'echo mine $$; exec sleep 600' & wait";
+        let (mut running, _stdin) = Running::spawn_piped(shell(script)).unwrap();
+        let line = running.wait_for_line("mine", Duration::from_secs(10)).unwrap();
+        let id: u32 = line.trim().strip_prefix("mine ").unwrap().parse().unwrap();
+        assert!(family(running.id()).contains(&id));
+        drop(running);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let ended =
+            || std::fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "));
+        while !ended() {
+            assert!(Instant::now() < deadline, "the grandchild goes on");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub const SERVER: &str = "198.51.100.1";
 const HOST: &str = "192.0.2.2";
 /// The router's address, at the internet's end of the wire.
 const ROUTER: &str = "192.0.2.1";
+/// The host's address towards a namespace joined to it, where the relay listens.
+pub const RELAY: &str = "203.0.113.1";
+/// The address of a namespace joined to the host.
+const JOINED: &str = "203.0.113.2";
 /// Descriptors for 10,000 connections, with as many again for a peer that holds two for each.
 const DESCRIPTORS: u64 = 32_768;
 /// Laying out links is a matter of milliseconds.
@@ -97,6 +101,19 @@ impl Topology {
         ))?;
         host.ip(&format!("route add default via {ROUTER}\n"))?;
         Ok(Self { host, internet })
+    }
+
+    /// A namespace that reaches the host, at [`RELAY`], and nothing else.
+    pub fn join_to_host(&self) -> Result<Namespace, String> {
+        let inside = Namespace::new()?;
+        self.host.ip(&format!(
+            "link add in0 type veth peer name out0 netns {}\n\
+             address add {RELAY}/24 dev in0\n\
+             link set in0 up\n",
+            inside.path()
+        ))?;
+        inside.ip(&format!("address add {JOINED}/24 dev out0\nlink set out0 up\n"))?;
+        Ok(inside)
     }
 }
 

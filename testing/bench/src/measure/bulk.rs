@@ -18,13 +18,15 @@ const GOALS: &[Goal] = &[Goal::Times(2.0, Candidate::Slirp4netns), Goal::Times(1
 
 pub const BULK: Measure = Measure {
     name: "bulk",
-    about: "iperf3, one TCP stream, what the receiver counted.",
+    about: "iperf3, one TCP stream, what the receiver counted. The bare relay reads and writes between two of the kernel's \
+            sockets, with no TCP of its own.",
     tables: &[
         Table { title: "bulk upload", unit: "Gbit/s", better: Better::Higher, over: None, goals: GOALS },
         Table { title: "bulk download", unit: "Gbit/s", better: Better::Higher, over: None, goals: GOALS },
     ],
     candidates: &[
         Candidate::Kernel,
+        Candidate::Relay,
         Candidate::Pasta,
         Candidate::Slirp4netns,
         Candidate::WeftTap,
@@ -42,7 +44,7 @@ fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(
     let client = [
         "iperf3",
         "--client",
-        SERVER,
+        stage.sandbox.server(),
         "--port",
         &port,
         "--connect-timeout",

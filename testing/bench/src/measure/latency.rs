@@ -6,7 +6,7 @@ use super::{Bench, ECHO_PORTS, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::process;
-use crate::topology::{SERVER, workload_program};
+use crate::topology::workload_program;
 
 /// Round trips in one round of the measure: enough that the 99th percentile stands on 200 samples.
 const ROUND_TRIPS: u32 = 20_000;
@@ -34,6 +34,7 @@ pub const LATENCY: Measure = Measure {
     ],
     candidates: &[
         Candidate::Kernel,
+        Candidate::Relay,
         Candidate::Pasta,
         Candidate::Slirp4netns,
         Candidate::WeftTap,
@@ -46,7 +47,8 @@ pub const LATENCY: Measure = Measure {
 fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(), String> {
     let stage = Stage::with_echo_server(bench, candidate)?;
     let (program, port, count) = (workload_program(), ECHO_PORTS.0.to_string(), ROUND_TRIPS.to_string());
-    let command = stage.sandbox.command(&[&program, "workload", "round-trips", SERVER, &port, &count]);
+    let command =
+        stage.sandbox.command(&[&program, "workload", "round-trips", stage.sandbox.server(), &port, &count]);
     let report = process::run(command, LIMIT)?.success()?;
     for word in report.split_whitespace() {
         figures.push(word.parse().map_err(|_| format!("not a figure: {word}"))?);

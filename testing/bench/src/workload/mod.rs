@@ -4,6 +4,7 @@
 
 mod client;
 mod echo;
+mod relay;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub fn run(words: &[String]) -> Result<(), String> {
             Duration::from_secs(number(seconds)?),
         ),
         ["idle", address, first, last] => client::idle(&endpoints(address, first, last)?),
+        ["relay", near, first, last, far] => {
+            relay::relay(&endpoints(near, first, last)?, endpoints(far, first, first)?[0])
+        }
         _ => Err("unknown workload".to_owned()),
     }
 }
