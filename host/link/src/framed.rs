@@ -4,6 +4,7 @@
 //! at 64 KB, but the copy that gathers it costs 19 %. So a small frame is gathered, a large one is not.
 
 use crate::drops::{DropReason, Drops};
+use crate::farewell;
 use crate::virtio::{VIRTIO_HEADER_LENGTH, VirtioHeader};
 use packet::{Batch, Bytes, DeviceError, FrameBuffer, HEADER_CAPACITY, Packet, Pool};
 use rustix::fd::OwnedFd;
@@ -43,12 +44,15 @@ pub(crate) struct Framed {
     gathered: Vec<u8>,
     doing_receive: &'static str,
     doing_transmit: &'static str,
+    /// Declared, and so dropped, after `fd`: see there.
+    _farewell: Option<OwnedFd>,
 }
 
 impl Framed {
     /// A descriptor that is non-blocking already, and how to name what it does in errors.
     pub fn new(fd: OwnedFd, doing_receive: &'static str, doing_transmit: &'static str) -> Self {
         Self {
+            _farewell: farewell::hold(&fd),
             fd,
             drops: Drops::default(),
             pool: Pool::new(BUFFER_BYTES, BUFFERS_KEPT_MAX),

@@ -6,6 +6,7 @@
 //! - [`netlink`]: interfaces, addresses and routes of the namespace that the caller is in
 
 mod drops;
+mod farewell;
 mod framed;
 pub mod netlink;
 mod packet_socket;

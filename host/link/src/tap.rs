@@ -4,7 +4,7 @@ use crate::drops::Drops;
 use crate::framed::{FRAME_BYTES_MAX, Framed};
 use crate::virtio::VIRTIO_HEADER_LENGTH;
 use packet::{Batch, Capabilities, Device, DeviceError, Medium};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -47,11 +47,6 @@ impl Tap {
     pub fn drops(&self) -> Drops {
         self.framed.drops
     }
-
-    /// The descriptor back; what was buffered is lost.
-    pub fn into_fd(self) -> OwnedFd {
-        self.framed.fd
-    }
 }
 
 impl Device for Tap {
@@ -76,12 +71,6 @@ impl Device for Tap {
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.framed.fd.as_fd()
-    }
-}
-
-impl IntoRawFd for Tap {
-    fn into_raw_fd(self) -> i32 {
-        self.into_fd().into_raw_fd()
     }
 }
 
