@@ -143,6 +143,10 @@ fn prepare(bonds: Confinement, channel: &OwnedFd) -> Result<(), Errno> {
         // A kernel without Landlock: the user namespace alone keeps outside processes closed, and does.
         let _ = confine::enter_landlock_domain();
     }
+    if bonds.terminal {
+        // A kernel without seccomp: its setting dev.tty.legacy_tiocsti is what is left.
+        let _ = confine::refuse_terminal_input();
+    }
     if receive(channel, &mut go)? == 0 {
         return Err(Errno::PIPE);
     }

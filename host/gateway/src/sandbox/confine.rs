@@ -54,6 +54,64 @@ pub(super) fn enter_landlock_domain() -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Keeps the command, and whatever it starts, from typing into its terminal (TIOCSTI, and TIOCLINUX on a console): the
+/// shell that reads the terminal next would execute it outside. Linux 6.2 and later mostly forbid it themselves.
+pub(super) fn refuse_terminal_input() -> Result<(), LaunchError> {
+    let Some(filter) = terminal_filter() else { return Ok(()) };
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the kernel reads the program, which outlives the call, and nothing else.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program) };
+    if result < 0 {
+        return Err(process::last_error()).during(Step::ConfineCommand, "filtering terminal input");
+    }
+    Ok(())
+}
+
+/// The numbers of ioctl on this machine: for each architecture that it executes (linux/audit.h), two at most.
+#[cfg(target_arch = "x86_64")]
+const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> =
+    // x86-64 with its x32 form, and i386.
+    Some([(0xc000_003e, [16, 0x4000_0000 | 514]), (0x4000_0003, [54, 54])]);
+#[cfg(target_arch = "aarch64")]
+const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> = Some([(0xc000_00b7, [29, 29]), (0x4000_0028, [54, 54])]);
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> = None;
+
+/// The seccomp program. It looks at the number first, so that the kernel knows in advance that every other call passes.
+fn terminal_filter() -> Option<Vec<libc::sock_filter>> {
+    // Offsets in the kernel's `seccomp_data`.
+    const NUMBER: u32 = 0;
+    const ARCHITECTURE: u32 = 4;
+    const REQUEST: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
+    let load =
+        |k| libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k };
+    let equal = |k, jt, jf| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt,
+        jf,
+        k,
+    };
+    let give = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
+    let [(native, [one, other]), (foreign, [third, fourth])] = IOCTL_NUMBERS?;
+    Some(vec![
+        load(ARCHITECTURE),
+        equal(native, 0, 3),
+        load(NUMBER),
+        equal(one, 5, 0),
+        equal(other, 4, 7),
+        equal(foreign, 0, 6),
+        load(NUMBER),
+        equal(third, 1, 0),
+        equal(fourth, 0, 3),
+        load(REQUEST),
+        equal(libc::TIOCSTI as u32, 2, 0),
+        equal(libc::TIOCLINUX as u32, 1, 0),
+        give(libc::SECCOMP_RET_ALLOW),
+        give(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+    ])
+}
+
 /// The smallest ruleset that makes a domain: where Landlock can (its sixth version), signals stay inside; else no
 /// block devices are made, which a user namespace could not make anyway.
 fn landlock_ruleset() -> io::Result<OwnedFd> {

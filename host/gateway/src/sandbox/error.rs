@@ -62,7 +62,7 @@ steps! {
     /// resolv.conf, hosts, nsswitch.conf.
     MountFiles = "mounting the sandbox's resolver files",
     /// The host's own name service, out of reach.
-    MaskSockets = "hiding the host's name services",
+    HideServices = "hiding the host's name services",
     /// The command's own user namespace.
     MakeCommand = "making the command's user namespace",
     /// What the command may not.
