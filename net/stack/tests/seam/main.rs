@@ -2,5 +2,9 @@
 
 mod arp;
 mod datagrams;
+mod fragments;
+mod icmp;
+mod ip;
 mod link;
+mod ndp;
 mod requests;
