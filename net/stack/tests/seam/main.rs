@@ -7,4 +7,5 @@ mod icmp;
 mod ip;
 mod link;
 mod ndp;
+mod offload;
 mod requests;
