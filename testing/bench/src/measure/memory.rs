@@ -31,6 +31,7 @@ pub const MEMORY: Measure = Measure {
         table("PSS at 1 idle connection", "KiB"),
         table("RSS at 1,000 idle connections", "KiB"),
         table("PSS at 1,000 idle connections", "KiB"),
+        table("PSS for each idle connection, from 1 to 1,000", "bytes"),
         table("RSS at 10,000 idle connections", "KiB"),
         table("PSS at 10,000 idle connections", "KiB"),
         table("PSS for each idle connection, from 1 to 10,000", "bytes"),
@@ -53,11 +54,11 @@ fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(
             .map_err(|reason| format!("{count} connections in {} s: {reason}", OPEN_LIMIT.as_secs()))?;
         let reading = resident(&stage.sandbox.gateway_processes(&running))?;
         figures.extend([reading.rss_kib, reading.pss_kib]);
-        readings.push(reading.pss_kib);
+        readings.push((count, reading.pss_kib));
+        if let [(fewer, before), .., (more, after)] = readings[..] {
+            figures.push((after - before) * 1024.0 / f64::from(more - fewer));
+        }
     }
-    let (lowest, highest) = (CONNECTIONS[0], CONNECTIONS[CONNECTIONS.len() - 1]);
-    let grown_bytes = (readings[readings.len() - 1] - readings[0]) * 1024.0;
-    figures.push(grown_bytes / f64::from(highest - lowest));
     Ok(())
 }
 
