@@ -1,0 +1,279 @@
+//! The command line of `weft`: what can be asked for, and how it becomes the gateway's options.
+//!
+//! The help texts here are also the manual pages (`weft man`) and the completions (`weft completions`), so nothing of
+//! them is written twice.
+
+mod help;
+mod values;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use gateway::options::{OptionError, Pin, Publish, parse_resolver};
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The status of bad usage, except of `run`: what the command exits with is its own there.
+pub const USAGE_STATUS: u8 = 2;
+
+/// The status of `weft run` where weft itself failed, bad usage included.
+pub const RUN_FAILURE_STATUS: u8 = 125;
+
+/// Runs a program whose every connection goes through a TCP/IP stack of its own, and only where it is allowed.
+#[derive(Debug, Parser)]
+#[command(name = "weft", version, propagate_version = true, max_term_width = 100)]
+#[command(after_long_help = help::OVERVIEW)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// What `weft` can do.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Run a command that can connect only to what is allowed
+    #[command(long_about = help::RUN, after_long_help = help::RUN_AFTER)]
+    Run(Box<RunArguments>),
+    /// Show it: one allowed and one refused name on the same address, without network, root or configuration
+    #[command(long_about = help::DEMO)]
+    Demo(DemoArguments),
+    /// Tell whether `weft run` will work here, and what to do where not
+    #[command(long_about = help::DOCTOR)]
+    Doctor(DoctorArguments),
+    /// Print the completions of a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print a manual page
+    #[command(hide = true)]
+    Man {
+        /// The subcommand that it is about; without one, the page of weft itself.
+        subcommand: Option<String>,
+    },
+}
+
+/// The options of `weft run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// Allow connections to this; repeatable
+    #[arg(long, value_name = "RULE", help_heading = "Rules")]
+    pub allow: Vec<String>,
+    /// Deny connections to this, whatever else allows them; repeatable
+    #[arg(long, value_name = "RULE", help_heading = "Rules")]
+    pub deny: Vec<String>,
+    /// Let TLS without a server name pass where a connection was opened for an allowed name
+    #[arg(long, help_heading = "Rules")]
+    pub tls_opaque: bool,
+    /// Ask this resolver instead of the host's
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_resolver, help_heading = "Names")]
+    pub dns: Option<SocketAddr>,
+    /// Resolve this name to this address, and allow that address for it; repeatable
+    #[arg(long, value_name = "NAME=ADDR", value_parser = parse_pin, help_heading = "Names")]
+    pub resolve: Vec<Pin>,
+    /// Lead a port of the host to a port inside; ADDR is 127.0.0.1 unless given; repeatable
+    #[arg(long, value_name = "[ADDR:]PORT:PORT[/udp]", value_parser = parse_publish, help_heading = "Link")]
+    pub publish: Vec<Publish>,
+    /// How the command's network is attached
+    #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "Link")]
+    pub attach: Attach,
+    /// Write every frame between the command and the stack to this file
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    pub pcap: Option<PathBuf>,
+    /// Write what happens to this file, one JSON object a line
+    #[arg(long, value_name = "FILE", help_heading = "Reports")]
+    pub events: Option<PathBuf>,
+    /// Write nothing to standard error but failures of weft itself
+    #[arg(long, help_heading = "Reports")]
+    pub quiet: bool,
+    /// End the command after this long, as in 90, 90s, 2m or 1h30m, and exit with 124
+    #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, help_heading = "End")]
+    pub timeout: Option<Duration>,
+    /// Exit with 100 where something was refused and the command itself succeeded
+    #[arg(long, help_heading = "End")]
+    pub fail_on_deny: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// How the command's network is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Attach {
+    /// TAP where /dev/net/tun can be opened, else veth
+    #[default]
+    Auto,
+    /// A TAP device
+    Tap,
+    /// A veth pair with a packet socket at its far end
+    Veth,
+}
+
+/// The options of `weft demo`.
+#[derive(Args, Debug)]
+pub struct DemoArguments {
+    /// Fetch this URL as the demonstration's program does where there is no curl.
+    #[arg(long, hide = true, value_name = "URL", requires = "authority")]
+    pub fetch: Option<String>,
+    /// The file of the certificate to trust with `--fetch`.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub authority: Option<PathBuf>,
+}
+
+/// The options of `weft doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Arguments {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// What to print, and the status to exit with: help and version are in here too, with status 0.
+    pub fn read(words: Vec<OsString>) -> Result<Self, (clap::Error, u8)> {
+        let is_run = words.get(1).is_some_and(|word| word == OsStr::new("run"));
+        Self::try_parse_from(words).map_err(|error| {
+            let failure = if is_run { RUN_FAILURE_STATUS } else { USAGE_STATUS };
+            let status = if error.use_stderr() { failure } else { 0 };
+            (error, status)
+        })
+    }
+}
+
+impl RunArguments {
+    /// The same, as the gateway has it.
+    #[must_use]
+    pub fn into_options(self) -> gateway::Options {
+        gateway::Options {
+            command: self.command,
+            allow: self.allow,
+            deny: self.deny,
+            dns: self.dns,
+            resolve: self.resolve,
+            events: self.events,
+            quiet: self.quiet,
+            tls_opaque: self.tls_opaque,
+            timeout: self.timeout,
+            fail_on_deny: self.fail_on_deny,
+            publish: self.publish,
+            attach: match self.attach {
+                Attach::Auto => gateway::options::Attach::Auto,
+                Attach::Tap => gateway::options::Attach::Tap,
+                Attach::Veth => gateway::options::Attach::Veth,
+            },
+            pcap: self.pcap,
+        }
+    }
+}
+
+fn parse_pin(text: &str) -> Result<Pin, OptionError> {
+    text.parse()
+}
+
+fn parse_publish(text: &str) -> Result<Publish, OptionError> {
+    text.parse()
+}
+
+/// The completions of a shell, as a script.
+#[must_use]
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "weft", &mut script);
+    script
+}
+
+/// The manual page of `weft` or of one of its subcommands, as roff; `None` where there is no such subcommand.
+#[must_use]
+pub fn manual(subcommand: Option<&str>) -> Option<Vec<u8>> {
+    let mut command = Arguments::command();
+    command.build();
+    let subject = match subcommand {
+        None => command,
+        Some(name) => {
+            let found = command.find_subcommand(name)?.clone();
+            let title = format!("weft-{name}");
+            found.display_name(title)
+        }
+    };
+    let mut page = Vec::new();
+    // Writing to memory cannot fail.
+    clap_mangen::Man::new(subject).render(&mut page).ok()?;
+    Some(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &str) -> Result<Arguments, (clap::Error, u8)> {
+        Arguments::read(words.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn options(words: &str) -> gateway::Options {
+        match read(words).expect("a good command line").task {
+            Task::Run(run) => run.into_options(),
+            other => panic!("not a run: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn definitions_hold_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_run_reaches_the_gateway() {
+        let options = options(
+            "weft run --allow a.example:443 --allow *.b.example --deny 10.0.0.0/8 --dns 127.0.0.1:5353 \
+             --resolve a.example=127.0.0.1 --events e.json --quiet --tls-opaque --timeout 1m30s --fail-on-deny \
+             --publish 8080:80 --attach veth --pcap f.pcap -- curl -v --quiet",
+        );
+        assert_eq!(options.allow, ["a.example:443", "*.b.example"]);
+        assert_eq!(options.deny, ["10.0.0.0/8"]);
+        assert_eq!(options.dns, Some("127.0.0.1:5353".parse().unwrap()));
+        assert_eq!(options.resolve, ["a.example=127.0.0.1".parse().unwrap()]);
+        assert_eq!(options.events, Some("e.json".into()));
+        assert_eq!(options.timeout, Some(Duration::from_secs(90)));
+        assert_eq!(options.publish, ["8080:80".parse().unwrap()]);
+        assert_eq!(options.attach, gateway::options::Attach::Veth);
+        assert_eq!(options.pcap, Some("f.pcap".into()));
+        assert!(options.quiet && options.tls_opaque && options.fail_on_deny);
+        assert_eq!(options.command, ["curl", "-v", "--quiet"]);
+    }
+
+    #[test]
+    fn bad_usage_of_run_is_a_failure_of_weft_and_not_of_the_command() {
+        for words in
+            ["weft run", "weft run curl", "weft run --alow x -- true", "weft run --timeout x -- true"]
+        {
+            let (error, status) = read(words).expect_err(words);
+            assert_eq!(status, RUN_FAILURE_STATUS, "{words}: {error}");
+        }
+        for words in ["weft", "weft walk", "weft doctor --xml"] {
+            assert_eq!(read(words).expect_err(words).1, USAGE_STATUS, "{words}");
+        }
+        for words in ["weft --help", "weft run --help", "weft --version"] {
+            assert_eq!(read(words).expect_err(words).1, 0, "{words}");
+        }
+    }
+
+    #[test]
+    fn completions_and_manual_pages_come_from_the_definitions() {
+        for shell in Shell::value_variants() {
+            let script = String::from_utf8(completions(*shell)).expect("text");
+            assert!(script.contains("tls-opaque"), "{shell}");
+        }
+        let page = |name| String::from_utf8(manual(name).expect("a page")).expect("text");
+        assert!(page(None).contains(".TH weft 1"));
+        assert!(page(Some("run")).contains("fail\\-on\\-deny"));
+        assert!(manual(Some("walk")).is_none());
+    }
+}

@@ -1,0 +1,79 @@
+//! Values of options that only the command line has.
+
+use std::time::Duration;
+
+/// Longer than any run: a hundred years, so that a deadline never overflows the clock.
+const DURATION_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
+
+/// The units, largest first, with their length in milliseconds.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// A duration: seconds as a plain number, or numbers with units `d`, `h`, `m`, `s`, `ms`, each at most once and the
+/// larger before the smaller, as in `1h30m`.
+///
+/// # Errors
+///
+/// What was expected, where it is neither, is zero, or is longer than a hundred years.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no duration: expected seconds, or as in 90s, 2m, 1h30m, 500ms");
+    let mut milliseconds = 0u64;
+    let mut units = UNITS.iter();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let (unit, tail) = tail.split_at(letters);
+        let is_plain = unit.is_empty() && rest.len() == text.len() && tail.is_empty();
+        let unit = if is_plain { "s" } else { unit };
+        let (_, length) = units.find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let part =
+            number.parse::<u64>().ok().and_then(|number| number.checked_mul(*length)).ok_or_else(wrong)?;
+        milliseconds = milliseconds.checked_add(part).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    match Duration::from_millis(milliseconds) {
+        Duration::ZERO => Err(wrong()),
+        long if long.as_secs() > DURATION_SECONDS_MAX => {
+            Err(format!("'{text}' is more than a hundred years"))
+        }
+        duration => Ok(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_garbage_is_refused() {
+        for (text, milliseconds) in [
+            ("90", 90_000),
+            ("90s", 90_000),
+            ("2m", 120_000),
+            ("1h30m", 5_400_000),
+            ("1s500ms", 1_500),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0s",
+            "-1",
+            "+1",
+            "1.5s",
+            "s",
+            "1x",
+            "1m1h",
+            "1s1s",
+            "1m30",
+            "99999999999999999999",
+            "1 s",
+            "40000d",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text} was taken");
+        }
+    }
+}
