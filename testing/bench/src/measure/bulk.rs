@@ -37,32 +37,28 @@ pub const BULK: Measure = Measure {
 };
 
 fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(), String> {
+    for direction in [None, Some("--reverse")] {
+        figures.push(transfer(bench, candidate, direction)?);
+    }
+    Ok(())
+}
+
+/// One transfer, with a server of its own: after an upload the server is busy for as long as the gateway still holds
+/// data, and it takes one client at a time.
+fn transfer(bench: &Bench, candidate: Candidate, direction: Option<&str>) -> Result<f64, String> {
     let port = PORT.to_string();
     let server = ["iperf3", "--server", "--forceflush", "--bind", SERVER, "--port", &port];
     let stage = Stage::set(bench, candidate, (PORT, PORT), &server)?;
-    let seconds = bench.settings.seconds.to_string();
-    let client = [
-        "iperf3",
-        "--client",
-        stage.sandbox.server(),
-        "--port",
-        &port,
-        "--connect-timeout",
-        "5000",
-        "--json",
-        "--time",
-        &seconds,
-    ];
-    for direction in [None, Some("--reverse")] {
-        let words: Vec<&str> = client.iter().copied().chain(direction).collect();
-        let limit = SETUP_LIMIT + Duration::from_secs(bench.settings.seconds);
-        let output = process::run(stage.sandbox.command(&words), limit)?;
-        figures.push(received_gbit_per_second(&output.stdout).or_else(|reason| {
-            // Its own account of a failure is in the JSON; a sandbox's is not.
-            output.success().and(Err(reason))
-        })?);
-    }
-    Ok(())
+    let (address, seconds) = (stage.sandbox.server(), bench.settings.seconds.to_string());
+    let mut words = vec!["iperf3", "--client", address, "--port", &port, "--json", "--time", &seconds];
+    words.extend(["--connect-timeout", "5000"]);
+    words.extend(direction);
+    let limit = SETUP_LIMIT + Duration::from_secs(bench.settings.seconds);
+    let output = process::run(stage.sandbox.command(&words), limit)?;
+    received_gbit_per_second(&output.stdout).or_else(|reason| {
+        // Its own account of a failure is in the JSON; a sandbox's is not.
+        output.success().and(Err(reason))
+    })
 }
 
 /// The receiver's rate in a report of `iperf3 --json`.
