@@ -1,0 +1,199 @@
+//! Everything tunable about a connection, as data.
+
+use time::Duration;
+
+/// How long a connection may wait for anything, so that the wheel's owner can size it.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(7_200);
+
+/// The largest buffer whose window can be told: 65,535 scaled by 14 (RFC 7323 §2.3).
+const BUFFER_BYTES_MAX: u32 = 65_535 << 14;
+
+/// A TCP profile, shared by connections. [`Config::linux`] is the default; [`Config::check`] holds the ranges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes that wait to be sent or acknowledged; 4 MiB, 1 to 1 GiB.
+    pub send_buffer_bytes: u32,
+    /// Bytes that wait to be read, and so the largest window; 4 MiB, 256 to 1 GiB.
+    pub receive_buffer_bytes: u32,
+    /// Whether window scaling is offered (RFC 7323 §2); on.
+    pub window_scaling: bool,
+    /// The least shift that is offered, though the buffer would need less; 8, 0 to 14.
+    pub window_scale_min: u8,
+    /// Whether timestamps are offered (RFC 7323 §3); on.
+    pub timestamps: bool,
+    /// The largest MSS that is announced, in bytes; 65,495, 536 to 65,495.
+    pub mss_max: u16,
+    /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
+    /// 88, 48 to 536.
+    pub mss_min: u16,
+    /// The initial window in segments (RFC 6928 §2); 10, 1 to 100.
+    pub initial_window_segments: u8,
+    /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
+    pub slow_start_after_idle: bool,
+    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); on.
+    pub nagle: bool,
+    /// How long an acknowledgement may wait for company (RFC 9293 §3.8.6.3); 40 ms, 0 to 500 ms.
+    pub delayed_ack: Duration,
+    /// How many acknowledgements leave at once at the start, while the peer's window grows; 16, 0 to 255.
+    pub quick_acks: u8,
+    /// The retransmission timeout before anything was measured (RFC 6298 §2.1); 1 s, 1 ms to `rto_max`.
+    pub rto_initial: Duration,
+    /// The least retransmission timeout; 200 ms, 1 ms to `rto_max`.
+    ///
+    /// DEVIATES RFC 6298 §2.4 (1 s): as every system in use does.
+    pub rto_min: Duration,
+    /// The largest retransmission timeout and probe interval; 120 s, 60 s (RFC 6298 §2.5) to 7,200 s.
+    pub rto_max: Duration,
+    /// Retransmissions of a SYN; 6, 1 to 30.
+    pub syn_retries: u8,
+    /// Retransmissions of a SYN-ACK; 5, 1 to 30.
+    pub syn_ack_retries: u8,
+    /// Retransmissions of anything else without progress, and probes of a closed window without an answer
+    /// (RFC 9293 §3.8.3, R2); 15, 3 to 30.
+    pub retries: u8,
+    /// How long data may stay unacknowledged whatever the number of retransmissions (RFC 9293 §3.10.1); none,
+    /// 1 s to 7,200 s.
+    pub user_timeout: Option<Duration>,
+    /// Probes of an idle peer (RFC 9293 §3.8.4: off unless asked for); none.
+    pub keep_alive: Option<KeepAlive>,
+    /// How long a connection that nobody holds waits for the peer's FIN; 60 s, up to 7,200 s.
+    pub fin_wait_2: Duration,
+    /// TIME-WAIT, twice the segment lifetime; 60 s, up to 7,200 s.
+    ///
+    /// DEVIATES RFC 9293 §3.4.2 (4 minutes): as Linux.
+    pub time_wait: Duration,
+}
+
+/// Probes of an idle peer (RFC 9293 §3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe; 7,200 s, 1 s to 7,200 s.
+    pub idle: Duration,
+    /// Time between probes; 75 s, 1 s to 7,200 s.
+    pub interval: Duration,
+    /// Probes without an answer before the connection is given up; 9, 1 to 30.
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7_200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
+/// A field of [`Config`] that is outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field's name.
+    pub field: &'static str,
+}
+
+impl core::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} is outside its range", self.field)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::linux()
+    }
+}
+
+impl Config {
+    /// What Linux does, as far as it can be told from outside.
+    pub const fn linux() -> Self {
+        Self {
+            send_buffer_bytes: 4 << 20,
+            receive_buffer_bytes: 4 << 20,
+            window_scaling: true,
+            window_scale_min: 8,
+            timestamps: true,
+            mss_max: 65_495,
+            mss_min: 88,
+            initial_window_segments: 10,
+            slow_start_after_idle: true,
+            nagle: true,
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 16,
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            retries: 15,
+            user_timeout: None,
+            keep_alive: None,
+            fin_wait_2: Duration::from_secs(60),
+            time_wait: Duration::from_secs(60),
+        }
+    }
+
+    /// Whether every field is in its range.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let second = Duration::from_secs(1);
+        let tick = Duration::from_millis(1);
+        let long = second..=TIMEOUT_MAX;
+        let keep_alive = self.keep_alive.unwrap_or_default();
+        let fields = [
+            ("send_buffer_bytes", (1..=BUFFER_BYTES_MAX).contains(&self.send_buffer_bytes)),
+            ("receive_buffer_bytes", (256..=BUFFER_BYTES_MAX).contains(&self.receive_buffer_bytes)),
+            ("window_scale_min", self.window_scale_min <= 14),
+            ("mss_max", (536..=65_495).contains(&self.mss_max)),
+            ("mss_min", (48..=536).contains(&self.mss_min)),
+            ("initial_window_segments", (1..=100).contains(&self.initial_window_segments)),
+            ("delayed_ack", self.delayed_ack <= Duration::from_millis(500)),
+            ("rto_max", (Duration::from_secs(60)..=TIMEOUT_MAX).contains(&self.rto_max)),
+            ("rto_min", (tick..=self.rto_max).contains(&self.rto_min)),
+            ("rto_initial", (tick..=self.rto_max).contains(&self.rto_initial)),
+            ("syn_retries", (1..=30).contains(&self.syn_retries)),
+            ("syn_ack_retries", (1..=30).contains(&self.syn_ack_retries)),
+            ("retries", (3..=30).contains(&self.retries)),
+            ("user_timeout", self.user_timeout.is_none_or(|t| long.contains(&t))),
+            ("keep_alive.idle", long.contains(&keep_alive.idle)),
+            ("keep_alive.interval", long.contains(&keep_alive.interval)),
+            ("keep_alive.probes", (1..=30).contains(&keep_alive.probes)),
+            ("fin_wait_2", self.fin_wait_2 <= TIMEOUT_MAX),
+            ("time_wait", self.time_wait <= TIMEOUT_MAX),
+        ];
+        match fields.iter().find(|(_, holds)| !holds) {
+            Some((field, _)) => Err(ConfigError { field }),
+            None => Ok(()),
+        }
+    }
+
+    /// The shift to offer: what the buffer needs, at least `window_scale_min` (RFC 7323 §2.3).
+    pub(crate) fn window_scale(&self) -> u8 {
+        let needed = (0..14).find(|shift| self.receive_buffer_bytes >> shift <= 65_535).unwrap_or(14);
+        needed.max(self.window_scale_min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_profile_is_in_range_and_each_breach_is_named() {
+        assert_eq!(Config::linux().check(), Ok(()));
+        let breach = Config { rto_min: Duration::from_secs(600), ..Config::linux() };
+        assert_eq!(breach.check(), Err(ConfigError { field: "rto_min" }));
+        let breach = Config { receive_buffer_bytes: 2 << 30, ..Config::linux() };
+        assert_eq!(breach.check(), Err(ConfigError { field: "receive_buffer_bytes" }));
+    }
+
+    #[test]
+    fn the_scale_fits_the_buffer() {
+        let scale = |bytes| {
+            Config { receive_buffer_bytes: bytes, window_scale_min: 0, ..Config::linux() }.window_scale()
+        };
+        assert_eq!((scale(65_535), scale(65_536), scale(4 << 20), scale(BUFFER_BYTES_MAX)), (0, 1, 7, 14));
+        assert_eq!(Config::linux().window_scale(), 8);
+    }
+}

@@ -1,0 +1,163 @@
+//! Segments that came before their turn (RFC 9293 §3.10.7.4, seventh: "held for later processing").
+
+use alloc::collections::VecDeque;
+use packet::Bytes;
+use time::SequenceNumber;
+
+/// Pieces that are held at most: a window of 4 MiB in segments of 1,024 bytes. A piece that finds no place is
+/// dropped, and the peer sends it again.
+pub(crate) const PIECES_MAX: usize = 4_096;
+/// A piece smaller than this is copied, so that it does not pin the frame that it came in.
+const COPIED_BYTES_MAX: usize = 1_024;
+
+/// Disjoint pieces in order. Their bytes are bounded by the receive window, in which they all lie.
+#[derive(Debug, Default)]
+pub(crate) struct Reassembly {
+    pieces: VecDeque<Piece>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: SequenceNumber,
+    bytes: Bytes,
+}
+
+impl Piece {
+    fn end(&self) -> SequenceNumber {
+        self.start + self.bytes.len() as u32
+    }
+}
+
+impl Reassembly {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Holds `bytes`, which begin at `start`. What is held already stays where the two overlap at an edge, and
+    /// goes where it lies within the new piece: so each piece that is visited is also removed, and a peer cannot
+    /// make us walk the list again and again. Returns whether there was room.
+    #[must_use]
+    pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> bool {
+        let mut at = match self.pieces.back() {
+            // Nearly always the next piece is the last.
+            Some(last) if !last.start.after(start) => self.pieces.len(),
+            _ => self.pieces.partition_point(|piece| piece.start.at_or_before(start)),
+        };
+        if let Some(before) = at.checked_sub(1).and_then(|index| self.pieces.get(index))
+            && before.end().after(start)
+        {
+            let overlap = (before.end() - start) as usize;
+            if overlap >= bytes.len() {
+                return true;
+            }
+            let _ = bytes.split_to(overlap);
+            start = before.end();
+        }
+        let end = start + bytes.len() as u32;
+        let within = self.pieces.range(at..).take_while(|piece| piece.end().at_or_before(end)).count();
+        if within > 0 {
+            drop(self.pieces.drain(at..at + within));
+            at = at.min(self.pieces.len());
+        }
+        if let Some(after) = self.pieces.get(at)
+            && after.start.before(end)
+        {
+            bytes.truncate((after.start - start) as usize);
+        }
+        if bytes.is_empty() {
+            return true;
+        }
+        if self.pieces.len() >= PIECES_MAX {
+            return false;
+        }
+        if bytes.len() < COPIED_BYTES_MAX {
+            bytes = Bytes::copy_from_slice(&bytes);
+        }
+        self.pieces.insert(at, Piece { start, bytes });
+        true
+    }
+
+    /// Takes the bytes at `next`, if they are there; what lies before it is dropped.
+    pub(crate) fn take(&mut self, next: SequenceNumber) -> Option<Bytes> {
+        loop {
+            if self.pieces.front()?.start.after(next) {
+                return None;
+            }
+            let mut piece = self.pieces.pop_front()?;
+            if self.pieces.is_empty() {
+                self.pieces = VecDeque::new();
+            }
+            let old = (next - piece.start) as usize;
+            if old < piece.bytes.len() {
+                let _ = piece.bytes.split_to(old);
+                return Some(piece.bytes);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.pieces = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn at(base: u32, offset: u32) -> SequenceNumber {
+        SequenceNumber(base) + offset
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_comes_out_once_and_in_place(
+            base in any::<u32>(),
+            pieces in proptest::collection::vec((1_u32..2_000, 1_usize..900), 0..80),
+        ) {
+            let stream: Vec<u8> = (0..3_000_u32).map(|i| (i * 7 + i / 256) as u8).collect();
+            let mut covered = std::vec![false; stream.len()];
+            let mut reassembly = Reassembly::default();
+            for &(offset, length) in &pieces {
+                let range = offset as usize..offset as usize + length;
+                covered[range.clone()].fill(true);
+                prop_assert!(reassembly.insert(at(base, offset), Bytes::copy_from_slice(&stream[range])));
+                let mut last = at(base, 0);
+                for piece in &reassembly.pieces {
+                    prop_assert!(piece.start.at_or_after(last) && !piece.bytes.is_empty());
+                    last = piece.end();
+                }
+            }
+            let mut next = 0_u32;
+            while (next as usize) < stream.len() {
+                match reassembly.take(at(base, next)) {
+                    Some(bytes) => {
+                        let range = next as usize..next as usize + bytes.len();
+                        prop_assert!(covered[range.clone()].iter().all(|&c| c));
+                        prop_assert_eq!(&bytes[..], &stream[range]);
+                        next += bytes.len() as u32;
+                    }
+                    None => {
+                        prop_assert!(!covered[next as usize]);
+                        next += 1;
+                    }
+                }
+            }
+            prop_assert!(reassembly.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_number_of_pieces_is_bounded() {
+        let mut reassembly = Reassembly::default();
+        let held = (0..10_000_u32)
+            .filter(|i| reassembly.insert(SequenceNumber(i * 2), Bytes::from_static(b"x")))
+            .count();
+        assert_eq!(held, PIECES_MAX);
+        // A piece that covers others still finds its place.
+        assert!(reassembly.insert(SequenceNumber(0), Bytes::from(std::vec![0; 5_000])));
+        assert!(reassembly.pieces.len() < PIECES_MAX);
+    }
+}

@@ -1,0 +1,113 @@
+//! The retransmission timeout (RFC 6298), in microseconds.
+
+use crate::Config;
+use time::Duration;
+
+/// The clock's granularity G, in microseconds.
+const GRANULARITY_US: u32 = 1_000;
+/// The largest sample that is believed, in microseconds: more is not a round trip.
+const SAMPLE_US_MAX: u32 = 300_000_000;
+
+/// Smoothed round-trip time, its variation, and the back-off.
+#[derive(Debug, Default)]
+pub(crate) struct Rtt {
+    smoothed_us: u32,
+    variation_us: u32,
+    measured: bool,
+    /// How often the timeout was doubled since the last progress (§5.5).
+    doubled: u8,
+    /// The handshake's SYN timed out: the first timeout for data is 3 s (§5.7).
+    cautious: bool,
+}
+
+impl Rtt {
+    /// A measurement of a segment that was sent once (§3: Karn's algorithm).
+    pub(crate) fn sample(&mut self, rtt: Duration) {
+        let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(SAMPLE_US_MAX);
+        if self.measured {
+            // RFC 6298 §2.3, beta 1/4 and alpha 1/8.
+            let deviation = self.smoothed_us.abs_diff(rtt_us);
+            self.variation_us = self.variation_us - self.variation_us / 4 + deviation / 4;
+            self.smoothed_us = self.smoothed_us - self.smoothed_us / 8 + rtt_us / 8;
+        } else {
+            // RFC 6298 §2.2.
+            self.smoothed_us = rtt_us;
+            self.variation_us = rtt_us / 2;
+            self.measured = true;
+        }
+        self.cautious = false;
+        // Karn: only a measurement ends the back-off (RFC 6298 §5, last paragraph).
+        self.doubled = 0;
+    }
+
+    /// RTO, doubled as often as the back-off says.
+    pub(crate) fn timeout(&self, config: &Config) -> Duration {
+        let base = if self.measured {
+            let spread = (4 * self.variation_us).max(GRANULARITY_US);
+            Duration::from_micros(u64::from(self.smoothed_us) + u64::from(spread)).max(config.rto_min)
+        } else if self.cautious {
+            // RFC 6298 §5.7.
+            config.rto_initial.max(Duration::from_secs(3))
+        } else {
+            config.rto_initial
+        };
+        base.saturating_mul(1 << self.doubled).min(config.rto_max)
+    }
+
+    /// The timer went off (§5.5).
+    pub(crate) fn back_off(&mut self) {
+        self.doubled = (self.doubled + 1).min(30);
+    }
+
+    /// The peer's window has opened: probing is over, and so is its back-off.
+    pub(crate) fn settle(&mut self) {
+        self.doubled = 0;
+    }
+
+    /// The handshake is over, and its SYN was retransmitted.
+    pub(crate) fn be_cautious(&mut self) {
+        self.cautious = !self.measured;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sample_sets_and_later_ones_smooth() {
+        let config = Config { rto_min: Duration::from_millis(1), ..Config::linux() };
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.timeout(&config), Duration::from_secs(1));
+        rtt.sample(Duration::from_millis(100));
+        assert_eq!(rtt.timeout(&config), Duration::from_millis(300));
+        rtt.sample(Duration::from_millis(180));
+        // SRTT 110 ms, RTTVAR 3/4 * 50 + 1/4 * 80 = 57.5 ms.
+        assert_eq!(rtt.timeout(&config), Duration::from_millis(340));
+    }
+
+    #[test]
+    fn the_back_off_doubles_up_to_the_maximum_and_ends_with_a_measurement() {
+        let config = Config::linux();
+        let mut rtt = Rtt::default();
+        rtt.sample(Duration::from_millis(10));
+        assert_eq!(rtt.timeout(&config), config.rto_min);
+        rtt.back_off();
+        assert_eq!(rtt.timeout(&config), 2 * config.rto_min);
+        for _ in 0..40 {
+            rtt.back_off();
+        }
+        assert_eq!(rtt.timeout(&config), config.rto_max);
+        rtt.sample(Duration::from_millis(10));
+        assert_eq!(rtt.timeout(&config), config.rto_min);
+    }
+
+    #[test]
+    fn a_retransmitted_syn_makes_the_first_timeout_three_seconds() {
+        let mut rtt = Rtt::default();
+        rtt.be_cautious();
+        assert_eq!(rtt.timeout(&Config::linux()), Duration::from_secs(3));
+        rtt.sample(Duration::from_millis(10));
+        assert_eq!(rtt.timeout(&Config::linux()), Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,80 @@
+//! What passes the border between a connection and its stack: segments, the path that they take, and what
+//! became of one that arrived.
+
+use packet::Chain;
+use wire::tcp::{Flags, Header};
+
+/// A segment as it arrives or leaves.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The header. The window is unscaled, as on the wire.
+    pub header: Header,
+    /// The payload.
+    pub payload: Chain,
+    /// On the way in: how many segments the device joined into this one (at least 1). On the way out: 1.
+    pub joined: u16,
+    /// Payload bytes of each wire segment where the payload is larger than one; the device or the stack
+    /// cuts it. `None` where it is a single segment.
+    pub segment_size: Option<u16>,
+}
+
+impl Segment {
+    /// SEG.LEN: what it occupies in sequence space, SYN and FIN included (RFC 9293 §3.4).
+    pub(crate) fn sequence_length(&self) -> u32 {
+        let flags = self.header.flags;
+        self.payload.len() as u32
+            + u32::from(flags.contains(Flags::SYN))
+            + u32::from(flags.contains(Flags::FIN))
+    }
+}
+
+/// What the stack's path allows for a segment that leaves now.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// The largest TCP segment (header, options, payload) that one IP packet carries here, in bytes.
+    pub segment_bytes_max: u16,
+    /// The largest payload that may leave as one segment to be cut later; 0 where segmentation is not offloaded.
+    pub offload_bytes_max: u32,
+}
+
+/// What became of a segment that arrived. Counted by the stack by name.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Processed.
+    Accepted,
+    /// Not processed, or not beyond the check that is named.
+    Dropped(Drop),
+}
+
+/// Why a segment was not processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Drop {
+    /// Outside the receive window; acknowledged (RFC 9293 §3.10.7.4, first).
+    OutsideWindow,
+    /// Its timestamp is older than one seen before; acknowledged (RFC 7323 §5.3, R1).
+    OldTimestamp,
+    /// Timestamps were agreed on and it has none (RFC 7323 §3.2).
+    MissingTimestamp,
+    /// A reset in the window but not at its left edge; challenged (RFC 5961 §3.2).
+    ResetNotExact,
+    /// A reset that the state does not take: TIME-WAIT (RFC 1337 §3), or SYN-SENT without our SYN acknowledged.
+    ResetIgnored,
+    /// A SYN in a synchronised state; challenged (RFC 5961 §4.2).
+    UnexpectedSyn,
+    /// No ACK bit where there must be one (RFC 9293 §3.10.7.4, fifth).
+    NoAcknowledgement,
+    /// It acknowledges what was never sent (RFC 9293 §3.10.7.4, RFC 5961 §5.2).
+    AcknowledgesUnsent,
+    /// It acknowledges less than any live segment can (RFC 5961 §5.2).
+    AcknowledgementTooOld,
+    /// Neither SYN nor RST in SYN-SENT (RFC 9293 §3.10.7.3, fifth).
+    NoSyn,
+    /// Bytes for a reader that is gone; answered by a reset (RFC 9293 §3.10.4, RFC 2525 §2.17).
+    NoReader,
+    /// Out of order, and the reassembly queue is full.
+    ReassemblyFull,
+    /// The connection is over.
+    Over,
+}

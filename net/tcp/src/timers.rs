@@ -1,0 +1,85 @@
+//! The deadlines of one connection; TIME-WAIT's stands in its state.
+
+use crate::Why;
+use time::Instant;
+
+/// One deadline for each reason, [`Instant::MAX`] where there is none.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    at: [Instant; 5],
+}
+
+const REASONS: [Why; 5] = [Why::Retransmit, Why::Persist, Why::DelayedAck, Why::KeepAlive, Why::UserTimeout];
+
+fn slot(why: Why) -> usize {
+    match why {
+        Why::Retransmit => 0,
+        Why::Persist => 1,
+        Why::DelayedAck => 2,
+        Why::KeepAlive => 3,
+        // TIME-WAIT's deadline is its state's own; it never gets here.
+        Why::UserTimeout | Why::TimeWait => 4,
+    }
+}
+
+impl Timers {
+    pub(crate) const fn new() -> Self {
+        Self { at: [Instant::MAX; 5] }
+    }
+
+    pub(crate) fn set(&mut self, why: Why, at: Instant) {
+        self.at[slot(why)] = at;
+    }
+
+    /// Sets it where it is not set.
+    pub(crate) fn start(&mut self, why: Why, at: Instant) {
+        if !self.is_set(why) {
+            self.set(why, at);
+        }
+    }
+
+    pub(crate) fn stop(&mut self, why: Why) {
+        self.at[slot(why)] = Instant::MAX;
+    }
+
+    pub(crate) fn stop_all(&mut self) {
+        *self = Self::new();
+    }
+
+    pub(crate) fn is_set(&self, why: Why) -> bool {
+        self.at[slot(why)] != Instant::MAX
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<(Instant, Why)> {
+        let (at, why) = self.at.into_iter().zip(REASONS).min_by_key(|&(at, _)| at)?;
+        (at != Instant::MAX).then_some((at, why))
+    }
+
+    /// Takes one deadline that has come.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<Why> {
+        let (at, why) = self.next()?;
+        (at <= now).then(|| {
+            self.stop(why);
+            why
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_expire_in_order_and_once() {
+        let mut timers = Timers::new();
+        timers.set(Why::KeepAlive, Instant::from_millis(9));
+        timers.set(Why::Retransmit, Instant::from_millis(5));
+        timers.start(Why::Retransmit, Instant::from_millis(7));
+        assert_eq!(timers.next(), Some((Instant::from_millis(5), Why::Retransmit)));
+        assert_eq!(timers.expire(Instant::from_millis(4)), None);
+        assert_eq!(timers.expire(Instant::from_millis(9)), Some(Why::Retransmit));
+        assert_eq!(timers.expire(Instant::from_millis(9)), Some(Why::KeepAlive));
+        assert_eq!(timers.next(), None);
+    }
+}
