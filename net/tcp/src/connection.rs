@@ -1,0 +1,324 @@
+//! The connection: its two halves, its state, and what its owner asks of it (RFC 9293 §3.9.1, §3.10.1 to
+//! §3.10.6). What segments and deadlines do to it stands in the modules below.
+
+mod arrival;
+mod departure;
+mod expiry;
+mod handshake;
+mod transition;
+
+use crate::event::Events;
+use crate::limit::AnswerLimit;
+use crate::receive::ReceiveHalf;
+use crate::reset::Reset;
+use crate::send::SendHalf;
+use crate::state::{Handshake, Phase};
+use crate::timers::Timers;
+use crate::timestamps::TimestampClock;
+use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
+use alloc::sync::Arc;
+use packet::Bytes;
+use time::{Instant, SequenceNumber};
+use wire::tcp::{Flags, Header};
+
+/// One TCP connection.
+///
+/// After each call that takes `now`, or after a batch of them, drain [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_event`](Self::poll_event), and ask [`poll_timeout`](Self::poll_timeout) anew: several segments that
+/// arrive in one turn are answered by one acknowledgement.
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    local_port: u16,
+    remote_port: u16,
+    phase: Phase,
+    send: SendHalf,
+    receive: ReceiveHalf,
+    timestamps: TimestampClock,
+    timers: Timers,
+    events: Events,
+    reset: Option<Reset>,
+    answers: AnswerLimit,
+    /// When the peer was last heard, for keep-alive.
+    heard_at: Instant,
+    /// Keep-alive probes without an answer.
+    keep_alive_probes: u8,
+    /// A keep-alive probe has to leave.
+    keep_alive_due: bool,
+    /// The network said that the peer cannot be reached; it may yet be wrong (RFC 1122 §4.2.3.9).
+    unreachable: bool,
+}
+
+/// The side that the call needs is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOpen;
+
+impl core::fmt::Display for NotOpen {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the sending side is closed")
+    }
+}
+
+impl core::error::Error for NotOpen {}
+
+impl Connection {
+    /// Opens actively: a SYN is due (RFC 9293 §3.10.1). The initial sequence number and the offset of the
+    /// timestamp clock are the stack's to choose, so that nobody can guess them (RFC 6528, RFC 7323 §7.1).
+    pub fn connect(
+        config: Arc<Config>,
+        local_port: u16,
+        remote_port: u16,
+        initial: SequenceNumber,
+        timestamp_offset: u32,
+        now: Instant,
+    ) -> Self {
+        let handshake = Handshake { due: true, shutdown: false, active: true };
+        let phase = Phase::SynSent(handshake);
+        Self::new(config, (local_port, remote_port), phase, initial, timestamp_offset, now)
+    }
+
+    /// Answers `syn`: SYN-RECEIVED, and a SYN-ACK is due (RFC 9293 §3.10.7.2). Payload of the SYN is left for
+    /// the peer to send again.
+    pub fn accept(
+        config: Arc<Config>,
+        syn: &Header,
+        initial: SequenceNumber,
+        timestamp_offset: u32,
+        now: Instant,
+    ) -> Self {
+        let handshake = Handshake { due: true, shutdown: false, active: false };
+        let phase = Phase::SynReceived(handshake);
+        let ports = (syn.destination_port, syn.source_port);
+        let mut connection = Self::new(config, ports, phase, initial, timestamp_offset, now);
+        connection.agree(syn, now);
+        connection
+    }
+
+    fn new(
+        config: Arc<Config>,
+        (local_port, remote_port): (u16, u16),
+        phase: Phase,
+        initial: SequenceNumber,
+        timestamp_offset: u32,
+        now: Instant,
+    ) -> Self {
+        Self {
+            send: SendHalf::new(&config, initial),
+            receive: ReceiveHalf::new(&config),
+            timestamps: TimestampClock::new(config.timestamps, timestamp_offset),
+            config,
+            local_port,
+            remote_port,
+            phase,
+            timers: Timers::new(),
+            events: Events::default(),
+            reset: None,
+            answers: AnswerLimit::default(),
+            heard_at: now,
+            keep_alive_probes: 0,
+            keep_alive_due: false,
+            unreachable: false,
+        }
+    }
+
+    /// A segment whose checksum holds and whose ports are this connection's (RFC 9293 §3.10.7).
+    pub fn handle_segment(&mut self, segment: Segment, now: Instant) -> Verdict {
+        self.arrive(segment, now)
+    }
+
+    /// A deadline of [`poll_timeout`](Self::poll_timeout) has come; too early, and nothing happens.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire(now);
+    }
+
+    /// The network reported that the peer cannot be reached, by an ICMP error whose quoted segment
+    /// [`is_outstanding`](Self::is_outstanding). `hard` errors end a connection that is not synchronised yet;
+    /// all others are only remembered (RFC 1122 §4.2.3.9, RFC 5927 §5).
+    pub fn handle_unreachable(&mut self, hard: bool, now: Instant) {
+        self.unreachable = true;
+        if hard && self.phase.handshake().is_some() {
+            self.finish(CloseReason::Unreachable, now);
+        }
+    }
+
+    /// Whether `sequence`, quoted by an ICMP error, is that of a segment in flight (RFC 5927 §4.1).
+    pub fn is_outstanding(&self, sequence: SequenceNumber) -> bool {
+        self.send.una().at_or_before(sequence) && sequence.before(self.send.max())
+    }
+
+    /// The next segment to send; drained until `None`.
+    pub fn poll_transmit(&mut self, path: Path, now: Instant) -> Option<Segment> {
+        self.depart(path, now)
+    }
+
+    /// The next event; drained until `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Why)> {
+        let of_state = match self.phase {
+            Phase::TimeWait { until } | Phase::FinWait2 { until } if until != Instant::MAX => {
+                Some((until, Why::TimeWait))
+            }
+            _ => None,
+        };
+        [of_state, self.timers.next()].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// Appends to the send buffer as much of `data` as there is room for; what did not fit stays in `data`, and
+    /// [`Event::Writable`] tells when to come back.
+    ///
+    /// # Errors
+    ///
+    /// Where the sending side is closed or the connection over.
+    pub fn write(&mut self, data: &mut Bytes, _now: Instant) -> Result<usize, NotOpen> {
+        if !self.may_write() {
+            return Err(NotOpen);
+        }
+        Ok(self.send.write(data, &self.config))
+    }
+
+    /// Room in the send buffer, in bytes; 0 where the sending side is closed.
+    pub fn writable(&self) -> usize {
+        if self.may_write() { self.send.room(&self.config) } else { 0 }
+    }
+
+    fn may_write(&self) -> bool {
+        match self.phase {
+            Phase::SynSent(handshake) | Phase::SynReceived(handshake) => !handshake.shutdown,
+            Phase::Established | Phase::CloseWait => true,
+            Phase::FinWait1
+            | Phase::FinWait2 { .. }
+            | Phase::Closing
+            | Phase::LastAck
+            | Phase::TimeWait { .. }
+            | Phase::Closed(_) => false,
+        }
+    }
+
+    /// Bytes that wait to be sent or acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.send.queued()
+    }
+
+    /// Bytes that can be read now.
+    pub fn readable(&self) -> usize {
+        self.receive.readable()
+    }
+
+    /// Takes the next chunk of received bytes, at most `bytes_max` of it; the window opens accordingly.
+    pub fn read(&mut self, bytes_max: usize, _now: Instant) -> Option<Bytes> {
+        let bytes = self.receive.read(bytes_max)?;
+        self.tell_window();
+        Some(bytes)
+    }
+
+    /// Whether the peer's FIN has arrived and every byte before it has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.receive.is_finished() && self.receive.readable() == 0
+    }
+
+    /// Bounds what is advertised to the peer beyond the bytes that wait to be read: what the reader can take now.
+    /// The window never shrinks below what was advertised already.
+    pub fn set_receive_limit(&mut self, bytes: usize, _now: Instant) {
+        self.receive.set_limit(bytes);
+        self.tell_window();
+    }
+
+    fn tell_window(&mut self) {
+        if self.phase.is_synchronised() && self.receive.is_update_due(self.send.mss()) {
+            self.receive.acks_mut().set_now();
+        }
+    }
+
+    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); at first as the profile says.
+    pub fn set_nagle(&mut self, on: bool) {
+        self.send.set_nagle(on);
+    }
+
+    /// No more will be written: FIN follows the last byte (RFC 9293 §3.10.4).
+    pub fn shutdown(&mut self, now: Instant) {
+        match &mut self.phase {
+            // RFC 9293 §3.10.4: FIN waits for the handshake. DEVIATES there for SYN-SENT, where the connection
+            // would be deleted: what was written before is still delivered.
+            Phase::SynSent(handshake) | Phase::SynReceived(handshake) => handshake.shutdown = true,
+            Phase::Established => {
+                self.send.close();
+                self.enter(Phase::FinWait1, now);
+            }
+            Phase::CloseWait => {
+                self.send.close();
+                self.enter(Phase::LastAck, now);
+            }
+            Phase::FinWait1
+            | Phase::FinWait2 { .. }
+            | Phase::Closing
+            | Phase::LastAck
+            | Phase::TimeWait { .. }
+            | Phase::Closed(_) => {}
+        }
+    }
+
+    /// Nobody will read any more: what is unread and what still comes is answered by a reset
+    /// (RFC 9293 §3.10.4, RFC 2525 §2.17).
+    pub fn close_receive(&mut self, now: Instant) {
+        if self.receive.close() {
+            self.abort(now);
+        } else if let Phase::FinWait2 { until } = &mut self.phase {
+            *until = now + self.config.fin_wait_2;
+        }
+    }
+
+    /// Ends it at once; a RST is due where the state has a peer (RFC 9293 §3.10.5).
+    pub fn abort(&mut self, now: Instant) {
+        match self.phase {
+            Phase::SynReceived(_)
+            | Phase::Established
+            | Phase::FinWait1
+            | Phase::FinWait2 { .. }
+            | Phase::CloseWait => {
+                self.reset_peer();
+                self.finish(CloseReason::Aborted, now);
+            }
+            Phase::SynSent(_) | Phase::Closing | Phase::LastAck | Phase::TimeWait { .. } => {
+                self.finish(CloseReason::Aborted, now);
+            }
+            Phase::Closed(_) => {}
+        }
+    }
+
+    /// The state's name.
+    pub fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    /// Whether nothing more will come of it: it can be dropped, once its last bytes are read.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_)) && self.reset.is_none()
+    }
+
+    /// In TIME-WAIT: whether `syn` may open a new connection between the same ports (RFC 6191 §2, RFC 9293
+    /// §3.10.7.4, fourth). If so, the first sequence number that is safe for our side of it; the stack then
+    /// drops this value.
+    pub fn may_reuse(&self, syn: &Header) -> Option<SequenceNumber> {
+        if !matches!(self.phase, Phase::TimeWait { .. })
+            || !syn.flags.contains(Flags::SYN)
+            || syn.flags.intersects(Flags::RST | Flags::ACK)
+        {
+            return None;
+        }
+        let later = syn.sequence.after(self.receive.next());
+        let allowed = match syn.options.timestamps.and_then(|peer| self.timestamps.is_later(peer.value)) {
+            Some(true) => true,
+            // The peer's clock stood still: its numbers must have moved (RFC 6191 §2).
+            Some(false) => {
+                later && syn.options.timestamps.is_some_and(|peer| self.timestamps.is_same(peer.value))
+            }
+            None => later,
+        };
+        // RFC 9293 §3.4.2: the new numbers begin beyond all that were used.
+        allowed.then(|| self.send.max() + 1 + self.send.window_max())
+    }
+}

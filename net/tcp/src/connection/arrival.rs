@@ -1,0 +1,198 @@
+//! A segment arrives (RFC 9293 §3.10.7): the checks of §3.10.7.4 in their order, with those of RFC 5961 and
+//! RFC 7323 where they belong.
+
+use super::Connection;
+use crate::reset::Reset;
+use crate::state::Phase;
+use crate::{CloseReason, Drop, Event, Segment, Verdict, Why};
+use time::Instant;
+use wire::tcp::{Flags, Header};
+
+impl Connection {
+    pub(super) fn arrive(&mut self, mut segment: Segment, now: Instant) -> Verdict {
+        match self.phase {
+            Phase::Closed(_) => return Verdict::Dropped(Drop::Over),
+            Phase::SynSent(handshake) => return self.arrive_in_syn_sent(&segment, handshake, now),
+            Phase::SynReceived(_) => {
+                if let Some(verdict) = self.arrive_again(&mut segment) {
+                    return verdict;
+                }
+            }
+            Phase::Established
+            | Phase::FinWait1
+            | Phase::FinWait2 { .. }
+            | Phase::CloseWait
+            | Phase::Closing
+            | Phase::LastAck
+            | Phase::TimeWait { .. } => {}
+        }
+        match self.arrive_synchronised(segment, now) {
+            Ok(()) => Verdict::Accepted,
+            Err(reason) => Verdict::Dropped(reason),
+        }
+    }
+
+    fn arrive_synchronised(&mut self, mut segment: Segment, now: Instant) -> Result<(), Drop> {
+        let first = segment.header.sequence;
+        let bare = segment.sequence_length() == 0;
+        let reset = segment.header.flags.contains(Flags::RST);
+        // First: sequence number, and before it the timestamp.
+        self.check_timestamp(&segment, now)?;
+        if !self.receive.admit(&mut segment) {
+            if !reset {
+                self.answer_outside(&segment, now);
+            }
+            return Err(Drop::OutsideWindow);
+        }
+        let header = segment.header;
+        // Second: RST.
+        if reset {
+            return self.arrive_reset(&header, now);
+        }
+        // Fourth: SYN.
+        if header.flags.contains(Flags::SYN) {
+            self.challenge(now);
+            return Err(Drop::UnexpectedSyn);
+        }
+        if let Some(peer) = header.options.timestamps {
+            self.timestamps.update(peer.value, first, self.receive.acks().sent(), now);
+        }
+        self.heard_at = now;
+        self.keep_alive_probes = 0;
+        // Fifth: ACK.
+        self.arrive_acknowledgement(&header, bare, now)?;
+        // Sixth, URG: RFC 6093 §3: urgent data is data; the pointer tells the owner nothing.
+        // Seventh and eighth: payload and FIN.
+        self.arrive_payload(segment, now)
+    }
+
+    /// RFC 7323 §5.3, R1.
+    fn check_timestamp(&mut self, segment: &Segment, now: Instant) -> Result<(), Drop> {
+        if !self.timestamps.is_enabled() || segment.header.flags.contains(Flags::RST) {
+            return Ok(());
+        }
+        let Some(peer) = segment.header.options.timestamps else {
+            // RFC 7323 §3.2.
+            return Err(Drop::MissingTimestamp);
+        };
+        if self.timestamps.is_old(peer.value, now) {
+            self.answer_outside(segment, now);
+            return Err(Drop::OldTimestamp);
+        }
+        Ok(())
+    }
+
+    /// Tells a peer that is out of step where we stand (RFC 9293 §3.10.7.4, first).
+    fn answer_outside(&mut self, segment: &Segment, now: Instant) {
+        if let Phase::TimeWait { .. } = self.phase
+            && segment.header.flags.contains(Flags::FIN)
+        {
+            // Our last acknowledgement was lost: TIME-WAIT begins anew.
+            self.enter(Phase::TimeWait { until: now + self.config.time_wait }, now);
+        }
+        // What carries something is sent again, or probes, and is always answered. Bare acknowledgements could
+        // answer each other for ever.
+        if segment.sequence_length() > 0 || self.answers.admit(now) {
+            self.receive.acks_mut().set_now();
+        }
+    }
+
+    /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), as often as §7 allows.
+    fn challenge(&mut self, now: Instant) {
+        if self.answers.admit(now) {
+            self.receive.acks_mut().set_now();
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, second; RFC 5961 §3.2.
+    fn arrive_reset(&mut self, header: &Header, now: Instant) -> Result<(), Drop> {
+        if let Phase::TimeWait { .. } = self.phase {
+            // RFC 1337 §3, fix F1.
+            return Err(Drop::ResetIgnored);
+        }
+        if header.sequence != self.receive.next() {
+            self.challenge(now);
+            return Err(Drop::ResetNotExact);
+        }
+        let refused = matches!(self.phase, Phase::SynReceived(handshake) if handshake.active);
+        self.finish(if refused { CloseReason::Refused } else { CloseReason::Reset }, now);
+        Ok(())
+    }
+
+    /// RFC 9293 §3.10.7.4, fifth.
+    fn arrive_acknowledgement(&mut self, header: &Header, bare: bool, now: Instant) -> Result<(), Drop> {
+        if !header.flags.contains(Flags::ACK) {
+            return Err(Drop::NoAcknowledgement);
+        }
+        let number = header.acknowledgement;
+        if let Phase::SynReceived(handshake) = self.phase {
+            if number != self.send.max() {
+                self.reset = Some(Reset { sequence: number, acknowledgement: None });
+                return Err(Drop::AcknowledgesUnsent);
+            }
+            let window = self.send.scaled(header.window);
+            self.establish(header, window, handshake.shutdown, now);
+            return Ok(());
+        }
+        if number.after(self.send.max()) {
+            self.challenge(now);
+            return Err(Drop::AcknowledgesUnsent);
+        }
+        // RFC 5961 §5.2.
+        if number.before(self.send.una() - self.send.window_max()) {
+            self.challenge(now);
+            return Err(Drop::AcknowledgementTooOld);
+        }
+        let done = self.send.is_done();
+        let acknowledgement = self.acknowledgement(header, bare, now);
+        if self.send.handle_acknowledgement(acknowledgement, now) {
+            self.handle_progress(now);
+            if self.send.is_done() && !done {
+                self.handle_fin_acknowledged(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// SND.UNA has advanced: RFC 6298 §5.2, §5.3.
+    fn handle_progress(&mut self, now: Instant) {
+        self.unreachable = false;
+        if !self.send.is_stalled() {
+            self.timers.stop(Why::Persist);
+        }
+        if self.send.flight() == 0 {
+            self.timers.stop(Why::Retransmit);
+            self.timers.stop(Why::UserTimeout);
+        } else {
+            self.timers.set(Why::Retransmit, now + self.send.timeout(&self.config));
+            if let Some(timeout) = self.config.user_timeout {
+                self.timers.set(Why::UserTimeout, now + timeout);
+            }
+        }
+        if self.may_write() && self.send.unblock(&self.config) {
+            self.events.push(Event::Writable);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.4, seventh and eighth.
+    fn arrive_payload(&mut self, segment: Segment, now: Instant) -> Result<(), Drop> {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return Ok(());
+        }
+        if self.receive.is_closed() && !segment.payload.is_empty() && !self.receive.is_finished() {
+            self.abort(now);
+            return Err(Drop::NoReader);
+        }
+        let taken = self.receive.take(segment);
+        if taken.readable {
+            self.events.push(Event::Readable);
+        }
+        if taken.finished {
+            self.handle_fin(now);
+        }
+        if self.receive.acks().is_soon() {
+            self.timers.start(Why::DelayedAck, now + self.config.delayed_ack);
+        }
+        taken.dropped.map_or(Ok(()), Err)
+    }
+}

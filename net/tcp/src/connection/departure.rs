@@ -1,0 +1,152 @@
+//! What leaves: resets, then SYNs, then data, then bare acknowledgements.
+
+use super::Connection;
+use crate::reset::Reset;
+use crate::send::Departing;
+use crate::state::Phase;
+use crate::{Path, Segment, Why};
+use packet::Chain;
+use time::{Instant, SequenceNumber};
+use wire::tcp::{Flags, HEADER_LENGTH, Header, Options};
+
+/// Bytes of the timestamps option with its padding (RFC 7323 appendix A).
+const TIMESTAMPS_LENGTH: u16 = 12;
+
+impl Connection {
+    pub(super) fn depart(&mut self, path: Path, now: Instant) -> Option<Segment> {
+        if let Some(reset) = self.reset.take() {
+            return Some(self.reset_segment(reset));
+        }
+        let mss = path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16);
+        self.use_path_mss(mss);
+        match self.phase {
+            Phase::SynSent(_) => return self.depart_syn(mss, false, now),
+            Phase::SynReceived(_) => return self.depart_syn(mss, true, now),
+            Phase::Established | Phase::FinWait1 | Phase::CloseWait | Phase::Closing | Phase::LastAck => {
+                if let Some(departing) = self.send.next_departure(path, &self.config, now) {
+                    return Some(self.data_segment(departing, now));
+                }
+                if self.send.is_stalled() {
+                    self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
+                }
+            }
+            Phase::FinWait2 { .. } | Phase::TimeWait { .. } => {}
+            Phase::Closed(_) => return None,
+        }
+        if core::mem::take(&mut self.keep_alive_due) {
+            // RFC 9293 §3.8.4: an old number, so that the peer has to answer.
+            return Some(self.bare_segment(self.send.una() - 1, now));
+        }
+        if self.receive.acks().is_now() {
+            return Some(self.bare_segment(self.send.acceptable_sequence(), now));
+        }
+        None
+    }
+
+    /// The path takes `mss` bytes behind a header without options.
+    pub(super) fn use_path_mss(&mut self, mss: u16) {
+        let options = if self.timestamps.is_enabled() { TIMESTAMPS_LENGTH } else { 0 };
+        self.send.set_path(mss, options);
+    }
+
+    /// SYN or SYN-ACK, if it is due.
+    fn depart_syn(&mut self, mss: u16, acknowledges: bool, now: Instant) -> Option<Segment> {
+        let handshake = self.phase.handshake()?;
+        if !core::mem::take(&mut handshake.due) {
+            return None;
+        }
+        let offer = self.config.window_scaling && (!acknowledges || self.receive.window().is_scaled());
+        let mut header = self.header(self.send.una(), Flags::SYN, now);
+        if acknowledges {
+            header.flags |= Flags::ACK;
+            header.acknowledgement = self.receive.next();
+        }
+        header.window = self.receive.window().of_syn();
+        header.options = Options {
+            mss: Some(mss.min(self.config.mss_max)),
+            window_scale: offer.then(|| self.receive.window().scale()),
+            timestamps: self.timestamps.option(acknowledges, now),
+            ..Options::default()
+        };
+        self.send.handle_syn_sent(now);
+        self.start_retransmission(now);
+        Some(single(header))
+    }
+
+    fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
+        let Departing { sequence, payload, fin, push } = departing;
+        self.timers.stop(Why::Persist);
+        if self.send.flight() > 0 {
+            self.start_retransmission(now);
+        } else {
+            // A probe of a closed window: the persist timer, not this one, asks again.
+            self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
+        }
+        let mut flags = Flags::ACK;
+        if fin {
+            flags |= Flags::FIN;
+        }
+        if push && !payload.is_empty() {
+            flags |= Flags::PSH;
+        }
+        let header = self.acknowledging_header(sequence, flags, true, now);
+        let mss = self.send.mss();
+        let segment_size = (payload.len() as u32 > mss).then_some(mss as u16);
+        Segment { header, payload, joined: 1, segment_size }
+    }
+
+    fn bare_segment(&mut self, sequence: SequenceNumber, now: Instant) -> Segment {
+        single(self.acknowledging_header(sequence, Flags::ACK, false, now))
+    }
+
+    /// A header that acknowledges all that has arrived.
+    fn acknowledging_header(
+        &mut self,
+        sequence: SequenceNumber,
+        flags: Flags,
+        with_data: bool,
+        now: Instant,
+    ) -> Header {
+        let (acknowledgement, window) = self.receive.acknowledge(with_data, self.send.mss());
+        self.timers.stop(Why::DelayedAck);
+        Header { acknowledgement, window, ..self.header(sequence, flags, now) }
+    }
+
+    fn header(&self, sequence: SequenceNumber, flags: Flags, now: Instant) -> Header {
+        Header {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            sequence,
+            flags,
+            options: Options {
+                timestamps: self.timestamps.option(flags.contains(Flags::ACK), now),
+                ..Options::default()
+            },
+            ..Header::default()
+        }
+    }
+
+    fn reset_segment(&self, reset: Reset) -> Segment {
+        let Reset { sequence, acknowledgement } = reset;
+        single(Header {
+            source_port: self.local_port,
+            destination_port: self.remote_port,
+            sequence,
+            acknowledgement: acknowledgement.unwrap_or_default(),
+            flags: if acknowledgement.is_some() { Flags::RST | Flags::ACK } else { Flags::RST },
+            ..Header::default()
+        })
+    }
+
+    /// RFC 6298 §5.1.
+    fn start_retransmission(&mut self, now: Instant) {
+        self.timers.start(Why::Retransmit, now + self.send.timeout(&self.config));
+        if let Some(timeout) = self.config.user_timeout {
+            self.timers.start(Why::UserTimeout, now + timeout);
+        }
+    }
+}
+
+fn single(header: Header) -> Segment {
+    Segment { header, payload: Chain::new(), joined: 1, segment_size: None }
+}

@@ -1,0 +1,78 @@
+//! Deadlines: retransmission (RFC 6298 §5, RFC 9293 §3.8.3), probes (§3.8.6.1), delayed acknowledgements,
+//! keep-alive (§3.8.4), and the ends of waiting states.
+
+use super::Connection;
+use crate::state::Phase;
+use crate::{CloseReason, Why};
+use time::Instant;
+
+impl Connection {
+    pub(super) fn expire(&mut self, now: Instant) {
+        match self.phase {
+            Phase::TimeWait { until } | Phase::FinWait2 { until } if until <= now => {
+                return self.finish(CloseReason::Finished, now);
+            }
+            _ => {}
+        }
+        while let Some(why) = self.timers.expire(now) {
+            match why {
+                Why::Retransmit => self.expire_retransmission(now),
+                Why::Persist => self.expire_persist(now),
+                Why::DelayedAck => self.receive.acks_mut().set_now(),
+                Why::KeepAlive => self.expire_keep_alive(now),
+                Why::UserTimeout | Why::TimeWait => self.give_up(now),
+            }
+        }
+    }
+
+    fn expire_retransmission(&mut self, now: Instant) {
+        let retries_max = match self.phase {
+            Phase::SynSent(_) => self.config.syn_retries,
+            Phase::SynReceived(_) => self.config.syn_ack_retries,
+            _ => self.config.retries,
+        };
+        if self.send.retries() >= retries_max {
+            return self.give_up(now);
+        }
+        match self.phase.handshake() {
+            Some(handshake) => {
+                handshake.due = true;
+                self.send.handle_silence();
+            }
+            None => self.send.handle_timeout(),
+        }
+    }
+
+    fn expire_persist(&mut self, now: Instant) {
+        if !self.send.is_stalled() {
+            return;
+        }
+        if self.send.retries() >= self.config.retries {
+            return self.give_up(now);
+        }
+        self.send.handle_persist();
+    }
+
+    /// RFC 9293 §3.8.4. The deadline is not moved for every segment: what was heard since is looked up now.
+    fn expire_keep_alive(&mut self, now: Instant) {
+        let Some(keep_alive) = self.config.keep_alive else { return };
+        let idle_until = self.heard_at + keep_alive.idle;
+        if self.send.flight() > 0 || (idle_until > now && self.keep_alive_probes == 0) {
+            // Data in flight is a probe by itself.
+            self.timers.set(Why::KeepAlive, idle_until.max(now + keep_alive.interval));
+        } else if self.keep_alive_probes >= keep_alive.probes {
+            self.reset_peer();
+            self.give_up(now);
+        } else {
+            self.keep_alive_probes += 1;
+            self.keep_alive_due = true;
+            self.timers.set(Why::KeepAlive, now + keep_alive.interval);
+        }
+    }
+
+    /// The peer does not answer.
+    fn give_up(&mut self, now: Instant) {
+        let reason = if self.unreachable { CloseReason::Unreachable } else { CloseReason::TimedOut };
+        self.finish(reason, now);
+    }
+}

@@ -1,0 +1,242 @@
+//! The receive half: what of a segment is new, in order and within the window (RFC 9293 §3.10.7.4), and what
+//! is owed for it.
+
+use crate::acknowledging::Acknowledging;
+use crate::queue::ByteQueue;
+use crate::reassembly::Reassembly;
+use crate::window::ReceiveWindow;
+use crate::{Config, Drop, Segment};
+use packet::Bytes;
+use time::SequenceNumber;
+use wire::tcp::Flags;
+
+#[derive(Debug)]
+pub(crate) struct ReceiveHalf {
+    queue: ByteQueue,
+    reassembly: Reassembly,
+    window: ReceiveWindow,
+    acks: Acknowledging,
+    /// RCV.NXT.
+    next: SequenceNumber,
+    /// Where the peer's FIN stands, once a segment within the window had it.
+    fin: Option<SequenceNumber>,
+    /// The FIN has its turn behind it.
+    finished: bool,
+    /// Nobody reads any more.
+    unread: bool,
+}
+
+/// What a segment's payload and FIN brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    /// Bytes can be read.
+    pub(crate) readable: bool,
+    /// The peer's FIN had its turn.
+    pub(crate) finished: bool,
+    /// What could not be held.
+    pub(crate) dropped: Option<Drop>,
+}
+
+impl ReceiveHalf {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            queue: ByteQueue::default(),
+            reassembly: Reassembly::default(),
+            window: ReceiveWindow::new(config),
+            acks: Acknowledging::new(config.quick_acks),
+            next: SequenceNumber(0),
+            fin: None,
+            finished: false,
+            unread: false,
+        }
+    }
+
+    /// The peer's SYN is known: its first byte will be `next`.
+    pub(crate) fn start(&mut self, next: SequenceNumber, scaled: bool) {
+        self.next = next;
+        self.window.start(next, scaled);
+        self.acks.start(next);
+    }
+
+    pub(crate) fn next(&self) -> SequenceNumber {
+        self.next
+    }
+
+    pub(crate) fn window(&self) -> &ReceiveWindow {
+        &self.window
+    }
+
+    pub(crate) fn acks(&self) -> &Acknowledging {
+        &self.acks
+    }
+
+    pub(crate) fn acks_mut(&mut self) -> &mut Acknowledging {
+        &mut self.acks
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(crate) fn readable(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn read(&mut self, bytes_max: usize) -> Option<Bytes> {
+        self.queue.pop(bytes_max)
+    }
+
+    /// Whether the peer should be told that the window has opened.
+    pub(crate) fn is_update_due(&self, mss: u32) -> bool {
+        !self.finished && self.window.is_update_due(self.next, self.queue.len(), mss)
+    }
+
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.window.set_limit(u32::try_from(bytes).unwrap_or(u32::MAX));
+    }
+
+    /// Nobody reads any more. Returns whether bytes are lost by it.
+    pub(crate) fn close(&mut self) -> bool {
+        self.unread = true;
+        let lost = !self.queue.is_empty();
+        self.queue.clear();
+        lost
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.unread
+    }
+
+    /// Drops what is out of order: its gaps will not be filled.
+    pub(crate) fn drop_pieces(&mut self) {
+        self.reassembly.clear();
+    }
+
+    /// An acknowledgement of all that arrived leaves: what it says of the window.
+    pub(crate) fn acknowledge(&mut self, with_data: bool, mss: u32) -> (SequenceNumber, u16) {
+        let window = self.window.open(self.next, self.queue.len(), mss);
+        self.acks.handle_sent(self.next, with_data);
+        (self.next, window)
+    }
+
+    /// Whether any of the segment lies in the window (RFC 9293 §3.10.7.4, first); if so it is cut to the part
+    /// that does.
+    pub(crate) fn admit(&mut self, segment: &mut Segment) -> bool {
+        let length = segment.sequence_length();
+        let size = self.window.size(self.next);
+        let start = segment.header.sequence;
+        if length == 0 {
+            return if size == 0 { start == self.next } else { start.within(self.next, size) };
+        }
+        if size == 0 && start == self.next {
+            // The window is closed, but what the segment acknowledges is still of use, and the peer, which
+            // probes, waits for an answer (RFC 9293 §3.10.7.4: "special allowance").
+            segment.payload = packet::Chain::new();
+            segment.header.flags.0 &= !Flags::FIN.0;
+            self.acks.set_now();
+            return true;
+        }
+        let last = start + (length - 1);
+        // A segment that was joined may also begin before the window and end behind it.
+        let covers = start.before(self.next) && last.after(self.next);
+        let overlaps = start.within(self.next, size) || last.within(self.next, size) || covers;
+        if size == 0 || !overlaps {
+            return false;
+        }
+        self.trim(segment);
+        true
+    }
+
+    /// Cuts off what was received before and what lies behind the window.
+    fn trim(&self, segment: &mut Segment) {
+        let header = &mut segment.header;
+        if header.sequence.before(self.next) {
+            let mut old = self.next - header.sequence;
+            if header.flags.contains(Flags::SYN) {
+                // A SYN is answered, not trimmed; its payload begins one number later.
+                old -= 1;
+            }
+            segment.payload.advance(old as usize);
+            header.sequence = self.next;
+        }
+        let end = header.sequence + segment.payload.len() as u32;
+        if end.after(self.window.edge()) {
+            let room = self.window.edge() - header.sequence;
+            segment.payload = segment.payload.split_to(room as usize);
+            header.flags.0 &= !Flags::FIN.0;
+        } else if end == self.window.edge() {
+            // The FIN itself has no room.
+            header.flags.0 &= !Flags::FIN.0;
+        }
+    }
+
+    /// Takes the payload and FIN of a segment that was admitted (RFC 9293 §3.10.7.4, seventh and eighth).
+    pub(crate) fn take(&mut self, mut segment: Segment) -> Taken {
+        if self.finished {
+            // RFC 9293 §3.10.7.4, seventh: behind a FIN there is no text.
+            return Taken::default();
+        }
+        let start = segment.header.sequence;
+        let mut length = segment.payload.len() as u32;
+        if let Some(fin) = self.fin
+            && (start + length).after(fin)
+        {
+            let room = if start.before(fin) { fin - start } else { 0 };
+            segment.payload = segment.payload.split_to(room as usize);
+            length = room;
+        }
+        let before = self.queue.len();
+        let mut dropped = None;
+        if length > 0 {
+            let segment_bytes = match segment.segment_size {
+                Some(bytes) => usize::from(bytes),
+                None => length.div_ceil(u32::from(segment.joined.max(1))) as usize,
+            };
+            if start == self.next {
+                self.take_in_order(segment.payload, length, segment_bytes);
+            } else {
+                dropped = self.hold(start, segment.payload, segment.joined);
+            }
+        }
+        if segment.header.flags.contains(Flags::FIN) {
+            self.fin.get_or_insert(start + length);
+            self.acks.set_now();
+        }
+        let finished = self.fin == Some(self.next);
+        if finished {
+            self.finished = true;
+            self.next += 1;
+            self.reassembly.clear();
+        }
+        Taken { readable: self.queue.len() > before, finished, dropped }
+    }
+
+    fn take_in_order(&mut self, mut payload: packet::Chain, length: u32, segment_bytes: usize) {
+        while let Some(bytes) = payload.pop() {
+            self.queue.push(bytes);
+        }
+        self.next += length;
+        if !self.reassembly.is_empty() {
+            // RFC 5681 §4.2: what fills a gap, or a part of it, is acknowledged at once.
+            self.acks.set_now();
+            while let Some(bytes) = self.reassembly.take(self.next) {
+                self.next += bytes.len() as u32;
+                self.queue.push(bytes);
+            }
+        }
+        self.acks.handle_data(self.next, segment_bytes);
+    }
+
+    fn hold(&mut self, start: SequenceNumber, mut payload: packet::Chain, joined: u16) -> Option<Drop> {
+        self.acks.handle_gap(joined);
+        let mut at = start;
+        while let Some(bytes) = payload.pop() {
+            let length = bytes.len() as u32;
+            if !self.reassembly.insert(at, bytes) {
+                return Some(Drop::ReassemblyFull);
+            }
+            at += length;
+        }
+        None
+    }
+}

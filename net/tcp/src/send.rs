@@ -1,0 +1,386 @@
+//! The send half: what waits, what is in flight, and what the peer and the network allow
+//! (RFC 9293 §3.3.1 and §3.8, RFC 5681).
+//!
+//! ```text
+//!           una          nxt        max          end
+//!  ---------|============|==========|============|
+//!  acked     in flight    to repeat  not sent yet
+//! ```
+//!
+//! After a timeout `nxt` returns to `una`, and all up to `max` is sent again as the window opens.
+
+mod sizing;
+
+use crate::Config;
+use crate::congestion::Congestion;
+use crate::loss::{Duplicate, Loss, Progress};
+use crate::queue::ByteQueue;
+use crate::rtt::Rtt;
+use packet::Chain;
+use time::{Duration, Instant, SequenceNumber};
+
+pub(crate) use sizing::Departing;
+
+/// What a peer that names no MSS can take (RFC 9293 §3.7.1).
+const MSS_DEFAULT: u16 = 536;
+
+#[derive(Debug)]
+pub(crate) struct SendHalf {
+    queue: ByteQueue,
+    /// The number of the queue's first byte.
+    start: SequenceNumber,
+    /// SND.UNA.
+    una: SequenceNumber,
+    /// SND.NXT: what leaves next.
+    nxt: SequenceNumber,
+    /// Behind the last number ever sent.
+    max: SequenceNumber,
+    /// SND.WND, scaled.
+    window: u32,
+    /// Max(SND.WND).
+    window_max: u32,
+    /// SND.WL1 and SND.WL2.
+    window_sequence: SequenceNumber,
+    window_acknowledgement: SequenceNumber,
+    /// The shift of the peer's windows.
+    scale: u8,
+    /// FIN follows the last byte.
+    fin: bool,
+    nagle: bool,
+    /// A write was refused or cut short.
+    blocked: bool,
+    /// The one octet that asks a closed window has to leave (RFC 9293 §3.8.6.1).
+    probe: bool,
+    /// What was held back as too small may leave (RFC 9293 §3.8.6.2.1, the override timeout).
+    urge: bool,
+    /// Timeouts and unanswered probes since there was progress.
+    retries: u8,
+    /// The MSS that the peer announced.
+    mss_peer: u16,
+    /// The MSS that the path has room for.
+    mss_path: u16,
+    /// The largest payload of a segment that leaves now.
+    mss: u16,
+    /// Behind the last segment that was smaller than that.
+    small_end: SequenceNumber,
+    /// The number that is being timed, and when it left.
+    timed: Option<(SequenceNumber, Instant)>,
+    /// When data last left.
+    sent_at: Instant,
+    congestion: Congestion,
+    loss: Loss,
+    rtt: Rtt,
+}
+
+/// What an acceptable segment says to the send half.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) number: SequenceNumber,
+    /// SEG.WND, unscaled.
+    pub(crate) window: u16,
+    /// Nothing but an acknowledgement: only such a one can be a duplicate (RFC 5681 §2).
+    pub(crate) bare: bool,
+    /// The round trip that its timestamp tells.
+    pub(crate) elapsed: Option<Duration>,
+}
+
+impl SendHalf {
+    pub(crate) fn new(config: &Config, initial: SequenceNumber) -> Self {
+        Self {
+            queue: ByteQueue::default(),
+            start: initial + 1,
+            una: initial,
+            nxt: initial,
+            max: initial,
+            window: 0,
+            window_max: 0,
+            window_sequence: initial,
+            window_acknowledgement: initial,
+            scale: 0,
+            fin: false,
+            nagle: config.nagle,
+            blocked: false,
+            probe: false,
+            urge: false,
+            retries: 0,
+            mss_peer: MSS_DEFAULT,
+            mss_path: MSS_DEFAULT,
+            mss: MSS_DEFAULT,
+            small_end: initial,
+            timed: None,
+            sent_at: Instant::ZERO,
+            congestion: Congestion::new(),
+            loss: Loss::new(initial),
+            rtt: Rtt::default(),
+        }
+    }
+
+    /// The peer's SYN is known: what it takes, and how its windows are scaled.
+    pub(crate) fn agree(&mut self, mss: Option<u16>, scale: Option<u8>, config: &Config) {
+        self.mss_peer = mss.unwrap_or(MSS_DEFAULT).max(config.mss_min);
+        // RFC 7323 §2.3: a shift above 14 counts as 14.
+        self.scale = scale.unwrap_or(0).min(14);
+    }
+
+    /// Our SYN leaves, for the first time or again.
+    pub(crate) fn handle_syn_sent(&mut self, now: Instant) {
+        // RFC 6298 §3: a SYN that was repeated times nothing.
+        self.timed = (self.max == self.una).then_some((self.una, now));
+        self.nxt = self.una + 1;
+        self.max = self.nxt;
+        self.sent_at = now;
+    }
+
+    /// The handshake is over: `number` acknowledges our SYN, with the first window.
+    pub(crate) fn handle_established(
+        &mut self,
+        first: Acknowledgement,
+        window: u32,
+        config: &Config,
+        now: Instant,
+    ) {
+        let syn_lost = self.retries > 0;
+        match self.timed.take() {
+            Some((_, at)) => self.rtt.sample(now - at),
+            None => match first.elapsed {
+                Some(elapsed) => self.rtt.sample(elapsed),
+                None => self.rtt.be_cautious(),
+            },
+        }
+        self.una = self.start;
+        self.nxt = self.start;
+        self.retries = 0;
+        self.set_window(first, window);
+        self.congestion.start(config, u32::from(self.mss), syn_lost);
+    }
+
+    /// The path has room for `mss` bytes behind a header without options; `options` bytes of these are taken
+    /// (RFC 6691 §2).
+    pub(crate) fn set_path(&mut self, mss: u16, options: u16) {
+        self.mss_path = mss;
+        self.mss = self.mss_peer.min(mss).saturating_sub(options).max(1);
+    }
+
+    /// The MSS that the path had room for when it was last used.
+    pub(crate) fn mss_path(&self) -> u16 {
+        self.mss_path
+    }
+
+    pub(crate) fn una(&self) -> SequenceNumber {
+        self.una
+    }
+
+    pub(crate) fn max(&self) -> SequenceNumber {
+        self.max
+    }
+
+    pub(crate) fn window_max(&self) -> u32 {
+        self.window_max
+    }
+
+    pub(crate) fn mss(&self) -> u32 {
+        u32::from(self.mss)
+    }
+
+    pub(crate) fn set_nagle(&mut self, on: bool) {
+        self.nagle = on;
+    }
+
+    /// The largest number that a segment without data can have and be taken by the peer: within its window.
+    pub(crate) fn acceptable_sequence(&self) -> SequenceNumber {
+        self.max.earlier((self.una + self.window).later(self.una))
+    }
+
+    /// Behind the last byte that was written.
+    fn end(&self) -> SequenceNumber {
+        self.start + self.queue.len() as u32
+    }
+
+    /// What is in flight.
+    pub(crate) fn flight(&self) -> u32 {
+        self.nxt - self.una
+    }
+
+    pub(crate) fn timeout(&self, config: &Config) -> Duration {
+        self.rtt.timeout(config)
+    }
+
+    pub(crate) fn retries(&self) -> u8 {
+        self.retries
+    }
+
+    /// Bytes that wait to be sent or acknowledged.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// SEG.WND of the peer, in bytes.
+    pub(crate) fn scaled(&self, window: u16) -> u32 {
+        u32::from(window) << self.scale
+    }
+
+    /// Room to write, in bytes.
+    pub(crate) fn room(&self, config: &Config) -> usize {
+        if self.queue.is_full() {
+            return 0;
+        }
+        (config.send_buffer_bytes as usize).saturating_sub(self.queue.len())
+    }
+
+    /// Appends what there is room for.
+    pub(crate) fn write(&mut self, data: &mut packet::Bytes, config: &Config) -> usize {
+        let count = data.len().min(self.room(config));
+        self.blocked = count < data.len();
+        self.queue.push(data.split_to(count));
+        count
+    }
+
+    /// FIN follows the last byte.
+    pub(crate) fn close(&mut self) {
+        self.fin = true;
+    }
+
+    /// Whether every byte and the FIN are acknowledged.
+    pub(crate) fn is_done(&self) -> bool {
+        self.fin && self.una == self.end() + 1
+    }
+
+    /// Drops what was not sent or not acknowledged.
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+    }
+
+    /// Whether the writer who was refused can go on: a third of the buffer is free.
+    pub(crate) fn unblock(&mut self, config: &Config) -> bool {
+        let free = self.room(config) >= config.send_buffer_bytes as usize / 3 && self.room(config) > 0;
+        self.blocked && {
+            self.blocked = !free;
+            free
+        }
+    }
+
+    /// The ACK field and window of an acceptable segment (RFC 9293 §3.10.7.4, fifth). Returns whether SND.UNA
+    /// has advanced.
+    pub(crate) fn handle_acknowledgement(&mut self, ack: Acknowledgement, now: Instant) -> bool {
+        let window = self.scaled(ack.window);
+        let advanced = ack.number.after(self.una);
+        if advanced {
+            self.advance(ack, now);
+        } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
+            self.handle_duplicate();
+        }
+        if self.flight() == 0 {
+            // A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
+            self.retries = 0;
+        }
+        let newer = self.window_sequence.before(ack.sequence)
+            || (self.window_sequence == ack.sequence && self.window_acknowledgement.at_or_before(ack.number));
+        if newer && ack.number.at_or_after(self.una) {
+            if self.window == 0 && window > 0 {
+                self.probe = false;
+                self.rtt.settle();
+            }
+            self.set_window(ack, window);
+        }
+        advanced
+    }
+
+    fn set_window(&mut self, ack: Acknowledgement, window: u32) {
+        self.window = window;
+        self.window_max = self.window_max.max(window);
+        self.window_sequence = ack.sequence;
+        self.window_acknowledgement = ack.number;
+    }
+
+    fn advance(&mut self, ack: Acknowledgement, now: Instant) {
+        let flight = self.flight();
+        let acked = ack.number - self.una;
+        match self.timed {
+            Some((number, at)) if ack.number.after(number) => {
+                self.timed = None;
+                self.rtt.sample(now - at);
+            }
+            Some(_) => {}
+            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
+            None => {
+                if let Some(elapsed) = ack.elapsed {
+                    self.rtt.sample(elapsed);
+                }
+            }
+        }
+        self.retries = 0;
+        self.una = ack.number;
+        self.nxt = self.nxt.later(self.una);
+        self.small_end = self.small_end.later(self.una);
+        let queued = (self.una.earlier(self.end()) - self.start) as usize;
+        self.queue.advance(queued);
+        self.start += queued as u32;
+        let mss = self.mss();
+        match self.loss.handle_progress(self.una) {
+            Progress::Normal => self.congestion.grow(acked, flight, mss),
+            Progress::Partial => {
+                self.timed = None;
+                self.congestion.deflate(acked, mss);
+            }
+            Progress::Recovered => self.congestion.leave_recovery(self.flight(), mss),
+        }
+    }
+
+    fn handle_duplicate(&mut self) {
+        match self.loss.handle_duplicate(self.una, self.max) {
+            Duplicate::Waiting => {}
+            Duplicate::Lost => {
+                self.timed = None;
+                self.congestion.enter_recovery(self.flight(), self.mss());
+            }
+            Duplicate::Left => self.congestion.inflate(self.mss()),
+        }
+    }
+
+    /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
+    pub(crate) fn handle_timeout(&mut self) {
+        let flight = self.flight();
+        self.handle_silence();
+        self.timed = None;
+        let first = self.loss.handle_timeout(self.max);
+        self.congestion.collapse(flight, self.mss(), first);
+        self.nxt = self.una;
+    }
+
+    /// A SYN, or anything else that is repeated, got no answer in time.
+    pub(crate) fn handle_silence(&mut self) {
+        self.rtt.back_off();
+        self.retries = self.retries.saturating_add(1);
+    }
+
+    /// Nothing is in flight and something waits all the same: the peer's window holds it back.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.flight() == 0 && self.nxt != self.end() + u32::from(self.fin)
+    }
+
+    /// The persist timer went off: ask a closed window, or use a small one (RFC 9293 §3.8.6.1, §3.8.6.2.1).
+    pub(crate) fn handle_persist(&mut self) {
+        self.handle_silence();
+        if self.window == 0 {
+            self.probe = true;
+        } else {
+            self.urge = true;
+        }
+    }
+
+    /// Notes that `payload` and perhaps FIN leave from `nxt`.
+    fn depart(&mut self, payload: &Chain, fin: bool, now: Instant) {
+        let length = payload.len() as u32;
+        if self.nxt == self.max && self.timed.is_none() {
+            self.timed = Some((self.nxt, now));
+        }
+        self.nxt += length + u32::from(fin);
+        self.max = self.max.later(self.nxt);
+        if !length.is_multiple_of(self.mss()) {
+            self.small_end = self.nxt;
+        }
+        self.sent_at = now;
+        self.urge = false;
+    }
+}

@@ -1,0 +1,140 @@
+//! What may leave now, and how much of it at once: the usable window (RFC 9293 §3.8.6), silly-window avoidance
+//! (§3.8.6.2.1), Nagle (§3.7.4), and segments large enough to be cut by the device.
+
+use super::SendHalf;
+use crate::{Config, Path};
+use packet::Chain;
+use time::{Instant, SequenceNumber};
+
+/// A part of the stream that leaves.
+#[derive(Debug)]
+pub(crate) struct Departing {
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) payload: Chain,
+    pub(crate) fin: bool,
+    /// Nothing that was written waits behind it.
+    pub(crate) push: bool,
+}
+
+impl SendHalf {
+    /// The next part of the stream that leaves, if any may.
+    pub(crate) fn next_departure(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
+        if self.loss.retransmission_due() {
+            self.loss.retransmitted();
+            self.timed = None;
+            return self.repeat_first(now);
+        }
+        if core::mem::take(&mut self.probe) && self.is_stalled() {
+            return Some(self.probe_window());
+        }
+        if config.slow_start_after_idle && self.has_idled(config, now) {
+            self.congestion.restart(config, self.mss());
+        }
+        let left = self.bytes_left()?;
+        let usable = self.usable();
+        let count = if left == 0 { 0 } else { self.choose(left, usable, path)? };
+        let fin = self.fin && count == left && usable > count;
+        if count == 0 && !fin {
+            return None;
+        }
+        let sequence = self.nxt;
+        let payload = self.queue.slice((sequence - self.start) as usize, count as usize);
+        self.depart(&payload, fin, now);
+        Some(Departing { sequence, payload, fin, push: count == left })
+    }
+
+    /// Bytes behind SND.NXT; `None` where the FIN has left too.
+    fn bytes_left(&self) -> Option<u32> {
+        let end = self.end();
+        (self.nxt.at_or_before(end)).then(|| end - self.nxt)
+    }
+
+    /// What peer and network still take (RFC 5681 §3.1).
+    fn usable(&self) -> u32 {
+        self.allowed().saturating_sub(self.flight())
+    }
+
+    /// What may be in flight at most.
+    pub(crate) fn allowed(&self) -> u32 {
+        // RFC 3042 §2: one segment beyond the window for each of the first two duplicates.
+        let congestion = self.congestion.window() + self.loss.segments_allowed() * self.mss();
+        congestion.min(self.window)
+    }
+
+    /// How many of `left` bytes leave as one segment; `None` where they wait.
+    fn choose(&self, left: u32, usable: u32, path: Path) -> Option<u32> {
+        let mss = self.mss();
+        let large = (path.offload_bytes_max / mss).max(1) * mss;
+        let whole = left.min(usable).min(large) / mss * mss;
+        if whole == 0 {
+            return self.choose_small(left, usable);
+        }
+        if whole < large && left - whole < mss && left <= usable && self.may_leave_small() && large > mss {
+            // The last bytes of a write ride with the segments before them.
+            return Some(left);
+        }
+        if self.is_worth_waiting(left, usable, large) {
+            return None;
+        }
+        Some(whole)
+    }
+
+    /// Less than a full segment.
+    fn choose_small(&self, left: u32, usable: u32) -> Option<u32> {
+        let count = left.min(usable);
+        let leaves = count > 0
+            && (self.nxt.before(self.max)
+                || self.urge
+                || (count == left && self.may_leave_small())
+                // RFC 9293 §3.8.6.2.1 (3): Fs = 1/2.
+                || count >= self.window_max / 2);
+        leaves.then_some(count)
+    }
+
+    /// Whether a small segment may leave that empties the queue.
+    ///
+    /// DEVIATES RFC 9293 §3.7.4: only a small segment in flight holds back another (Minshall's variant, as
+    /// Linux). So the end of a large write never waits for the acknowledgement of its beginning.
+    fn may_leave_small(&self) -> bool {
+        !self.nagle || self.fin || self.small_end.at_or_before(self.una)
+    }
+
+    /// Whether acknowledgements that are on their way will soon allow a segment that is much larger: each costs
+    /// the device and the peer about the same, whatever its size. A third of the window is never held back, so
+    /// that the peer is never left without two segments to acknowledge.
+    fn is_worth_waiting(&self, left: u32, usable: u32, large: u32) -> bool {
+        large > self.mss()
+            && left > usable
+            && usable < large
+            && usable < self.allowed() / 3
+            && self.flight() > 0
+            && self.loss.is_quiet()
+    }
+
+    /// RFC 5681 §4.1: no data was sent for longer than RTO.
+    fn has_idled(&self, config: &Config, now: Instant) -> bool {
+        self.flight() == 0 && self.nxt == self.max && now - self.sent_at > self.rtt.timeout(config)
+    }
+
+    /// The segment at SND.UNA once more.
+    fn repeat_first(&mut self, now: Instant) -> Option<Departing> {
+        let count = (self.end() - self.una).min(self.mss());
+        let payload = self.queue.slice(0, count as usize);
+        let fin = self.fin && self.una + count == self.end() && self.max == self.end() + 1;
+        self.sent_at = now;
+        (count > 0 || fin).then(|| Departing {
+            sequence: self.una,
+            push: count > 0 && self.una + count == self.end(),
+            payload,
+            fin,
+        })
+    }
+
+    /// One octet of what waits, or the FIN (RFC 9293 §3.8.6.1).
+    fn probe_window(&mut self) -> Departing {
+        let payload = self.queue.slice((self.una - self.start) as usize, 1);
+        self.max = self.max.later(self.una + 1);
+        self.timed = None;
+        Departing { sequence: self.una, fin: payload.is_empty(), payload, push: false }
+    }
+}

@@ -1,0 +1,63 @@
+//! Two connections and the bytes between them.
+
+use super::pair::{Channel, Pair};
+use crate::{CloseReason, Config, Event, Path, State};
+use std::vec::Vec;
+use time::Duration;
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 23) as u8).collect()
+}
+
+#[test]
+fn both_sides_write_read_and_close() {
+    let mut pair = Pair::established(Config::linux(), Channel::CLEAN, 1);
+    let now = pair.now;
+    assert_eq!(pair.client.write(b"request", now), 7);
+    assert_eq!(pair.server().write(b"answer", now), 6);
+    pair.client.connection.shutdown(now);
+    pair.run_until(|pair| pair.server().saw(Event::PeerClosed));
+    let now = pair.now;
+    pair.server().connection.shutdown(now);
+    pair.run_until(|pair| pair.server().saw(Event::Closed(CloseReason::Finished)));
+    assert_eq!(pair.client.received, b"answer");
+    assert_eq!(pair.server().received, b"request");
+    assert_eq!(pair.client.connection.state(), State::TimeWait);
+    assert!(pair.server().connection.is_over());
+    assert!(pair.client.saw(Event::SendingDone) && pair.client.saw(Event::Closed(CloseReason::Finished)));
+    pair.run_for(Duration::from_secs(61));
+    assert!(pair.client.connection.is_over());
+    assert_eq!(pair.client.connection.poll_timeout(), None);
+}
+
+#[test]
+fn a_large_write_leaves_in_large_segments_and_arrives_whole() {
+    let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 64_000 };
+    let mut pair = Pair::established(Config::linux(), Channel { path, ..Channel::CLEAN }, 2);
+    let data = pattern(3 << 20);
+    let now = pair.now;
+    assert_eq!(pair.client.write(&data, now), data.len());
+    pair.client.connection.shutdown(now);
+    pair.run_until(|pair| pair.server().connection.is_at_end());
+    assert_eq!(pair.server().received, data);
+    let largest = pair.client.sent.iter().map(|s| s.payload.len()).max().unwrap();
+    assert_eq!(largest, 64_000 / 1_448 * 1_448);
+}
+
+#[test]
+fn a_lossy_channel_delivers_every_byte_in_order() {
+    for seed in 0..20 {
+        let channel = Channel { loss: 5, reordering: 20, duplication: 5, ..Channel::CLEAN };
+        let mut pair = Pair::established(Config::linux(), channel, seed);
+        let data = pattern(300_000);
+        let now = pair.now;
+        pair.client.write(&data, now);
+        pair.client.connection.shutdown(now);
+        pair.server().connection.shutdown(now);
+        pair.run_until(|pair| {
+            pair.server().saw(Event::Closed(CloseReason::Finished))
+                && pair.client.saw(Event::Closed(CloseReason::Finished))
+        });
+        assert_eq!(pair.server().received, data);
+    }
+}
