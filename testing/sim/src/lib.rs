@@ -1,1 +1,28 @@
-//! Stacks joined by impaired links in virtual time.
+//! Stacks joined by impaired links, in virtual time, from one seed.
+//!
+//! - [`World`]: hosts, links and the clock; [`World::run_until`] lets time pass from one event to the next
+//! - [`Link`]: delay, rate, queue, loss, reordering, duplication, corruption, MTU, offloads of one link
+//! - [`Port`]: a link's end as a [`packet::Device`], for whatever is no stack of the world's own
+//! - [`for_each_seed`]: runs a test under many seeds; a failing one says how to replay it (`WEFT_SEED`)
+//! - [`Trace`]: what passed, as pcap (`WEFT_PCAP`)
+#![forbid(unsafe_code)]
+
+mod examine;
+mod finish;
+mod link;
+mod port;
+mod random;
+mod seeds;
+mod trace;
+mod wire_end;
+mod world;
+
+pub use examine::{Fault, examine};
+pub use finish::finish;
+pub use link::{Burst, Link, Offloading, Reorder};
+pub use port::Port;
+pub use random::Random;
+pub use seeds::for_each_seed;
+pub use trace::Trace;
+pub use wire_end::Passage;
+pub use world::{HostId, LinkId, World};
