@@ -2,7 +2,9 @@
 //! connection, asks for a verdict, and carries it on by the host's sockets.
 
 pub mod addresses;
+pub mod dial;
 pub mod domain;
+pub mod inspect;
 pub mod names;
 pub mod options;
 pub mod resolver;
