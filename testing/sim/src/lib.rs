@@ -3,6 +3,7 @@
 //! - [`World`]: hosts, links and the clock; [`World::run_until`] lets time pass from one event to the next
 //! - [`Link`]: delay, rate, queue, loss, reordering, duplication, corruption, MTU, offloads of one link
 //! - [`Port`]: a link's end as a [`packet::Device`], for whatever is no stack of the world's own
+//! - [`Transfer`]: bytes both ways over one TCP connection, compared with what was sent
 //! - [`for_each_seed`]: runs a test under many seeds; a failing one says how to replay it (`WEFT_SEED`)
 //! - [`Trace`]: what passed, as pcap (`WEFT_PCAP`)
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod port;
 mod random;
 mod seeds;
 mod trace;
+mod transfer;
 mod wire_end;
 mod world;
 
@@ -24,5 +26,6 @@ pub use port::Port;
 pub use random::Random;
 pub use seeds::for_each_seed;
 pub use trace::Trace;
+pub use transfer::{Plan, Transfer};
 pub use wire_end::Passage;
 pub use world::{HostId, LinkId, World};

@@ -31,6 +31,9 @@ pub struct Link {
     /// How often one bit of a packet arrives wrong, somewhere after the link header. Default never. A packet whose
     /// checksum is not finished, and ARP, which has none, is lost instead: the link's own check would drop it.
     pub corrupt_ppm: u32,
+    /// Whether ARP and neighbour discovery are never harmed: three losses in a row make a neighbour unreachable,
+    /// which is right, but not what a test of TCP asks. Default no.
+    pub neighbours_spared: bool,
 }
 
 impl Default for Link {
@@ -48,6 +51,7 @@ impl Default for Link {
             reorder: None,
             duplicate_ppm: 0,
             corrupt_ppm: 0,
+            neighbours_spared: false,
         }
     }
 }
@@ -63,14 +67,15 @@ pub enum Offloading {
     Through,
 }
 
-/// Losses in runs: a link is good until it turns bad, and bad until it turns good again (E. N. Gilbert, "Capacity of
-/// a burst-noise channel", 1960). In the bad state every packet is lost.
+/// Losses in runs: now and then the link turns bad, and every packet is lost until it has turned good again
+/// (E. N. Gilbert, "Capacity of a burst-noise channel", 1960; but over time, not over packets, so that a lone
+/// retransmission every minute does not meet the same run again).
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
     /// How often a packet finds the link turning bad.
     pub begin_ppm: u32,
-    /// How often a packet finds the bad link turning good.
-    pub end_ppm: u32,
+    /// How long it stays bad, at most.
+    pub lasting_max: Duration,
 }
 
 /// Packets that are overtaken.

@@ -7,6 +7,8 @@ use crate::{Fault, examine, finish};
 use packet::{Bytes, Checksum, Medium, Offload, Packet};
 use std::collections::{BTreeMap, VecDeque};
 use time::{Duration, Instant};
+use wire::ethernet::EtherType;
+use wire::{Protocol, ipv6};
 
 /// Bytes that Ethernet adds to a frame on the wire: preamble 8, check sequence 4, gap 12 (IEEE 802.3).
 const FRAMING_BYTES: u64 = 24;
@@ -32,9 +34,9 @@ pub struct Passage {
 pub(crate) struct Direction {
     link: Link,
     random: Random,
-    /// Whether the link is in its bad state.
-    bad: bool,
-    /// When the last packet that waits for the rate has left, and when each of those before it.
+    /// Until when the link is bad.
+    bad_until: Instant,
+    /// When each packet that waits for the rate has left.
     departures: VecDeque<Instant>,
     /// By arrival, then by order of sending.
     in_flight: BTreeMap<(Instant, u64), Packet>,
@@ -52,7 +54,7 @@ impl Direction {
         Self {
             link,
             random,
-            bad: false,
+            bad_until: Instant::ZERO,
             departures: VecDeque::new(),
             in_flight: BTreeMap::new(),
             sent: 0,
@@ -100,7 +102,12 @@ impl Direction {
             self.passage.queue_full += 1;
             return;
         };
-        if self.is_lost() {
+        if self.link.neighbours_spared && is_neighbour_discovery(self.link.medium, &packet) {
+            let arrival = departure + self.link.delay;
+            self.fly(arrival, packet);
+            return;
+        }
+        if self.is_lost(now) {
             self.passage.lost += 1;
             return;
         }
@@ -141,12 +148,14 @@ impl Direction {
         Some(departure)
     }
 
-    fn is_lost(&mut self) -> bool {
-        if let Some(Burst { begin_ppm, end_ppm }) = self.link.burst {
-            let turns = self.random.chance(if self.bad { end_ppm } else { begin_ppm });
-            self.bad ^= turns;
+    fn is_lost(&mut self, now: Instant) -> bool {
+        if let Some(Burst { begin_ppm, lasting_max }) = self.link.burst
+            && now >= self.bad_until
+            && self.random.chance(begin_ppm)
+        {
+            self.bad_until = now + Duration::from_nanos(self.random.below(lasting_max.as_nanos() as u64));
         }
-        self.bad || self.random.chance(self.link.loss_ppm)
+        now < self.bad_until || self.random.chance(self.link.loss_ppm)
     }
 
     fn arrival(&mut self, departure: Instant) -> Instant {
@@ -199,4 +208,15 @@ impl Direction {
         let from = if self.attached { Instant::ZERO } else { now + Duration::from_nanos(1) };
         self.in_flight.range((from, 0)..).next().map(|((arrival, _), _)| *arrival)
     }
+}
+
+/// Whether a frame is ARP's, or ICMPv6 of the types of neighbour discovery.
+fn is_neighbour_discovery(medium: Medium, packet: &Packet) -> bool {
+    let frame = packet.clone().into_bytes();
+    let Ok((header, length)) = wire::ethernet::Header::parse(&frame) else { return false };
+    let is_icmpv6 = frame.get(length + 6) == Some(&Protocol::ICMPV6.0);
+    let is_ndp = frame.get(length + ipv6::HEADER_LENGTH).is_some_and(|kind| (133..=137).contains(kind));
+    medium == Medium::Ethernet
+        && (header.ether_type == EtherType::ARP
+            || header.ether_type == EtherType::IPV6 && is_icmpv6 && is_ndp)
 }

@@ -139,6 +139,11 @@ impl World {
         &mut self.hosts[host.0].stack
     }
 
+    /// A host's stack, to be asked.
+    pub fn stack_ref(&self, host: HostId) -> &Stack {
+        &self.hosts[host.0].stack
+    }
+
     /// The interface by which a host is on a link.
     pub fn interface(&self, host: HostId, link: LinkId) -> Option<InterfaceId> {
         self.hosts[host.0].ports.iter().find(|port| port.1 == link).map(|port| port.0)

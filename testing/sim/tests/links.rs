@@ -113,7 +113,7 @@ fn losses_come_as_often_as_asked() {
 
 #[test]
 fn bursts_lose_runs() {
-    let burst = Some(Burst { begin_ppm: 10_000, end_ppm: 100_000 });
+    let burst = Some(Burst { begin_ppm: 10_000, lasting_max: Duration::from_millis(2) });
     let (arrived, passage) = pass(5, Link { burst, ..Link::default() }, 5_000);
     let longest = numbers(&arrived).windows(2).map(|pair| pair[1] - pair[0] - 1).max();
     assert!(longest >= Some(5), "the longest run is {longest:?}");
