@@ -1,7 +1,7 @@
 //! Payload as a chain of reference-counted chunks.
 
-use alloc::collections::VecDeque;
-use bytes::Bytes;
+use alloc::collections::{VecDeque, vec_deque};
+use bytes::{Buf, Bytes};
 
 /// Bytes in order, in shared chunks: appended, split and dropped at the front without a copy.
 ///
@@ -18,14 +18,16 @@ use bytes::Bytes;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
-    chunks: VecDeque<Bytes>,
+    /// The first chunk, in place: most chains have one, and then own no list. Empty where the chain is.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
     length: usize,
 }
 
 impl Chain {
     /// An empty chain.
     pub const fn new() -> Self {
-        Self { chunks: VecDeque::new(), length: 0 }
+        Self { first: Bytes::new(), rest: VecDeque::new(), length: 0 }
     }
 
     /// How many bytes the chain holds.
@@ -44,19 +46,27 @@ impl Chain {
             return;
         }
         self.length += chunk.len();
-        self.chunks.push_back(chunk);
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.rest.push_back(chunk);
+        }
     }
 
     /// The chunks, in order.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = &Bytes> {
-        self.chunks.iter()
+        let first = if self.first.is_empty() { None } else { Some(&self.first) };
+        Chunks { first, rest: self.rest.iter() }
     }
 
     /// Takes the first chunk.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let chunk = self.chunks.pop_front()?;
+        if self.first.is_empty() {
+            return None;
+        }
+        let next = self.next();
+        let chunk = core::mem::replace(&mut self.first, next);
         self.length -= chunk.len();
-        self.shed();
         Some(chunk)
     }
 
@@ -66,7 +76,10 @@ impl Chain {
             return;
         }
         self.length += chunk.len();
-        self.chunks.push_front(chunk);
+        let second = core::mem::replace(&mut self.first, chunk);
+        if !second.is_empty() {
+            self.rest.push_front(second);
+        }
     }
 
     /// Drops `count` bytes at the front, or all that there are.
@@ -74,15 +87,13 @@ impl Chain {
         let mut left = count.min(self.length);
         self.length -= left;
         while left > 0 {
-            let Some(first) = self.chunks.front_mut() else { break };
-            if first.len() > left {
-                let _ = first.split_to(left);
+            if self.first.len() > left {
+                self.first.advance(left);
                 return;
             }
-            left -= first.len();
-            self.chunks.pop_front();
+            left -= self.first.len();
+            self.first = self.next();
         }
-        self.shed();
     }
 
     /// Takes the first `count` bytes (or all that there are) as a chain of their own.
@@ -97,7 +108,7 @@ impl Chain {
         let mut out = Self::new();
         let mut skip = offset;
         let mut left = count;
-        for chunk in &self.chunks {
+        for chunk in self.chunks() {
             if left == 0 {
                 break;
             }
@@ -105,7 +116,7 @@ impl Chain {
                 skip -= chunk.len();
                 continue;
             }
-            let end = chunk.len().min(skip + left);
+            let end = chunk.len().min(skip.saturating_add(left));
             left -= end - skip;
             out.push(chunk.slice(skip..end));
             skip = 0;
@@ -116,24 +127,112 @@ impl Chain {
     /// All bytes, copied into one vector.
     pub fn to_vec(&self) -> alloc::vec::Vec<u8> {
         let mut out = alloc::vec::Vec::with_capacity(self.length);
-        for chunk in &self.chunks {
+        for chunk in self.chunks() {
             out.extend_from_slice(chunk);
         }
         out
     }
 
-    /// Gives the list's own memory back once nothing is in it.
-    fn shed(&mut self) {
-        if self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
+    /// Takes the second chunk out of the list, which gives its memory back once nothing is in it.
+    fn next(&mut self) -> Bytes {
+        let next = self.rest.pop_front().unwrap_or_default();
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
         }
+        next
     }
 }
 
+/// The chunks of a chain, in order.
+struct Chunks<'a> {
+    first: Option<&'a Bytes>,
+    rest: vec_deque::Iter<'a, Bytes>,
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a Bytes;
+
+    fn next(&mut self) -> Option<&'a Bytes> {
+        self.first.take().or_else(|| self.rest.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = usize::from(self.first.is_some()) + self.rest.len();
+        (count, Some(count))
+    }
+}
+
+impl ExactSizeIterator for Chunks<'_> {}
+
 impl From<Bytes> for Chain {
     fn from(chunk: Bytes) -> Self {
-        let mut chain = Self::new();
-        chain.push(chunk);
-        chain
+        Self { length: chunk.len(), first: chunk, rest: VecDeque::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn whole(chain: &Chain) -> Vec<u8> {
+        assert_eq!(chain.chunks().len(), chain.chunks().count());
+        assert!(chain.chunks().all(|chunk| !chunk.is_empty()));
+        let bytes = chain.to_vec();
+        assert_eq!((chain.len(), chain.is_empty()), (bytes.len(), bytes.is_empty()));
+        bytes
+    }
+
+    /// Every operation against the same on a vector, in an order drawn from a small generator.
+    #[test]
+    fn chain_is_what_a_vector_would_be() {
+        let mut random = 1u64;
+        let mut draw = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % below
+        };
+        let mut chain = Chain::new();
+        let mut model: Vec<u8> = Vec::new();
+        for step in 0..20_000usize {
+            let size = draw(6);
+            let bytes: Vec<u8> = (0..size).map(|n| (step + n) as u8).collect();
+            match draw(6) {
+                0 | 1 => {
+                    model.extend_from_slice(&bytes);
+                    chain.push(bytes.into());
+                }
+                2 => {
+                    model.splice(0..0, bytes.iter().copied());
+                    chain.push_front(bytes.into());
+                }
+                3 => {
+                    let count = draw(12);
+                    model.drain(..count.min(model.len()));
+                    chain.advance(count);
+                }
+                4 => {
+                    let count = draw(12);
+                    let taken: Vec<u8> = model.drain(..count.min(model.len())).collect();
+                    assert_eq!(whole(&chain.split_to(count)), taken);
+                }
+                _ => {
+                    let first = chain.pop().unwrap_or_default();
+                    assert_eq!(first, model.drain(..first.len()).collect::<Vec<u8>>());
+                }
+            }
+            assert_eq!(whole(&chain), model);
+            let (offset, count) = (draw(20), draw(20));
+            let end = (offset + count).min(model.len());
+            assert_eq!(whole(&chain.slice(offset, count)), model[offset.min(end)..end]);
+        }
+    }
+
+    #[test]
+    fn chain_of_one_chunk_owns_no_list() {
+        let mut chain = Chain::from(Bytes::from_static(b"one"));
+        assert_eq!(chain.rest.capacity(), 0);
+        chain.push(Bytes::from_static(b"two"));
+        chain.advance(4);
+        assert_eq!((chain.to_vec(), chain.rest.capacity()), (b"wo".to_vec(), 0));
     }
 }
