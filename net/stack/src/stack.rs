@@ -98,7 +98,7 @@ impl Stack {
                 self.output.counters.count(reason);
             }
         }
-        self.settle_touched(now);
+        self.settle_touched();
     }
 
     /// Fills `batch` with frames to send on `interface`; call until it stays empty.

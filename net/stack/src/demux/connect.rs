@@ -51,7 +51,7 @@ impl Stack {
         let connection =
             Connection::connect(config, tuple.local().port(), remote.port(), initial, offset, now);
         let number = self.add_flow(Flow::new(tuple, connection, Owner::Held, hop, mtu));
-        self.settle(number, now);
+        self.settle(number);
         Ok(TcpId(number))
     }
 

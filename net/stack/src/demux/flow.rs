@@ -7,7 +7,7 @@ use crate::neighbour::NeighbourId;
 use crate::output::Hop;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use tcp::Connection;
-use time::{Instant, SequenceNumber};
+use time::Instant;
 use wire::ipv6;
 
 /// The addresses and ports of a connection, small and quick to compare.
@@ -108,12 +108,19 @@ impl Flow {
         }
     }
 
+    /// Bytes in its buffers now.
+    pub(crate) fn buffered(&self) -> usize {
+        self.connection.readable() + self.connection.unacknowledged()
+    }
+
     /// An ICMP error about a segment that is in flight.
     pub(crate) fn handle_report(&mut self, report: Report, now: Instant) {
         match report {
             Report::Unreachable { hard } => self.connection.handle_unreachable(hard, now),
             Report::TooBig { mtu } => {
-                // RFC 1191 §3, RFC 8201 §4: never below the smallest MTU, and never larger than it was.
+                // RFC 1191 §3, RFC 8201 §4, RFC 8021: never below the smallest MTU, and never larger than it was.
+                // DEVIATES RFC 1191 §6.3: it is not tried again whether the path has grown while the connection
+                // lasts; what it would gain is less than the losses that trying costs.
                 let least = if self.tuple.local().is_ipv4() { MTU_MIN_V4 } else { ipv6::MTU_MIN };
                 let told = u16::try_from(mtu).unwrap_or(u16::MAX).max(least);
                 if told < self.mtu {
@@ -126,10 +133,3 @@ impl Flow {
 
 /// DEVIATES RFC 1191 §3: a path MTU below 552 bytes is not believed, so that nobody can make us send tiny segments.
 const MTU_MIN_V4: u16 = 552;
-
-impl Flow {
-    /// Whether a sequence number is that of a segment sent and not acknowledged (RFC 5927 §4.1).
-    pub(crate) fn is_in_flight(&self, _quoted: SequenceNumber) -> bool {
-        true
-    }
-}

@@ -1,15 +1,13 @@
 //! Listeners, and what becomes of a SYN that comes to one.
 
 use crate::bindings::plain;
-use crate::demux::{Flow, Listener, Owner, Tuple};
-use crate::ip::Incoming;
+use crate::demux::{Flow, Listener, Opening, Owner};
 use crate::stack::Stack;
 use crate::{BindError, Binding, Drop, Listen, ListenerId, Verdict};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use tcp::Connection;
 use time::Instant;
-use wire::tcp::Header;
 
 /// Listeners of a stack: each is an entry in a table.
 const LISTENERS_MAX: usize = 65_536;
@@ -53,30 +51,19 @@ impl Stack {
     }
 
     /// A SYN for which there is neither a connection nor one that waits (RFC 9293 §3.10.7.2).
-    pub(crate) fn receive_syn(
-        &mut self,
-        incoming: &Incoming,
-        tuple: Tuple,
-        header: &Header,
-        listener: u64,
-        now: Instant,
-    ) -> Verdict {
-        if self.is_from_elsewhere(incoming) {
-            return Verdict::Dropped(Drop::SourceElsewhere);
-        }
+    pub(crate) fn receive_syn(&mut self, opening: Opening, listener: u64, now: Instant) -> Verdict {
         let Some(found) = self.tcp.listeners.find(listener) else {
             return Verdict::Dropped(Drop::TcpNoConnection);
         };
         let setup = &found.setup;
         if setup.defer {
-            return self.ask(incoming.interface, ListenerId(listener), tuple, header, now);
+            return self.ask(opening, ListenerId(listener), now);
         }
         if found.half_open >= setup.backlog {
             return Verdict::Dropped(Drop::TcpBacklogFull);
         }
         let config = Arc::clone(&setup.config);
-        let owner = Owner::Listener(ListenerId(listener));
-        match self.accept(incoming.interface, tuple, header, config, owner, now) {
+        match self.accept(&opening, config, Owner::Listener(ListenerId(listener)), now) {
             Ok(_) => {
                 if let Some(listener) = self.tcp.listeners.find_mut(listener) {
                     listener.half_open += 1;
@@ -90,19 +77,19 @@ impl Stack {
     /// Makes the connection that a SYN asks for.
     pub(crate) fn accept(
         &mut self,
-        interface: crate::InterfaceId,
-        tuple: Tuple,
-        syn: &Header,
+        opening: &Opening,
         config: Arc<tcp::Config>,
         owner: Owner,
         now: Instant,
     ) -> Result<u64, Drop> {
+        let &Opening { interface, tuple, ref syn, initial_min } = opening;
         if self.tcp.connections() >= self.tcp.connections_max {
             return Err(Drop::TcpConnectionsFull);
         }
         let hop = self.output.hop_back(interface, tuple.remote().ip()).ok_or(Drop::NoRoute)?;
         let mtu = self.output.interface(hop.interface).ok_or(Drop::NoRoute)?.capabilities.mtu;
         let initial = self.tcp.initial_sequence(&tuple, now);
+        let initial = initial_min.map_or(initial, |least| initial.later(least));
         let offset = self.tcp.timestamp_offset(&tuple);
         let connection = Connection::accept(config, syn, initial, offset, now);
         Ok(self.add_flow(Flow::new(tuple, connection, owner, hop, mtu)))

@@ -26,7 +26,7 @@ use crate::slab::Slab;
 use crate::{Config, Listen};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use request::Request;
+use request::{Opening, Request};
 use time::{Duration, Instant, SequenceNumber};
 
 /// The keys of what a connection's peer and others see.
@@ -105,7 +105,7 @@ impl Tcp {
 
     fn find_request(&self, tuple: &Tuple) -> Option<u64> {
         self.requests_by_tuple
-            .find(&tuple.words(), |n| self.requests.find(n).is_some_and(|r| r.tuple == *tuple))
+            .find(&tuple.words(), |n| self.requests.find(n).is_some_and(|r| r.opening.tuple == *tuple))
     }
 
     /// RFC 6528 §3: a clock of four microseconds, and a keyed hash of the connection's addresses and ports.
@@ -130,7 +130,7 @@ impl Tcp {
     ) -> bool {
         let Some(number) = self.find(tuple) else { return false };
         let Some(flow) = self.flows.find_mut(number) else { return false };
-        if !flow.is_in_flight(quoted) {
+        if !flow.connection.is_outstanding(quoted) {
             return false;
         }
         flow.handle_report(report, now);

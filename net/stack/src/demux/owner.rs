@@ -14,9 +14,9 @@ impl Stack {
     }
 
     /// Does something to a connection, then looks after it.
-    fn with<T>(&mut self, connection: TcpId, now: Instant, act: impl FnOnce(&mut Flow) -> T) -> Option<T> {
+    fn with<T>(&mut self, connection: TcpId, act: impl FnOnce(&mut Flow) -> T) -> Option<T> {
         let done = act(self.tcp.flows.find_mut(connection.0)?);
-        self.settle(connection.0, now);
+        self.settle(connection.0);
         Some(done)
     }
 
@@ -28,7 +28,7 @@ impl Stack {
     /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.
     /// 0 as well where the sending side is closed or the connection over.
     pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {
-        self.with(connection, now, |flow| flow.connection.write(data, now).unwrap_or(0)).unwrap_or(0)
+        self.with(connection, |flow| flow.connection.write(data, now).unwrap_or(0)).unwrap_or(0)
     }
 
     /// Room in a connection's send buffer, in bytes.
@@ -38,7 +38,7 @@ impl Stack {
 
     /// Takes received bytes, at most `bytes_max`.
     pub fn tcp_read(&mut self, connection: TcpId, bytes_max: usize, now: Instant) -> Option<Bytes> {
-        self.with(connection, now, |flow| flow.connection.read(bytes_max, now)).flatten()
+        self.with(connection, |flow| flow.connection.read(bytes_max, now)).flatten()
     }
 
     /// Bytes that can be read now.
@@ -53,28 +53,28 @@ impl Stack {
 
     /// Bounds what is advertised to the peer beyond what waits to be read: what the reader can take now.
     pub fn tcp_set_receive_limit(&mut self, connection: TcpId, bytes: usize, now: Instant) {
-        self.with(connection, now, |flow| flow.connection.set_receive_limit(bytes, now));
+        self.with(connection, |flow| flow.connection.set_receive_limit(bytes, now));
     }
 
     /// No more will be written: FIN follows the last byte.
     pub fn tcp_shutdown(&mut self, connection: TcpId, now: Instant) {
-        self.with(connection, now, |flow| flow.connection.shutdown(now));
+        self.with(connection, |flow| flow.connection.shutdown(now));
     }
 
     /// Nobody will read any more.
     pub fn tcp_close_receive(&mut self, connection: TcpId, now: Instant) {
-        self.with(connection, now, |flow| flow.connection.close_receive(now));
+        self.with(connection, |flow| flow.connection.close_receive(now));
     }
 
     /// Ends a connection at once, with a reset. The owner still holds it until `tcp_release`.
     pub fn tcp_abort(&mut self, connection: TcpId, now: Instant) {
-        self.with(connection, now, |flow| flow.connection.abort(now));
+        self.with(connection, |flow| flow.connection.abort(now));
     }
 
     /// The owner forgets a connection; the stack finishes its close by itself. Every connection that the owner got
     /// from `tcp_connect`, `tcp_admit` or `Event::TcpAccepted` is to be released, also when it is over.
     pub fn tcp_release(&mut self, connection: TcpId, now: Instant) {
-        self.with(connection, now, |flow| {
+        self.with(connection, |flow| {
             if flow.owner != Owner::Held {
                 return;
             }

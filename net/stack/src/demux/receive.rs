@@ -1,6 +1,6 @@
 //! Segments as they arrive: to their connection, to a SYN that waits, to a listener, or answered with a reset.
 
-use crate::demux::Tuple;
+use crate::demux::{Opening, Tuple};
 use crate::interface::Reach;
 use crate::ip::Incoming;
 use crate::output::pseudo_header;
@@ -9,7 +9,7 @@ use crate::{Drop, InterfaceId, Verdict};
 use core::net::SocketAddr;
 use packet::{Buf, Chain, Checksum};
 use tcp::Segment;
-use time::Instant;
+use time::{Instant, SequenceNumber};
 use wire::Protocol;
 use wire::tcp::{Flags, Header};
 
@@ -34,10 +34,15 @@ impl Stack {
         let local = SocketAddr::new(incoming.destination, header.destination_port);
         let remote = SocketAddr::new(incoming.source, header.source_port);
         let tuple = Tuple::new(local, remote);
-        match self.tcp.find(&tuple) {
-            Some(number) => self.receive_for_flow(number, incoming, header, header_length, now),
-            None => self.receive_unmatched(&incoming, tuple, &header, header_length, now),
+        let Some(number) = self.tcp.find(&tuple) else {
+            return self.receive_unmatched(&incoming, tuple, &header, header_length, None, now);
+        };
+        if header.flags.contains(Flags::SYN)
+            && let Some(initial_min) = self.reopen(number, &incoming, &header)
+        {
+            return self.receive_unmatched(&incoming, tuple, &header, header_length, Some(initial_min), now);
         }
+        self.receive_for_flow(number, incoming, header, header_length, now)
     }
 
     #[inline]
@@ -75,6 +80,22 @@ impl Stack {
         }
     }
 
+    /// Lets a connection in TIME-WAIT go for a SYN that may open a new one in its place (RFC 6191), where anybody
+    /// listens. The first sequence number that is safe for the new one.
+    fn reopen(&mut self, number: u64, incoming: &Incoming, syn: &Header) -> Option<SequenceNumber> {
+        let flow = self.tcp.flows.find(number)?;
+        let initial_min = flow.connection.may_reuse(syn)?;
+        self.listener_for(incoming, &flow.tuple)?;
+        self.unhook(number);
+        self.let_go(number);
+        Some(initial_min)
+    }
+
+    fn listener_for(&self, incoming: &Incoming, tuple: &Tuple) -> Option<u64> {
+        let intercepts = self.output.interface(incoming.interface)?.intercept;
+        self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts)
+    }
+
     /// A segment of no connection.
     fn receive_unmatched(
         &mut self,
@@ -82,18 +103,19 @@ impl Stack {
         tuple: Tuple,
         header: &Header,
         header_length: usize,
+        initial_min: Option<SequenceNumber>,
         now: Instant,
     ) -> Verdict {
         if let Some(request) = self.tcp.find_request(&tuple) {
             return self.receive_for_request(request, header);
         }
         let opens = header.flags.contains(Flags::SYN) && !header.flags.intersects(Flags::ACK | Flags::RST);
-        if opens {
-            let intercepts =
-                self.output.interface(incoming.interface).is_some_and(|interface| interface.intercept);
-            if let Some(listener) = self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts) {
-                return self.receive_syn(incoming, tuple, header, listener, now);
+        if opens && let Some(listener) = self.listener_for(incoming, &tuple) {
+            if self.is_from_elsewhere(incoming) {
+                return Verdict::Dropped(Drop::SourceElsewhere);
             }
+            let opening = Opening { interface: incoming.interface, tuple, syn: *header, initial_min };
+            return self.receive_syn(opening, listener, now);
         }
         let payload_length = incoming.packet.len() - incoming.transport - header_length;
         self.send_reset(incoming.interface, &tuple, header, payload_length, now);

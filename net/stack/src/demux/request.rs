@@ -6,33 +6,36 @@ use crate::output::Timer;
 use crate::stack::Stack;
 use crate::{Drop, Event, InterfaceId, ListenerId, Refusal, RequestId, TcpId, Verdict};
 use alloc::sync::Arc;
-use time::Instant;
+use time::{Instant, SequenceNumber};
 use wire::Protocol;
 use wire::tcp::{Flags, Header};
+
+/// What a SYN asks for.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Where it came in.
+    pub interface: InterfaceId,
+    pub tuple: Tuple,
+    pub syn: Header,
+    /// The first sequence number that our side may use, where an earlier connection used others (RFC 6191).
+    pub initial_min: Option<SequenceNumber>,
+}
 
 /// A SYN that waits.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub tuple: Tuple,
+    pub opening: Opening,
     pub listener: ListenerId,
-    interface: InterfaceId,
-    syn: Header,
 }
 
 impl Stack {
     /// Keeps a SYN and tells the owner of it.
-    pub(crate) fn ask(
-        &mut self,
-        interface: InterfaceId,
-        listener: ListenerId,
-        tuple: Tuple,
-        syn: &Header,
-        now: Instant,
-    ) -> Verdict {
+    pub(crate) fn ask(&mut self, opening: Opening, listener: ListenerId, now: Instant) -> Verdict {
         if self.tcp.requests.len() >= self.tcp.requests_max {
             return Verdict::Dropped(Drop::TcpRequestsFull);
         }
-        let number = self.tcp.requests.insert(Request { tuple, listener, interface, syn: *syn });
+        let tuple = opening.tuple;
+        let number = self.tcp.requests.insert(Request { opening, listener });
         self.tcp.requests_by_tuple.insert(&tuple.words(), number);
         self.output.wheel.set(Timer::Request(number), now + self.tcp.request_lifetime);
         self.events.push_back(Event::TcpRequest {
@@ -49,10 +52,10 @@ impl Stack {
         let Some(request) = self.tcp.requests.find_mut(number) else {
             return Verdict::Dropped(Drop::TcpNoConnection);
         };
+        let syn = &mut request.opening.syn;
         if header.flags.contains(Flags::RST) {
             // The peer gave up. Its SYN took one number; nobody else knows it (RFC 5961 §3.2).
-            let expected =
-                header.sequence == request.syn.sequence || header.sequence == request.syn.sequence + 1;
+            let expected = header.sequence == syn.sequence || header.sequence == syn.sequence + 1;
             if !expected {
                 return Verdict::Dropped(Drop::TcpRequestPending);
             }
@@ -62,7 +65,7 @@ impl Stack {
         }
         if header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
             // The same again, or a later connection's in its place; the answer goes to the last one's numbers.
-            request.syn = *header;
+            *syn = *header;
         }
         Verdict::Dropped(Drop::TcpRequestPending)
     }
@@ -70,10 +73,10 @@ impl Stack {
     /// Answers a pending SYN with a SYN-ACK; the owner holds the connection from now on. `None` where the request
     /// has ended or as many connections as may be are open.
     pub fn tcp_admit(&mut self, request: RequestId, config: Arc<tcp::Config>, now: Instant) -> Option<TcpId> {
-        let Request { tuple, interface, syn, .. } = self.forget_request(request.0)?;
-        match self.accept(interface, tuple, &syn, config, Owner::Held, now) {
+        let Request { opening, .. } = self.forget_request(request.0)?;
+        match self.accept(&opening, config, Owner::Held, now) {
             Ok(number) => {
-                self.settle(number, now);
+                self.settle(number);
                 Some(TcpId(number))
             }
             Err(reason) => {
@@ -85,7 +88,8 @@ impl Stack {
 
     /// Refuses a pending SYN.
     pub fn tcp_refuse(&mut self, request: RequestId, refusal: Refusal, now: Instant) {
-        let Some(Request { tuple, interface, syn, .. }) = self.forget_request(request.0) else { return };
+        let Some(Request { opening, .. }) = self.forget_request(request.0) else { return };
+        let Opening { interface, tuple, syn, .. } = opening;
         if refusal == Refusal::Reset {
             self.send_reset(interface, &tuple, &syn, 0, now);
             return;
@@ -111,7 +115,7 @@ impl Stack {
 
     pub(crate) fn forget_request(&mut self, number: u64) -> Option<Request> {
         let request = self.tcp.requests.remove(number)?;
-        self.tcp.requests_by_tuple.remove(&request.tuple.words(), number);
+        self.tcp.requests_by_tuple.remove(&request.opening.tuple.words(), number);
         self.output.wheel.cancel(Timer::Request(number));
         Some(request)
     }

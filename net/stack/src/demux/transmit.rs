@@ -38,27 +38,27 @@ impl Stack {
                 }
             } else {
                 flow.ready = false;
-                self.settle_sent(number, now);
+                self.settle_sent(number);
             }
         }
     }
 
     /// Looks after a connection that something happened to: its events are told, its timer is set, its turn to send
     /// is coming, and where it is over it is let go.
-    pub(crate) fn settle(&mut self, number: u64, now: Instant) {
+    pub(crate) fn settle(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        if !flow.ready && !flow.over {
+        if !flow.ready && !flow.connection.is_over() {
             flow.ready = true;
             let interface = flow.hop.interface;
             if let Some(interface) = self.output.interface_mut(interface) {
                 interface.ready.push_back(number);
             }
         }
-        self.settle_sent(number, now);
+        self.settle_sent(number);
     }
 
     /// As [`settle`](Self::settle), for a connection that has nothing to send.
-    fn settle_sent(&mut self, number: u64, now: Instant) {
+    fn settle_sent(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         flow.touched = false;
         while let Some(event) = flow.connection.poll_event() {
@@ -82,14 +82,16 @@ impl Stack {
                 (Owner::Listener(_) | Owner::Released, _) => {}
             }
         }
-        if flow.connection.is_over() && !flow.ready {
+        let bytes = flow.buffered();
+        self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
+        if flow.connection.is_over() {
             self.finish(number);
         } else {
-            self.set_tcp_timer(number, now);
+            self.set_tcp_timer(number);
         }
     }
 
-    fn set_tcp_timer(&mut self, number: u64, _now: Instant) {
+    fn set_tcp_timer(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         let deadline = flow.connection.poll_timeout().map(|(at, _)| at);
         if deadline == flow.deadline {
@@ -104,12 +106,13 @@ impl Stack {
 
     /// A connection is over: its addresses and ports are free, and where nobody holds it, it is gone.
     fn finish(&mut self, number: u64) {
+        self.unhook(number);
+        self.let_go(number);
+    }
+
+    /// Drops a connection that is over, unless somebody holds it.
+    pub(super) fn let_go(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        if !core::mem::replace(&mut flow.over, true) {
-            self.tcp.by_tuple.remove(&flow.tuple.words(), number);
-            self.output.wheel.cancel(Timer::Tcp(number));
-            flow.deadline = None;
-        }
         match flow.owner {
             Owner::Held => return,
             Owner::Listener(listener) => {
@@ -119,14 +122,26 @@ impl Stack {
             }
             Owner::Released => {}
         }
-        self.tcp.flows.remove(number);
+        if let Some(gone) = self.tcp.flows.remove(number) {
+            self.tcp.bytes -= gone.bytes;
+        }
+    }
+
+    /// Takes a connection's addresses and ports from it, for another one.
+    pub(super) fn unhook(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        if !core::mem::replace(&mut flow.over, true) {
+            flow.deadline = None;
+            self.tcp.by_tuple.remove(&flow.tuple.words(), number);
+            self.output.wheel.cancel(Timer::Tcp(number));
+        }
     }
 
     /// Settles every connection that the batch has touched.
-    pub(crate) fn settle_touched(&mut self, now: Instant) {
+    pub(crate) fn settle_touched(&mut self) {
         let mut touched = core::mem::take(&mut self.tcp.touched);
         for number in touched.drain(..) {
-            self.settle(number, now);
+            self.settle(number);
         }
         // The list's memory is used again for the next batch.
         self.tcp.touched = touched;
@@ -137,7 +152,7 @@ impl Stack {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         flow.deadline = None;
         flow.connection.handle_timeout(now);
-        self.settle(number, now);
+        self.settle(number);
     }
 
     /// Tells connections whose neighbour did not answer.
@@ -146,7 +161,7 @@ impl Stack {
             let Some(flow) = self.tcp.flows.find_mut(id.0) else { continue };
             // The link itself says so: nobody else can have forged it.
             flow.connection.handle_unreachable(true, now);
-            self.settle(id.0, now);
+            self.settle(id.0);
         }
     }
 }
