@@ -407,5 +407,5 @@ pub fn at(address: impl Into<IpAddr>, port: u16) -> SocketAddr {
 
 /// The profile of connections.
 pub fn tcp_profile() -> std::sync::Arc<::tcp::Config> {
-    std::sync::Arc::new(::tcp::Config::linux())
+    std::sync::Arc::new(::tcp::Config::default())
 }

@@ -1,11 +1,15 @@
 //! The stack at its seams: frames made by hand go in, frames and events come out.
 
 mod arp;
+mod connections;
 mod datagrams;
 mod fragments;
+mod hostile;
 mod icmp;
 mod ip;
 mod link;
 mod ndp;
 mod offload;
+mod pair;
 mod requests;
+mod segments;
