@@ -132,6 +132,12 @@ impl Direction {
         self.fly(arrival, packet);
     }
 
+    /// Loses all that is sent from now on, neighbour discovery too.
+    pub(crate) fn cut(&mut self) {
+        self.link.loss_ppm = 1_000_000;
+        self.link.neighbours_spared = false;
+    }
+
     /// When the packet has left, at the link's rate; `None` where as many wait as may.
     fn depart(&mut self, length: usize, now: Instant) -> Option<Instant> {
         let Some(rate) = self.link.rate_bits else { return Some(now) };

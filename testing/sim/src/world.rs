@@ -134,6 +134,13 @@ impl World {
         self.clock.get()
     }
 
+    /// Cuts a link: what is sent from now on is lost.
+    pub fn cut(&mut self, link: LinkId) {
+        for direction in &mut self.wires[link.0].borrow_mut().directions {
+            direction.cut();
+        }
+    }
+
     /// A host's stack, to be told and asked.
     pub fn stack(&mut self, host: HostId) -> &mut Stack {
         &mut self.hosts[host.0].stack
