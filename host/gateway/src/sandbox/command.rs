@@ -10,8 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
-use std::ffi::{CStr, CString, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The program and its arguments, as the kernel takes them.
 #[derive(Clone, Debug)]
@@ -121,12 +121,23 @@ fn run(line: &CommandLine, bonds: Confinement, channel: &OwnedFd) -> ! {
     let error = match prepare(bonds, channel) {
         Ok(()) => {
             let arguments: Vec<&CStr> = line.0.iter().map(CString::as_c_str).collect();
-            process::execute(&arguments)
+            match process::execute(&arguments) {
+                Errno::ACCESS if !exists(&line.0[0]) => Errno::NOENT,
+                error => error,
+            }
         }
         Err(error) => error,
     };
     let _ = rustix::net::send(channel, &error.raw_os_error().to_ne_bytes(), SendFlags::NOSIGNAL);
     process::exit(super::handle::status_of_error(error))
+}
+
+/// Whether the program is there at all: a directory of PATH that may not be searched makes the C library say that access
+/// is denied, although nothing was found.
+fn exists(program: &CStr) -> bool {
+    let name = OsStr::from_bytes(program.to_bytes());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    name.as_bytes().contains(&b'/') || std::env::split_paths(&path).any(|part| part.join(name).exists())
 }
 
 fn prepare(bonds: Confinement, channel: &OwnedFd) -> Result<(), Errno> {

@@ -1,0 +1,52 @@
+//! Real sandboxes: as root and as an ordinary user, by TAP and by veth.
+//!
+//! One binary in three roles. As the test it starts itself as the launcher, which has one thread and launches a sandbox
+//! as a gateway does; in the sandbox the command is often the same binary again, trying what a hostile program would.
+
+mod device;
+mod harness;
+mod inside;
+mod isolation;
+mod launcher;
+mod lifecycle;
+mod terminal;
+
+use harness::Case;
+
+/// All tests, by name.
+const CASES: &[Case] = &[
+    ("device::frames_pass_both_ways_by_tap", device::frames_pass_both_ways_by_tap),
+    ("device::frames_pass_both_ways_by_veth", device::frames_pass_both_ways_by_veth),
+    ("isolation::root_by_tap_owns_nothing", isolation::root_by_tap_owns_nothing),
+    ("isolation::root_by_veth_owns_nothing", isolation::root_by_veth_owns_nothing),
+    ("isolation::user_by_tap_owns_nothing", isolation::user_by_tap_owns_nothing),
+    ("isolation::user_by_veth_owns_nothing", isolation::user_by_veth_owns_nothing),
+    ("isolation::a_covered_proc_stays_and_opens_nothing", isolation::a_covered_proc_stays_and_opens_nothing),
+    ("isolation::root_stays_root_over_files", isolation::root_stays_root_over_files),
+    ("isolation::a_missing_resolv_conf_is_supplied", isolation::a_missing_resolv_conf_is_supplied),
+    ("lifecycle::exit_statuses_are_the_commands_own", lifecycle::exit_statuses_are_the_commands_own),
+    ("lifecycle::what_cannot_be_executed_is_told_apart", lifecycle::what_cannot_be_executed_is_told_apart),
+    ("lifecycle::signals_are_passed_on", lifecycle::signals_are_passed_on),
+    ("lifecycle::what_a_process_inherits_is_passed_on", lifecycle::what_a_process_inherits_is_passed_on),
+    (
+        "lifecycle::background_processes_end_with_the_command",
+        lifecycle::background_processes_end_with_the_command,
+    ),
+    ("lifecycle::a_killed_gateway_leaves_nothing", lifecycle::a_killed_gateway_leaves_nothing),
+    ("lifecycle::a_gateway_with_threads_is_refused", lifecycle::a_gateway_with_threads_is_refused),
+    (
+        "terminal::control_c_reaches_the_command_and_is_told",
+        terminal::control_c_reaches_the_command_and_is_told,
+    ),
+    ("terminal::control_z_stops_the_whole_job", terminal::control_z_stops_the_whole_job),
+    ("terminal::nothing_is_typed_into_the_terminal", terminal::nothing_is_typed_into_the_terminal),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("launch") => launcher::run(&arguments[1..]),
+        Some("inside") => inside::run(&arguments[1..]),
+        _ => harness::run(CASES, &arguments),
+    }
+}
