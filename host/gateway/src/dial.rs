@@ -233,7 +233,7 @@ impl Dial {
             let [v4_known, v6_known] = self.known;
             let v6_came = v6_known && self.untried.iter().any(IpAddr::is_ipv6);
             // RFC 8305 §3: A alone waits for AAAA for a moment, AAAA waits for nothing.
-            if !(v4_known && v6_known) && !v6_came {
+            if !(v6_came || v4_known && v6_known) {
                 if self.untried.is_empty() {
                     return;
                 }
