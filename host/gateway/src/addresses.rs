@@ -217,6 +217,16 @@ pub enum NotAdmitted {
     },
 }
 
+impl fmt::Display for NotAdmitted {
+    /// Why, as a refusal's line tells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class { class, .. } => write!(f, "it leads to {class}"),
+            Self::Denied { by } => write!(f, "denied by --deny {by}"),
+        }
+    }
+}
+
 /// What decides whether an address is admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Admission<'a> {

@@ -7,6 +7,7 @@ pub mod domain;
 pub mod inspect;
 pub mod names;
 pub mod options;
+pub mod report;
 pub mod resolver;
 pub mod rules;
 pub mod sandbox;

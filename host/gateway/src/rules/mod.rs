@@ -51,10 +51,11 @@ impl Decision {
 }
 
 impl Display for Decision {
+    /// Why, as a refusal's line tells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.by, self.allowed) {
-            (Some(rule), true) => write!(f, "--allow {rule}"),
-            (Some(rule), false) => write!(f, "--deny {rule}"),
+            (Some(rule), true) => write!(f, "allowed by --allow {rule}"),
+            (Some(rule), false) => write!(f, "denied by --deny {rule}"),
             (None, _) => f.write_str("no rule allows it"),
         }
     }
