@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod dial;
+pub mod doctor;
 pub mod domain;
 pub mod inspect;
 pub mod names;

@@ -123,6 +123,19 @@ impl LaunchError {
         Self { step, detail: detail.into(), code: error.raw_os_error() }
     }
 
+    /// What was tried, on what, and why it failed, in one line.
+    pub fn description(&self) -> String {
+        let mut text = String::from(self.step.doing());
+        if !self.detail.is_empty() {
+            text.push_str(&format!(" ({})", self.detail));
+        }
+        text.push_str(" failed");
+        if self.code != 0 {
+            text.push_str(&format!(": {}", std::io::Error::from_raw_os_error(self.code)));
+        }
+        text
+    }
+
     /// What would help, where it is known.
     pub fn remedy(&self) -> Option<&'static str> {
         self.step.remedy(Errno::from_raw_os_error(self.code))
@@ -131,14 +144,7 @@ impl LaunchError {
 
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.step.doing())?;
-        if !self.detail.is_empty() {
-            write!(f, " ({})", self.detail)?;
-        }
-        f.write_str(" failed")?;
-        if self.code != 0 {
-            write!(f, ": {}", std::io::Error::from_raw_os_error(self.code))?;
-        }
+        f.write_str(&self.description())?;
         self.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }

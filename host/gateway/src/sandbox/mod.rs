@@ -34,6 +34,7 @@ pub mod plan;
 mod process;
 mod terminal;
 
+pub(crate) use confine::landlock_version;
 pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
 pub use handle::{Exit, Launched, Sandbox};

@@ -28,12 +28,14 @@ pub(super) fn clone(namespaces: c_int) -> io::Result<Cloned> {
     let null = ptr::null_mut::<()>();
     // SAFETY: without CLONE_VM the child runs on a copy of this stack, as after fork; no pointer is used.
     let result = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), null, null, null, null) };
-    match i32::try_from(result) {
-        Ok(0) => Ok(Cloned::Child),
-        Ok(number) => Pid::from_raw(number).map(Cloned::Parent).ok_or(Errno::INVAL),
-        Err(_) => Err(Errno::INVAL),
+    if result < 0 {
+        return Err(last_error());
     }
-    .and_then(|cloned| if result < 0 { Err(last_error()) } else { Ok(cloned) })
+    // The kernel's process numbers are far below this type's end, and none is negative.
+    Ok(match i32::try_from(result).ok().and_then(Pid::from_raw) {
+        Some(pid) => Cloned::Parent(pid),
+        None => Cloned::Child,
+    })
 }
 
 /// Ends the calling process at once: nothing that its parent's memory holds is run again.

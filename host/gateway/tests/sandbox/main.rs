@@ -4,6 +4,7 @@
 //! as a gateway does; in the sandbox the command is often the same binary again, trying what a hostile program would.
 
 mod device;
+mod doctor;
 mod harness;
 mod inside;
 mod isolation;
@@ -17,6 +18,11 @@ use harness::Case;
 const CASES: &[Case] = &[
     ("device::frames_pass_both_ways_by_tap", device::frames_pass_both_ways_by_tap),
     ("device::frames_pass_both_ways_by_veth", device::frames_pass_both_ways_by_veth),
+    ("doctor::a_machine_that_works_passes", doctor::a_machine_that_works_passes),
+    (
+        "doctor::a_machine_without_namespaces_fails_with_the_fix",
+        doctor::a_machine_without_namespaces_fails_with_the_fix,
+    ),
     ("isolation::root_by_tap_owns_nothing", isolation::root_by_tap_owns_nothing),
     ("isolation::root_by_veth_owns_nothing", isolation::root_by_veth_owns_nothing),
     ("isolation::user_by_tap_owns_nothing", isolation::user_by_tap_owns_nothing),
@@ -46,6 +52,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("launch") => launcher::run(&arguments[1..]),
+        Some("doctor") => doctor::run(),
         Some("inside") => inside::run(&arguments[1..]),
         _ => harness::run(CASES, &arguments),
     }
