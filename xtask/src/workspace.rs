@@ -1,0 +1,77 @@
+//! Where everything is: the workspace's root, its files, its programs.
+
+use crate::Failure;
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
+}
+
+/// All files below the root, as paths from the root in order; without build directories and version control.
+pub fn files() -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(directory) = open.pop() {
+        let full = root().join(&directory);
+        let broken = |error| Failure::Broken(format!("{}: {error}", full.display()));
+        for entry in fs::read_dir(&full).map_err(broken)? {
+            let entry = entry.map_err(broken)?;
+            let path = directory.join(entry.file_name());
+            let kind = entry.file_type().map_err(broken)?;
+            if kind.is_dir() {
+                let name = entry.file_name();
+                if name != "target" && name != ".git" && name != "node_modules" {
+                    open.push(path);
+                }
+            } else if kind.is_file() && path != Path::new(".git") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The text of a file of [`files`]; `None` where it is not UTF-8.
+pub fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read(root().join(path)) {
+        Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+        Err(error) => Err(Failure::Broken(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// A command of the same toolchain as this one, in the root.
+pub fn cargo(words: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(words).current_dir(root());
+    command
+}
+
+/// Runs a command to its end with this one's input and output, and fails where it fails.
+pub fn run(mut command: Command) -> Result<(), Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(Failure::Found),
+        Err(error) => Err(Failure::Broken(format!("{name}: {error}"))),
+    }
+}
+
+/// Where a program is: on the path, where only root looks, or among PostgreSQL's, which Debian keeps apart.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let mut directories: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .filter(|path| path.is_absolute())
+        .collect();
+    directories.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    if let Ok(versions) = fs::read_dir("/usr/lib/postgresql") {
+        directories.extend(versions.flatten().map(|version| version.path().join("bin")));
+    }
+    directories.into_iter().map(|directory| directory.join(name)).find(|path| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    })
+}
