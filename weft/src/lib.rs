@@ -1,1 +1,2 @@
 //! A network stack in user space: the face for Rust programs.
+#![forbid(unsafe_code)]

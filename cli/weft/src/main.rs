@@ -2,6 +2,8 @@
 //!
 //! - [`args`]: the command line
 
+#![forbid(unsafe_code)]
+
 mod args;
 
 use args::{Arguments, RUN_FAILURE_STATUS, Task, USAGE_STATUS};

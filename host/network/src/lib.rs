@@ -1,1 +1,2 @@
 //! The Network seam: connect, listen, bind_udp, resolve.
+#![forbid(unsafe_code)]

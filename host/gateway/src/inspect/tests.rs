@@ -1,3 +1,5 @@
+//! What is read from first bytes, whole and in pieces.
+
 use super::*;
 use proptest::prelude::*;
 use rustls::crypto::aws_lc_rs;

@@ -1,3 +1,5 @@
+//! Questions and what they are answered with.
+
 use super::*;
 use crate::addresses::Pins;
 use crate::rules::Rules;

@@ -1,3 +1,5 @@
+//! Rules, and what they decide.
+
 use super::*;
 use proptest::prelude::*;
 
