@@ -1,3 +1,5 @@
+//! What is told of a run: events, refusals, the summary.
+
 use super::*;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
