@@ -10,6 +10,9 @@ use time::Duration;
 pub struct Config {
     /// TCP connections at once, TIME-WAIT included. Default 131,072.
     pub connections_max: usize,
+    /// Bytes in the send and receive buffers of all connections, beyond which no payload is taken in; one batch of
+    /// frames more may be held. Default 1 GiB.
+    pub tcp_bytes_max: usize,
     /// SYNs that wait for their verdict at once. A SYN beyond is dropped. Default 1,024.
     pub requests_max: usize,
     /// How long a SYN may wait for its verdict. Default 75 s: longer than names and connections take to time out.
@@ -39,6 +42,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: 131_072,
+            tcp_bytes_max: 1 << 30,
             requests_max: 1_024,
             request_lifetime: Duration::from_secs(75),
             udp_sockets_max: 1_024,

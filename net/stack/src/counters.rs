@@ -58,8 +58,6 @@ drops! {
     SourceElsewhere,
     /// Its destination address is none of ours.
     NotForUs,
-    /// It is a router's to forward, and there is nothing here that forwards.
-    Multicast,
     /// Its upper-layer protocol is none that the stack speaks.
     ProtocolUnknown,
     /// An IPv6 option that says "discard" (RFC 8200 §4.2), or a routing header that is not for us.
@@ -110,7 +108,9 @@ drops! {
     TcpRequestPending,
     /// A SYN while as many connections are open as may be.
     TcpConnectionsFull,
-    /// A segment that its connection refused: `Counters::tcp` says why.
+    /// A segment with payload while connections hold as many bytes as all together may; its peer sends it again.
+    TcpMemoryFull,
+    /// A segment that its connection refused: `Counters::refused_by_connections` says why.
     TcpRefused,
     /// A packet to send for which there is no route.
     NoRoute,

@@ -1,4 +1,7 @@
 //! An interface: its addresses, and what waits to leave by it.
+//!
+//! DEVIATES RFC 4862 §5.4: own IPv6 addresses are the owner's to choose and are used at once, without asking whether
+//! another machine has them; who asks that of ours is answered.
 
 use crate::neighbour::claim::Claim;
 use crate::neighbour::router::Router;

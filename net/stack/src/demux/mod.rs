@@ -17,6 +17,7 @@ mod request;
 mod transmit;
 
 pub(crate) use flow::{Flow, Owner, Tuple};
+pub use owner::TcpInfo;
 
 use crate::bindings::Bindings;
 use crate::hash::Key;
@@ -62,6 +63,7 @@ pub(crate) struct Tcp {
     secrets: Secrets,
     port_counters: [u16; PORT_COUNTERS],
     connections_max: usize,
+    bytes_max: usize,
     requests_max: usize,
     request_lifetime: Duration,
     /// Bytes in all connections' buffers.
@@ -82,6 +84,7 @@ impl Tcp {
             secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
             port_counters: [0; PORT_COUNTERS],
             connections_max: config.connections_max,
+            bytes_max: config.tcp_bytes_max,
             requests_max: config.requests_max,
             request_lifetime: config.request_lifetime,
             bytes: 0,

@@ -8,6 +8,21 @@ use core::net::SocketAddr;
 use packet::Bytes;
 use time::Instant;
 
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// The state's name (RFC 9293 §3.3.2).
+    pub state: tcp::State,
+    /// Bytes that wait to be sent or acknowledged.
+    pub unacknowledged: usize,
+    /// Room in the send buffer, in bytes.
+    pub writable: usize,
+    /// Bytes that can be read now.
+    pub readable: usize,
+    /// The largest IP packet that the path is known to carry, in bytes.
+    pub path_mtu: u16,
+}
+
 impl Stack {
     fn held(&self, connection: TcpId) -> Option<&Flow> {
         self.tcp.flows.find(connection.0).map(|flow| &**flow)
@@ -23,6 +38,24 @@ impl Stack {
     /// Our side's address and port, and the other's.
     pub fn tcp_addresses(&self, connection: TcpId) -> Option<(SocketAddr, SocketAddr)> {
         self.held(connection).map(|flow| (flow.tuple.local(), flow.tuple.remote()))
+    }
+
+    /// What a connection is doing.
+    pub fn tcp_info(&self, connection: TcpId) -> Option<TcpInfo> {
+        let flow = self.held(connection)?;
+        let held = &flow.connection;
+        Some(TcpInfo {
+            state: held.state(),
+            unacknowledged: held.unacknowledged(),
+            writable: held.writable(),
+            readable: held.readable(),
+            path_mtu: flow.mtu,
+        })
+    }
+
+    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); at first as the profile says.
+    pub fn tcp_set_nagle(&mut self, connection: TcpId, on: bool) {
+        self.with(connection, |flow| flow.connection.set_nagle(on));
     }
 
     /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.

@@ -60,6 +60,9 @@ impl Stack {
         let size = incoming.offload.segmentation.map(|joined| joined.size.max(1));
         let mut payload = incoming.packet;
         payload.advance(incoming.transport + header_length);
+        if self.tcp.bytes >= self.tcp.bytes_max && !payload.is_empty() {
+            return Verdict::Dropped(Drop::TcpMemoryFull);
+        }
         let joined =
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
         let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size };

@@ -13,8 +13,9 @@ use time::Instant;
 use wire::Protocol;
 use wire::tcp::CHECKSUM_OFFSET;
 
-/// Segments that one connection sends before another has its turn.
+/// What one connection sends before another has its turn: segments, and bytes of payload beyond which no more follow.
 const TURN_SEGMENTS_MAX: usize = 16;
+const TURN_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes of the largest TCP header.
 const TCP_HEADER_BYTES_MAX: u32 = 60;
@@ -169,11 +170,13 @@ impl Stack {
 /// Lets a connection send for a turn. Whether it may have more.
 fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Batch, now: Instant) -> bool {
     let path = path(output, flow);
+    let mut bytes = 0;
     for _ in 0..TURN_SEGMENTS_MAX {
-        if batch.is_full() {
+        if batch.is_full() || bytes >= TURN_BYTES_MAX {
             return true;
         }
         let Some(segment) = flow.connection.poll_transmit(path, now) else { return false };
+        bytes += segment.payload.len();
         let packet = build(output, flow, segment);
         let resolved = output.resolve(flow.hop, &mut flow.neighbour, now);
         let Some(frame) = address(output, flow.hop, resolved, packet, id) else { continue };

@@ -229,3 +229,38 @@ fn interface_that_does_not_exist_drops() {
     link.stack.handle_batch(InterfaceId(9), &mut batch, link.now);
     assert_eq!(link.dropped(Drop::NoInterface), 1);
 }
+
+/// Frames that are wrong in one way each, and the reason that counts them.
+#[test]
+fn each_malformed_header_has_its_reason() {
+    let mut link = Link::acquainted();
+    let mut arp = arp_frame(&arp_request(PEER_V4, OUR_V4));
+    arp[14] = 9;
+    let mut version = udp_frame(at(PEER_V4, 1), at(FAR_V4, 2), b"x");
+    version[14] = 0x35;
+    let mut header_length = udp_frame(at(PEER_V4, 1), at(FAR_V4, 2), b"x");
+    header_length[14] = 0x44;
+    let mut payload_length = udp_frame(at(PEER_V6, 1), at(FAR_V6, 2), b"x");
+    payload_length[14 + 4] = 0xff;
+    let mut udp_length = udp_bytes(at(PEER_V4, 1), at(FAR_V4, 2), b"x");
+    udp_length[4] = 0xff;
+    let port_zero = udp_bytes(at(PEER_V4, 1), at(FAR_V4, 0), b"x");
+    let tcp = tcp_bytes(at(PEER_V4, 1), at(FAR_V4, 2), wire::tcp::Header::default(), b"");
+    let v4 = |protocol, payload: &[u8]| ip_frame(PEER_V4.into(), FAR_V4.into(), protocol, payload);
+    let frames = [
+        (arp, Drop::ArpMalformed),
+        (version, Drop::Ipv4Malformed),
+        (header_length, Drop::Ipv4Malformed),
+        (payload_length, Drop::Ipv6Malformed),
+        (v4(Protocol::UDP, &udp_length), Drop::UdpMalformed),
+        (v4(Protocol::UDP, &port_zero), Drop::UdpMalformed),
+        (v4(Protocol::TCP, &tcp[..19]), Drop::TcpMalformed),
+        (v4(Protocol::IGMP, &[0; 8]), Drop::ProtocolUnknown),
+        (ip_frame(PEER_V6.into(), FAR_V6.into(), Protocol::NO_NEXT_HEADER, &[]), Drop::ProtocolUnknown),
+    ];
+    for (n, (frame, reason)) in frames.into_iter().enumerate() {
+        let before = link.dropped(reason);
+        link.receive(frame);
+        assert_eq!(link.dropped(reason), before + 1, "frame {n}: {reason:?}; {:?}", link.stack.counters());
+    }
+}

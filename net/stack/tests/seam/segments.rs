@@ -103,6 +103,33 @@ fn connections_are_bounded() {
 }
 
 #[test]
+fn payload_that_nobody_reads_is_bounded_over_all_connections() {
+    let bytes_max = 10_000;
+    let mut link = Link::with(Config { tcp_bytes_max: bytes_max, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    listen(&mut link, 80, 100);
+    let connections: Vec<_> = (1..=10)
+        .map(|port| {
+            let (from, to) = (at(PEER_V4, port), at(OUR_V4, 80));
+            let (connection, ours, theirs) = handshake(&mut link, from, to, 1);
+            for n in 0..5 {
+                let header = segment(ours + 1_000 * n, theirs, Flags::ACK);
+                link.receive(tcp_frame(from, to, header, &[0; 1_000]));
+                assert!(link.stack.memory().tcp_bytes <= bytes_max);
+            }
+            let _ = (link.frames(), link.events());
+            (connection, ours, theirs)
+        })
+        .collect();
+    assert_eq!((link.stack.memory().tcp_bytes, link.dropped(Drop::TcpMemoryFull)), (bytes_max, 40));
+    let now = link.now;
+    while link.stack.tcp_read(connections[0].0, usize::MAX, now).is_some() {}
+    let (connection, ours, theirs) = connections[9];
+    link.receive(tcp_frame(at(PEER_V4, 10), at(OUR_V4, 80), segment(ours, theirs, Flags::ACK), &[0; 1_000]));
+    assert_eq!(link.stack.tcp_readable(connection), 1_000, "what is read makes room");
+}
+
+#[test]
 fn handshake_that_is_not_finished_ends_untold() {
     let mut link = Link::acquainted();
     listen(&mut link, 80, 1);
