@@ -9,7 +9,7 @@ pub enum Event {
     Readable,
     /// The peer sent FIN and all its bytes can be read: after them, end of stream.
     PeerClosed,
-    /// Room to write appeared after a write was refused or cut short.
+    /// Room to write appeared after a write was refused, was cut short, or took the last room.
     Writable,
     /// Every byte written and our FIN are acknowledged.
     SendingDone,

@@ -47,7 +47,7 @@ pub(crate) struct SendHalf {
     /// FIN follows the last byte.
     fin: bool,
     nagle: bool,
-    /// A write was refused or cut short.
+    /// A write was refused, cut short, or took the last room.
     blocked: bool,
     /// The one octet that asks a closed window has to leave (RFC 9293 §3.8.6.1).
     probe: bool,
@@ -231,8 +231,10 @@ impl SendHalf {
     /// Appends what there is room for.
     pub(crate) fn write(&mut self, data: &mut packet::Bytes, config: &Config) -> usize {
         let count = data.len().min(self.room(config));
-        self.blocked = count < data.len();
+        let cut_short = count < data.len();
         self.queue.push(data.split_to(count));
+        // A writer who looks at the room first fills it and is never cut short: it waits for room all the same.
+        self.blocked |= cut_short || self.room(config) == 0;
         count
     }
 

@@ -45,6 +45,20 @@ fn a_large_write_leaves_in_large_segments_and_arrives_whole() {
 }
 
 #[test]
+fn a_writer_who_fills_the_room_exactly_is_told_of_new_room() {
+    let mut pair = Pair::established(Config::linux(), Channel::CLEAN, 3);
+    for round in 1..4 {
+        let room = pair.client.connection.writable();
+        let now = pair.now;
+        assert_eq!(pair.client.write(&pattern(room), now), room);
+        assert_eq!(pair.client.connection.writable(), 0, "round {round}");
+        pair.client.events.clear();
+        pair.run_until(|pair| pair.client.saw(Event::Writable));
+        assert!(pair.client.connection.writable() > 0);
+    }
+}
+
+#[test]
 fn a_lossy_channel_delivers_every_byte_in_order() {
     for seed in 0..20 {
         let channel = Channel { loss: 5, reordering: 20, duplication: 5, ..Channel::CLEAN };
