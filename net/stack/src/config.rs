@@ -8,7 +8,7 @@ use time::Duration;
 /// The bounds of a stack. Every table and queue has one; the defaults suit a gateway for one machine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// TCP connections at once, TIME-WAIT included. Default 131,072.
+    /// TCP connections at once, TIME-WAIT included; the one longest in TIME-WAIT goes for a new one. Default 131,072.
     pub connections_max: usize,
     /// Bytes in the send and receive buffers of all connections, beyond which no payload is taken in; one batch of
     /// frames more may be held. Default 1 GiB.

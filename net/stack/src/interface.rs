@@ -110,10 +110,15 @@ impl Interface {
             return if self.intercept && is_unicast(address) { Reach::Intercepted } else { Reach::Elsewhere };
         };
         // RFC 1122 §3.2.1.3 (c), (e): the limited broadcast, and that of a prefix on the link.
-        if v4.is_broadcast() || self.addresses.iter().any(|prefix| prefix.broadcast() == Some(v4)) {
+        if v4.is_broadcast() || self.is_directed_broadcast(address) {
             return Reach::Broadcast;
         }
         if self.intercept && is_unicast(address) { Reach::Intercepted } else { Reach::Elsewhere }
+    }
+
+    /// Whether an address is the broadcast address of a prefix on the link.
+    pub(crate) fn is_directed_broadcast(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|prefix| prefix.broadcast().is_some_and(|broadcast| address == broadcast))
     }
 
     /// The address to send from to `remote`, by a way whose next hop is `next_hop`: the one on the same prefix, else

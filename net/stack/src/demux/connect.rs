@@ -31,7 +31,7 @@ impl Stack {
         if !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(ConnectError::BadRemote);
         }
-        if self.tcp.connections() >= self.tcp.connections_max {
+        if !self.has_room() {
             return Err(ConnectError::TooMany);
         }
         let remote = plain(remote);

@@ -85,6 +85,8 @@ pub(crate) struct Flow {
     pub touched: bool,
     /// Its addresses and ports are free for others: it only waits to be released.
     pub over: bool,
+    /// It is in the list of those in TIME-WAIT.
+    pub time_wait: bool,
     /// What its timer is set to.
     pub deadline: Option<Instant>,
     /// Bytes in its buffers when they were last counted.
@@ -103,6 +105,7 @@ impl Flow {
             ready: false,
             touched: false,
             over: false,
+            time_wait: false,
             deadline: None,
             bytes: 0,
         }

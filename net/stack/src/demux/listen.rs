@@ -83,7 +83,7 @@ impl Stack {
         now: Instant,
     ) -> Result<u64, Drop> {
         let &Opening { interface, tuple, ref syn, initial_min } = opening;
-        if self.tcp.connections() >= self.tcp.connections_max {
+        if !self.has_room() {
             return Err(Drop::TcpConnectionsFull);
         }
         let hop = self.output.hop_back(interface, tuple.remote().ip()).ok_or(Drop::NoRoute)?;

@@ -6,6 +6,7 @@
 //! | connections by addresses and ports | [`flow`] |
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
 //! | segments in and out | [`receive`], [`transmit`] |
+//! | what follows from either: events, timers, the end | [`settle`] |
 //! | what the owner calls | [`owner`] |
 
 mod connect;
@@ -14,6 +15,7 @@ mod listen;
 mod owner;
 mod receive;
 mod request;
+mod settle;
 mod transmit;
 
 pub(crate) use flow::{Flow, Owner, Tuple};
@@ -26,6 +28,7 @@ use crate::index::Index;
 use crate::slab::Slab;
 use crate::{Config, Listen};
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use request::{Opening, Request};
 use time::{Duration, Instant, SequenceNumber};
@@ -60,6 +63,8 @@ pub(crate) struct Tcp {
     requests_by_tuple: Index,
     /// Connections that a segment of the batch under way has reached, each once.
     touched: Vec<u64>,
+    /// Connections that have come to TIME-WAIT, the oldest first; some are gone since.
+    time_wait: VecDeque<u64>,
     secrets: Secrets,
     port_counters: [u16; PORT_COUNTERS],
     connections_max: usize,
@@ -81,6 +86,7 @@ impl Tcp {
             requests: Slab::new(),
             requests_by_tuple: Index::new(key(2)),
             touched: Vec::new(),
+            time_wait: VecDeque::new(),
             secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
             port_counters: [0; PORT_COUNTERS],
             connections_max: config.connections_max,

@@ -1,12 +1,12 @@
 //! Segments as they leave: connections take turns, and each segment gets its checksum and headers in place.
 
-use crate::demux::{Flow, Owner, Tuple};
+use crate::demux::{Flow, Tuple};
 use crate::output::{
-    HOP_LIMIT, Hop, Outgoing, Output, Resolved, Timer, ether_type, ip_header_length, prepend_ethernet,
+    HOP_LIMIT, Hop, Outgoing, Output, Resolved, ether_type, ip_header_length, prepend_ethernet,
     store_checksum,
 };
 use crate::stack::Stack;
-use crate::{Event, InterfaceId, TcpId};
+use crate::{InterfaceId, TcpId};
 use packet::{Batch, Packet, Segmentation, SegmentationKind};
 use tcp::{Path, Segment};
 use time::Instant;
@@ -41,128 +41,6 @@ impl Stack {
                 flow.ready = false;
                 self.settle_sent(number);
             }
-        }
-    }
-
-    /// Looks after a connection that something happened to: its events are told, its timer is set, its turn to send
-    /// is coming, and where it is over it is let go.
-    pub(crate) fn settle(&mut self, number: u64) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        if !flow.ready && !flow.connection.is_over() {
-            flow.ready = true;
-            let interface = flow.hop.interface;
-            if let Some(interface) = self.output.interface_mut(interface) {
-                interface.ready.push_back(number);
-            }
-        }
-        self.settle_sent(number);
-    }
-
-    /// As [`settle`](Self::settle), for a connection that has nothing to send.
-    fn settle_sent(&mut self, number: u64) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        flow.touched = false;
-        while let Some(event) = flow.connection.poll_event() {
-            match (flow.owner, event) {
-                (Owner::Held, event) => {
-                    self.events.push_back(Event::Tcp { connection: TcpId(number), event });
-                }
-                (Owner::Listener(listener), tcp::Event::Established) => {
-                    flow.owner = Owner::Held;
-                    let (local, remote) = (flow.tuple.local(), flow.tuple.remote());
-                    self.events.push_back(Event::TcpAccepted {
-                        listener,
-                        connection: TcpId(number),
-                        local,
-                        remote,
-                    });
-                    if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
-                        listener.half_open -= 1;
-                    }
-                }
-                (Owner::Listener(_) | Owner::Released, _) => {}
-            }
-        }
-        let bytes = flow.buffered();
-        self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
-        if flow.connection.is_over() {
-            self.finish(number);
-        } else {
-            self.set_tcp_timer(number);
-        }
-    }
-
-    fn set_tcp_timer(&mut self, number: u64) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        let deadline = flow.connection.poll_timeout().map(|(at, _)| at);
-        if deadline == flow.deadline {
-            return;
-        }
-        flow.deadline = deadline;
-        match deadline {
-            Some(at) => self.output.wheel.set(Timer::Tcp(number), at),
-            None => self.output.wheel.cancel(Timer::Tcp(number)),
-        }
-    }
-
-    /// A connection is over: its addresses and ports are free, and where nobody holds it, it is gone.
-    fn finish(&mut self, number: u64) {
-        self.unhook(number);
-        self.let_go(number);
-    }
-
-    /// Drops a connection that is over, unless somebody holds it.
-    pub(super) fn let_go(&mut self, number: u64) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        match flow.owner {
-            Owner::Held => return,
-            Owner::Listener(listener) => {
-                if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
-                    listener.half_open -= 1;
-                }
-            }
-            Owner::Released => {}
-        }
-        if let Some(gone) = self.tcp.flows.remove(number) {
-            self.tcp.bytes -= gone.bytes;
-        }
-    }
-
-    /// Takes a connection's addresses and ports from it, for another one.
-    pub(super) fn unhook(&mut self, number: u64) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        if !core::mem::replace(&mut flow.over, true) {
-            flow.deadline = None;
-            self.tcp.by_tuple.remove(&flow.tuple.words(), number);
-            self.output.wheel.cancel(Timer::Tcp(number));
-        }
-    }
-
-    /// Settles every connection that the batch has touched.
-    pub(crate) fn settle_touched(&mut self) {
-        let mut touched = core::mem::take(&mut self.tcp.touched);
-        for number in touched.drain(..) {
-            self.settle(number);
-        }
-        // The list's memory is used again for the next batch.
-        self.tcp.touched = touched;
-    }
-
-    /// A connection's deadline has come.
-    pub(crate) fn handle_tcp_timeout(&mut self, number: u64, now: Instant) {
-        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        flow.deadline = None;
-        flow.connection.handle_timeout(now);
-        self.settle(number);
-    }
-
-    /// Tells connections whose neighbour did not answer.
-    pub(crate) fn tell_unreachable(&mut self, now: Instant) {
-        while let Some(id) = self.output.unreachable.pop() {
-            let Some(flow) = self.tcp.flows.find_mut(id.0) else { continue };
-            // The link itself says so: nobody else can have forged it.
-            flow.connection.handle_unreachable(true, now);
-            self.settle(id.0);
         }
     }
 }

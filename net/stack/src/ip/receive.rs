@@ -67,7 +67,8 @@ impl Stack {
         // Neighbour discovery asks from no address (RFC 4861 §7.2.2), DHCP too; both go to a group.
         let anonymous = source.is_unspecified() && matches!(reach, Reach::Broadcast | Reach::Multicast);
         // RFC 1122 §3.2.1.3: nobody sends from a group, a broadcast or a loopback address.
-        if !anonymous && !crate::interface::is_unicast(source) {
+        let one = crate::interface::is_unicast(source) && !interface.is_directed_broadcast(source);
+        if !anonymous && !one {
             return Err(Drop::SourceMartian);
         }
         if interface.owns(source) {

@@ -92,12 +92,12 @@ fn source_route_with_hops_left_is_refused() {
 #[test]
 fn addresses_that_cannot_be_are_dropped() {
     let (mut link, socket) = listening();
-    let sources = [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255]];
+    let sources = [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255], [10, 0, 2, 255]];
     for source in sources {
         let source = Ipv4Addr::from(source);
         link.receive(udp_frame(at(source, 1), at(FAR_V4, 2), b"x"));
     }
-    assert_eq!(link.dropped(Drop::SourceMartian), 4);
+    assert_eq!(link.dropped(Drop::SourceMartian), 5);
     link.receive(udp_frame(at(OUR_V4, 1), at(FAR_V4, 2), b"x"));
     assert_eq!(link.dropped(Drop::SourceOwn), 1);
     link.receive(udp_frame(at(PEER_V4, 1), at([127, 0, 0, 1], 2), b"x"));

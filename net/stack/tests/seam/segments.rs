@@ -251,7 +251,6 @@ fn time_wait(link: &mut Link, from: SocketAddr, to: SocketAddr) -> (SequenceNumb
     assert!(answer(link).flags.contains(Flags::FIN));
     link.receive(tcp_frame(from, to, segment(ours, theirs + 1, Flags::FIN | Flags::ACK), b""));
     assert_eq!(answer(link).acknowledgement, ours + 1);
-    assert_eq!(link.stack.memory().connections, 1);
     (ours + 1, theirs + 1)
 }
 
@@ -277,4 +276,22 @@ fn time_wait_ends() {
     time_wait(&mut link, at(PEER_V4, 40_000), at(OUR_V4, 80));
     link.pass(Duration::from_secs(60));
     assert_eq!(link.stack.memory().connections, 0);
+}
+
+#[test]
+fn connection_longest_in_time_wait_goes_for_a_new_one() {
+    let mut link = Link::with(Config { connections_max: 3, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    listen(&mut link, 80, 100);
+    let to = at(OUR_V4, 80);
+    for port in 1..=20 {
+        time_wait(&mut link, at(PEER_V4, port), to);
+        assert!(link.stack.memory().connections <= 3);
+    }
+    assert_eq!(link.dropped(Drop::TcpConnectionsFull), 0);
+    let last = segment(SequenceNumber(1), SequenceNumber(1), Flags::ACK);
+    link.receive(tcp_frame(at(PEER_V4, 1), to, last, b""));
+    assert!(answer(&mut link).flags.contains(Flags::RST), "the first is forgotten");
+    link.receive(tcp_frame(at(PEER_V4, 20), to, last, b""));
+    assert!(!answer(&mut link).flags.contains(Flags::RST), "the last is not");
 }

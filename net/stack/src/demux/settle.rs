@@ -1,0 +1,162 @@
+//! What follows for a connection when segments came or left, time passed, or its owner called: its events are told,
+//! its timer is set, its turn to send is coming, and where it is over it is let go.
+
+use crate::demux::{Owner, Tcp};
+use crate::output::Timer;
+use crate::stack::Stack;
+use crate::{Event, TcpId};
+use tcp::State;
+use time::Instant;
+
+impl Stack {
+    /// Looks after a connection that something happened to: its events are told, its timer is set, its turn to send
+    /// is coming, and where it is over it is let go.
+    pub(crate) fn settle(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        if !flow.ready && !flow.connection.is_over() {
+            flow.ready = true;
+            let interface = flow.hop.interface;
+            if let Some(interface) = self.output.interface_mut(interface) {
+                interface.ready.push_back(number);
+            }
+        }
+        self.settle_sent(number);
+    }
+
+    /// As [`settle`](Self::settle), for a connection that has nothing to send.
+    pub(super) fn settle_sent(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        flow.touched = false;
+        while let Some(event) = flow.connection.poll_event() {
+            match (flow.owner, event) {
+                (Owner::Held, event) => {
+                    self.events.push_back(Event::Tcp { connection: TcpId(number), event });
+                }
+                (Owner::Listener(listener), tcp::Event::Established) => {
+                    flow.owner = Owner::Held;
+                    let (local, remote) = (flow.tuple.local(), flow.tuple.remote());
+                    self.events.push_back(Event::TcpAccepted {
+                        listener,
+                        connection: TcpId(number),
+                        local,
+                        remote,
+                    });
+                    if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
+                        listener.half_open -= 1;
+                    }
+                }
+                (Owner::Listener(_) | Owner::Released, _) => {}
+            }
+        }
+        let bytes = flow.buffered();
+        self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
+        let waits = flow.connection.state() == State::TimeWait;
+        let newly = waits && !core::mem::replace(&mut flow.time_wait, true);
+        if flow.connection.is_over() {
+            self.finish(number);
+        } else {
+            self.set_tcp_timer(number);
+        }
+        if newly {
+            self.tcp.note_time_wait(number);
+        }
+    }
+
+    fn set_tcp_timer(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        let deadline = flow.connection.poll_timeout().map(|(at, _)| at);
+        if deadline == flow.deadline {
+            return;
+        }
+        flow.deadline = deadline;
+        match deadline {
+            Some(at) => self.output.wheel.set(Timer::Tcp(number), at),
+            None => self.output.wheel.cancel(Timer::Tcp(number)),
+        }
+    }
+
+    /// A connection is over: its addresses and ports are free, and where nobody holds it, it is gone.
+    fn finish(&mut self, number: u64) {
+        self.unhook(number);
+        self.let_go(number);
+    }
+
+    /// Drops a connection that is over, unless somebody holds it.
+    pub(super) fn let_go(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        match flow.owner {
+            Owner::Held => return,
+            Owner::Listener(listener) => {
+                if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
+                    listener.half_open -= 1;
+                }
+            }
+            Owner::Released => {}
+        }
+        if let Some(gone) = self.tcp.flows.remove(number) {
+            self.tcp.bytes -= gone.bytes;
+        }
+    }
+
+    /// Whether one more connection may be: where the table is full, those longest in TIME-WAIT that nobody holds go.
+    pub(super) fn has_room(&mut self) -> bool {
+        while self.tcp.connections() >= self.tcp.connections_max {
+            let Some(number) = self.tcp.time_wait.pop_front() else { return false };
+            if self.tcp.flows.find(number).is_some_and(|flow| flow.owner == Owner::Released) {
+                self.finish(number);
+            }
+        }
+        true
+    }
+
+    /// Takes a connection's addresses and ports from it, for another one.
+    pub(super) fn unhook(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        if !core::mem::replace(&mut flow.over, true) {
+            flow.deadline = None;
+            self.tcp.by_tuple.remove(&flow.tuple.words(), number);
+            self.output.wheel.cancel(Timer::Tcp(number));
+        }
+    }
+
+    /// Settles every connection that the batch has touched.
+    pub(crate) fn settle_touched(&mut self) {
+        let mut touched = core::mem::take(&mut self.tcp.touched);
+        for number in touched.drain(..) {
+            self.settle(number);
+        }
+        // The list's memory is used again for the next batch.
+        self.tcp.touched = touched;
+    }
+
+    /// A connection's deadline has come.
+    pub(crate) fn handle_tcp_timeout(&mut self, number: u64, now: Instant) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        flow.deadline = None;
+        flow.connection.handle_timeout(now);
+        self.settle(number);
+    }
+
+    /// Tells connections whose neighbour did not answer.
+    pub(crate) fn tell_unreachable(&mut self, now: Instant) {
+        while let Some(id) = self.output.unreachable.pop() {
+            let Some(flow) = self.tcp.flows.find_mut(id.0) else { continue };
+            // The link itself says so: nobody else can have forged it.
+            flow.connection.handle_unreachable(true, now);
+            self.settle(id.0);
+        }
+    }
+}
+
+impl Tcp {
+    /// A connection has come to TIME-WAIT. Those that are through with it leave the front of the list: all wait for
+    /// the same time, so it is as long as they are many.
+    fn note_time_wait(&mut self, number: u64) {
+        self.time_wait.push_back(number);
+        while let Some(&oldest) = self.time_wait.front()
+            && self.flows.find(oldest).is_none_or(|flow| flow.over)
+        {
+            self.time_wait.pop_front();
+        }
+    }
+}
