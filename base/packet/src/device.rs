@@ -27,6 +27,20 @@ pub trait Device {
     fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError>;
 }
 
+impl<D: Device + ?Sized> Device for alloc::boxed::Box<D> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn receive(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        (**self).receive(batch)
+    }
+
+    fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        (**self).transmit(batch)
+    }
+}
+
 /// What a device does for packets, fixed for its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {

@@ -1,14 +1,17 @@
-//! What turns a stack: the clock, readiness, and the exchange of frames with a device.
+//! What turns a stack: the clock, readiness, and the exchange of frames with a device; and async sockets over it.
 //!
 //! - [`Clock`] reads the machine's monotonic clock as [`time::Instant`]
 //! - [`Poller`] says which file descriptors became ready
 //! - [`Port`] joins one interface of a stack to one device
-#![forbid(unsafe_code)]
+//! - [`Sockets`] opens tokio streams, listeners and datagram sockets on a stack in this process
+#![deny(unsafe_code)]
 
 mod clock;
 mod poller;
 mod port;
+mod sockets;
 
 pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
+pub use sockets::{Sockets, TcpListener, TcpStream, UdpSocket};

@@ -19,6 +19,8 @@ pub struct Readiness {
     pub readable: bool,
     /// A write may succeed, or an error waits there.
     pub writable: bool,
+    /// The other side has closed or reset: there is an end or an error to read behind what waits.
+    pub ended: bool,
 }
 
 /// How many descriptors one wait reports at most; the rest come with the next.
@@ -86,6 +88,7 @@ impl Poller {
                 token: Token(event.data.u64()),
                 readable: wrong || flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::RDHUP),
                 writable: wrong || flags.contains(epoll::EventFlags::OUT),
+                ended: wrong || flags.contains(epoll::EventFlags::RDHUP),
             }
         }))
     }

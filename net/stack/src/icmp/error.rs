@@ -5,7 +5,7 @@ use crate::interface::{Reach, is_unicast};
 use crate::ip::Incoming;
 use crate::output::{HOP_LIMIT, Outgoing};
 use crate::stack::Stack;
-use crate::{Datagram, Drop, InterfaceId, Refusal};
+use crate::{Datagram, Drop, Echo, InterfaceId, Refusal};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use packet::{Bytes, Packet};
@@ -178,6 +178,30 @@ impl Stack {
         header.emit(&mut bytes);
         bytes.extend_from_slice(&datagram.payload[..datagram.payload.len().min(ERROR_BYTES_MAX_V6)]);
         self.send_refusal((local, remote), Protocol::UDP, &bytes, length, problem, now);
+    }
+}
+
+impl Stack {
+    /// Answers an echo request that was received with the ICMP error that says `refusal`.
+    pub fn refuse_echo(&mut self, echo: &Echo, refusal: Refusal, now: Instant) {
+        let Some(problem) = Problem::of(refusal) else { return };
+        let Echo { local, remote, identifier, sequence, .. } = *echo;
+        let mut bytes = alloc::vec![0; icmpv4::HEADER_LENGTH];
+        let protocol = match (local, remote) {
+            (IpAddr::V6(local), IpAddr::V6(remote)) => {
+                let request = icmpv6::Message::EchoRequest { identifier, sequence };
+                request.emit(remote, local, [&echo.payload], &mut bytes);
+                Protocol::ICMPV6
+            }
+            _ => {
+                icmpv4::Message::EchoRequest { identifier, sequence }.emit([&echo.payload], &mut bytes);
+                Protocol::ICMP
+            }
+        };
+        let length = bytes.len() + echo.payload.len();
+        bytes.extend_from_slice(&echo.payload[..echo.payload.len().min(ERROR_BYTES_MAX_V6)]);
+        let flow = (SocketAddr::new(local, 0), SocketAddr::new(remote, 0));
+        self.send_refusal(flow, protocol, &bytes, length, problem, now);
     }
 }
 

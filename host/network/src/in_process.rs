@@ -1,0 +1,94 @@
+//! A stack in this process.
+
+use crate::{BoxFuture, BoxListener, BoxStream, BoxUdp, Datagrams, Listener, Network, Target};
+use packet::Bytes;
+use runtime::{Sockets, TcpListener, UdpSocket};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+/// A stack in this process, with the names that it knows.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    sockets: Sockets,
+    names: HashMap<String, Vec<IpAddr>>,
+}
+
+impl InProcess {
+    /// The network of these sockets. Names are those of `names` and no others.
+    pub fn new(sockets: Sockets, names: HashMap<String, Vec<IpAddr>>) -> Self {
+        Self { sockets, names }
+    }
+
+    fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let known = self.names.get(&name.to_ascii_lowercase()).filter(|known| !known.is_empty());
+        known.cloned().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("{name} is not among the names of this network"))
+        })
+    }
+}
+
+impl Network for InProcess {
+    fn connect<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, BoxStream> {
+        Box::pin(async move {
+            let candidates = match target {
+                Target::Address(address) => vec![*address],
+                Target::Name(name, port) => {
+                    self.addresses(name)?.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect()
+                }
+            };
+            let mut outcome = Err(io::ErrorKind::NotFound.into());
+            for candidate in candidates {
+                outcome = self.sockets.connect(candidate).await;
+                if outcome.is_ok() {
+                    break;
+                }
+            }
+            Ok(Box::new(outcome?) as BoxStream)
+        })
+    }
+
+    fn listen(&self, local: SocketAddr) -> BoxFuture<'_, BoxListener> {
+        Box::pin(async move { Ok(Box::new(self.sockets.listen(local)?) as BoxListener) })
+    }
+
+    fn bind_udp(&self, local: SocketAddr) -> BoxFuture<'_, BoxUdp> {
+        Box::pin(async move { Ok(Box::new(self.sockets.bind_udp(local)?) as BoxUdp) })
+    }
+
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Vec<IpAddr>> {
+        Box::pin(async move { self.addresses(name) })
+    }
+}
+
+impl Listener for TcpListener {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(TcpListener::local_addr(self))
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, (BoxStream, SocketAddr)> {
+        Box::pin(async move {
+            let (stream, remote) = TcpListener::accept(self).await?;
+            Ok((Box::new(stream) as BoxStream, remote))
+        })
+    }
+}
+
+impl Datagrams for UdpSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(UdpSocket::local_addr(self))
+    }
+
+    fn receive<'a>(&'a self, into: &'a mut [u8]) -> BoxFuture<'a, (usize, SocketAddr)> {
+        Box::pin(async move {
+            let (payload, sender) = UdpSocket::receive(self).await?;
+            let count = payload.len().min(into.len());
+            into[..count].copy_from_slice(&payload[..count]);
+            Ok((count, sender))
+        })
+    }
+
+    fn send<'a>(&'a self, payload: &'a [u8], remote: SocketAddr) -> BoxFuture<'a, ()> {
+        Box::pin(async move { UdpSocket::send(self, Bytes::copy_from_slice(payload), remote) })
+    }
+}

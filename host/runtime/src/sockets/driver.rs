@@ -1,0 +1,121 @@
+//! The task that moves frames between the stack and its device.
+
+use super::Sockets;
+use super::core::{Connection, State};
+use crate::Port;
+use packet::Device;
+use stack::Event;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use time::Instant;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A descriptor, watched for both directions.
+#[allow(
+    unsafe_code,
+    reason = "tokio asks for a promise about the descriptor that the type system cannot give"
+)]
+fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd is one descriptor for its whole life, and open until it is dropped with the AsyncFd.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE | Interest::WRITABLE) }?)
+}
+
+impl Sockets {
+    /// Moves frames between the stack and `device`; to be spawned. Returns only when the device fails.
+    ///
+    /// # Errors
+    ///
+    /// The device's error, or tokio's where the descriptor cannot be polled.
+    pub async fn drive<D: Device + AsFd>(self, device: D) -> io::Result<()> {
+        let readiness = watch(device.as_fd().try_clone_to_owned()?)?;
+        let mut port = Port::new(self.shared.interface, device);
+        loop {
+            let (more, blocked, next) = self.turn(&mut port).map_err(io::Error::other)?;
+            if more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let deadline = async {
+                match next {
+                    Some(at) => tokio::time::sleep(at.since(self.shared.clock.now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ready = readiness.readable() => ready?.clear_ready(),
+                ready = readiness.writable(), if blocked => ready?.clear_ready(),
+                () = self.shared.work.notified() => {}
+                () = deadline => {}
+            }
+        }
+    }
+
+    /// One exchange with the device. Whether more waits there, whether it takes no more, and when to come back.
+    fn turn<D: Device>(
+        &self,
+        port: &mut Port<D>,
+    ) -> Result<(bool, bool, Option<Instant>), packet::DeviceError> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        let more = port.receive(&mut state.stack, now)?;
+        if state.stack.poll_timeout().is_some_and(|at| at <= now) {
+            state.stack.handle_timeout(now);
+        }
+        state.dispatch(now);
+        let blocked = port.transmit(&mut state.stack, now)?;
+        // Sending can end a connection or free room.
+        state.dispatch(now);
+        Ok((more, blocked, state.stack.poll_timeout()))
+    }
+}
+
+impl State {
+    /// Wakes whoever waits for what has happened.
+    fn dispatch(&mut self, now: Instant) {
+        while let Some(event) = self.stack.poll_event() {
+            match event {
+                Event::Tcp { connection, event } => {
+                    let Some(connection) = self.connections.get_mut(&connection) else { continue };
+                    connection.handle_event(event);
+                }
+                Event::TcpAccepted { listener, connection, remote, .. } => {
+                    let Some(accepting) = self.listeners.get_mut(&listener) else {
+                        self.stack.tcp_abort(connection, now);
+                        self.stack.tcp_release(connection, now);
+                        continue;
+                    };
+                    accepting.ready.push_back((connection, remote));
+                    accepting.task.wake();
+                    self.connections
+                        .insert(connection, Connection { established: true, ..Connection::default() });
+                }
+                Event::UdpReadable { socket } => {
+                    if let Some(waiting) = self.datagrams.get_mut(&socket) {
+                        waiting.wake();
+                    }
+                }
+                // Nothing here defers, intercepts, or answers for an address conflict.
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn handle_event(&mut self, event: tcp::Event) {
+        match event {
+            tcp::Event::Established => {
+                self.established = true;
+                self.write.wake();
+            }
+            tcp::Event::Readable | tcp::Event::PeerClosed => self.read.wake(),
+            tcp::Event::Writable | tcp::Event::SendingDone => self.write.wake(),
+            tcp::Event::Closed(reason) => {
+                self.closed = Some(reason);
+                self.read.wake();
+                self.write.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Async sockets over a stack in this process, for tokio.
+//!
+//! A [`Sockets`] handle opens [`TcpStream`]s, [`TcpListener`]s and [`UdpSocket`]s; [`Sockets::drive`] moves frames
+//! between the stack and its device until the device fails. The stack is behind one lock that is never held across
+//! an await: a poll takes it, moves bytes, and leaves its waker where the driver finds it.
+
+mod core;
+mod driver;
+mod tcp;
+mod udp;
+
+pub use self::core::Sockets;
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
