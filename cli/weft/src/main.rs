@@ -20,7 +20,13 @@ fn main() -> ExitCode {
         }
     };
     match arguments.task {
-        Task::Run(run) => unavailable("run", &format!("{:?}", run.into_options()), RUN_FAILURE_STATUS),
+        Task::Run(run) => match gateway::run(run.into_options()) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                eprintln!("weft: {error}");
+                ExitCode::from(RUN_FAILURE_STATUS)
+            }
+        },
         Task::Demo(demo) => unavailable("demo", &format!("{demo:?}"), 1),
         Task::Doctor(doctor) => unavailable("doctor", &format!("{doctor:?}"), 1),
         Task::Completions { shell } => print(&args::completions(shell)),

@@ -5,13 +5,18 @@ pub mod addresses;
 pub mod dial;
 pub mod doctor;
 pub mod domain;
+mod engine;
+pub mod host_names;
 pub mod inspect;
 pub mod names;
 pub mod options;
 pub mod report;
 pub mod resolver;
 pub mod rules;
+mod run;
 pub mod sandbox;
 pub mod uplink;
 
+pub use engine::{EngineError, SetupError};
 pub use options::Options;
+pub use run::{EXIT_FAILURE, EXIT_REFUSED, EXIT_TIMEOUT, RunError, run};

@@ -1,10 +1,12 @@
 //! The host's own sockets, non-blocking: what carries a connection on once it is allowed.
 
 mod addresses;
+mod icmp;
 mod tcp;
 mod udp;
 
 pub use addresses::own_addresses;
+pub use icmp::PingSocket;
 pub use tcp::{Listener, Received, TcpSocket};
 pub use udp::UdpSocket;
 

@@ -64,14 +64,19 @@ impl TcpSocket {
         }
     }
 
-    /// Reads once, at most `bytes_max` bytes.
+    /// The far side's address, while there is one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        SocketAddr::try_from(net::getpeername(&self.0).ok()??).ok()
+    }
+
+    /// Reads once, at most [`READ_BYTES_MAX`].
     ///
     /// # Errors
     ///
     /// The kernel's, where the connection is broken.
-    pub fn read(&self, pool: &Pool, bytes_max: usize) -> io::Result<Received> {
+    pub fn read(&self, pool: &Pool) -> io::Result<Received> {
         let mut buffer = pool.take();
-        let wanted = bytes_max.min(READ_BYTES_MAX).min(buffer.len());
+        let wanted = READ_BYTES_MAX.min(buffer.len());
         match io::read(&self.0, &mut buffer[..wanted]) {
             Ok(0) => Ok(Received::End),
             Ok(count) if count < COPY_BYTES_MAX => {

@@ -2,6 +2,7 @@
 
 use crate::sandbox::plan;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// A file of `/etc`.
 pub(super) struct File {
@@ -39,17 +40,20 @@ fn resolv_conf(host: &str, ipv6: bool) -> String {
     text
 }
 
-/// hosts(5): the host's, its own name where only another service knew it, and the name of the host.
+/// hosts(5): what the host's says of loopback, its own name where only another line or service knew it, and the
+/// name of the host. The other names of the host's file are our resolver's to answer: an address written here would
+/// lead past the rules for the name.
 fn hosts_file(host: &str, name: &str, ipv6: bool) -> String {
-    let mut text = String::from(host);
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
+    let is_loopback = |line: &&str| {
+        let address = line.split_whitespace().next().and_then(|first| first.parse::<IpAddr>().ok());
+        address.is_some_and(|address| address.is_loopback())
+    };
+    let mut text: String = host.lines().filter(is_loopback).flat_map(|line| [line, "\n"]).collect();
     let names = |line: &str| {
         let line = line.split('#').next().unwrap_or_default();
         line.split_whitespace().skip(1).any(|known| known.eq_ignore_ascii_case(name))
     };
-    if !name.is_empty() && !host.lines().any(names) {
+    if !name.is_empty() && !text.lines().any(names) {
         let _ = writeln!(text, "127.0.1.1 {name}");
     }
     let _ = writeln!(text, "{} {}", plan::GATEWAY_V4, plan::HOST_NAME);
@@ -95,6 +99,11 @@ mod tests {
         assert_eq!(
             text,
             "127.0.0.1 localhost # box\n127.0.1.1 box\n10.0.2.2 host.weft.internal\nfd00:2::2 host.weft.internal\n"
+        );
+        assert_eq!(
+            hosts_file("192.0.2.7 db box\n# 192.0.2.8 old\n", "box", false),
+            "127.0.1.1 box\n10.0.2.2 host.weft.internal\n",
+            "a name that leads elsewhere is the resolver's"
         );
         assert_eq!(
             hosts_file("127.0.1.1 Box\n", "box", false),

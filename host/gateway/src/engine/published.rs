@@ -1,0 +1,213 @@
+//! Ports of the host that lead to ports inside (`--publish`). The command sees the gateway as the other side.
+
+use super::Sources;
+use super::cx::Cx;
+use super::deadlines::Deadlines;
+use super::tcp::TcpFlows;
+use crate::options::Publish;
+use crate::sandbox::plan;
+use crate::uplink::{Listener, UdpSocket};
+use packet::Bytes;
+use slab::Slab;
+use stack::{Binding, Datagram, UdpId};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use time::{Duration, Instant};
+
+/// How many outside peers a published UDP port remembers; for one more the quietest is forgotten.
+const PEERS_MAX: usize = 1_024;
+
+/// How long one is remembered without a datagram (RFC 4787 §4.3, REQ-5).
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How many connections or datagrams are taken before the rest of the gateway has its turn.
+const TURN_MAX: usize = 64;
+
+/// The published ports.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    listeners: Vec<(Listener, u16)>,
+    sockets: Vec<(UdpSocket, u16)>,
+    peers: Slab<Peer>,
+    by_address: HashMap<(usize, SocketAddr), usize>,
+    by_inner: HashMap<UdpId, usize>,
+    deadlines: Deadlines,
+}
+
+/// Somebody outside who sends to a published UDP port, and the socket of the stack that stands for them inside.
+#[derive(Debug)]
+struct Peer {
+    published: usize,
+    outside: SocketAddr,
+    inner: UdpId,
+    inner_address: SocketAddr,
+    deadline: Instant,
+}
+
+/// A port cannot be published.
+#[derive(Debug)]
+pub struct PublishError {
+    host: SocketAddr,
+    udp: bool,
+    error: rustix::io::Errno,
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = if self.udp { "UDP" } else { "TCP" };
+        write!(f, "publishing {protocol} {} of the host failed: {}", self.host, self.error)?;
+        match self.error {
+            rustix::io::Errno::ADDRINUSE => f.write_str("; choose another port, or stop what listens there"),
+            rustix::io::Errno::ACCESS => f.write_str("; ports below 1024 need root or CAP_NET_BIND_SERVICE"),
+            rustix::io::Errno::ADDRNOTAVAIL => f.write_str("; it is not an address of this host"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Published {
+    /// Opens every port, before the command starts.
+    ///
+    /// # Errors
+    ///
+    /// Of the first that cannot be opened.
+    pub fn open(ports: &[Publish], poller: &runtime::Poller) -> Result<Self, PublishError> {
+        let mut published = Self::default();
+        for port in ports {
+            let failed = |error| PublishError { host: port.host, udp: port.udp, error };
+            if port.udp {
+                let socket = UdpSocket::bind(port.host).map_err(failed)?;
+                let token = Sources::PublishedUdp.token(published.sockets.len());
+                poller.add(&socket, token).map_err(failed)?;
+                published.sockets.push((socket, port.port));
+            } else {
+                let listener = Listener::bind(port.host).map_err(failed)?;
+                let token = Sources::PublishedTcp.token(published.listeners.len());
+                poller.add(&listener, token).map_err(failed)?;
+                published.listeners.push((listener, port.port));
+            }
+        }
+        Ok(published)
+    }
+
+    /// Connections wait at a listener. Whether more may.
+    pub fn accept(
+        &mut self,
+        cx: &mut Cx,
+        tcp: &mut TcpFlows,
+        profile: &Arc<::tcp::Config>,
+        index: usize,
+    ) -> bool {
+        let Some((listener, port)) = self.listeners.get(index) else { return false };
+        for _ in 0..TURN_MAX {
+            // No descriptor left: the connection waits in the kernel until one is.
+            let Ok(Some((socket, outside))) = listener.accept() else { return false };
+            let inside = inside(outside, *port);
+            let gateway = gateway(outside);
+            match cx.stack.tcp_connect(Some(gateway), inside, profile.clone(), cx.now) {
+                Ok(connection) => tcp.insert_published(cx, connection, socket, outside, inside),
+                Err(_) => socket.reset(),
+            }
+        }
+        true
+    }
+
+    /// Datagrams wait at a published port. Whether more may.
+    pub fn receive(&mut self, cx: &mut Cx, index: usize) -> bool {
+        for _ in 0..TURN_MAX {
+            let Some((socket, port)) = self.sockets.get(index) else { return false };
+            let port = *port;
+            match socket.receive(&mut cx.scratch) {
+                Ok(Some((payload, Some(outside)))) => self.pass_in(cx, index, port, outside, payload),
+                Ok(Some((_, None))) | Err(_) => {}
+                Ok(None) => return false,
+            }
+        }
+        true
+    }
+
+    fn pass_in(&mut self, cx: &mut Cx, published: usize, port: u16, outside: SocketAddr, payload: Bytes) {
+        let known = self.by_address.get(&(published, outside)).copied();
+        let Some(index) = known.or_else(|| self.open_peer(cx, published, outside)) else { return };
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
+        let datagram = Datagram { local: peer.inner_address, remote: inside(outside, port), payload };
+        // A full queue drops it, as a network would; it is counted there.
+        let _ = cx.stack.udp_send(peer.inner, datagram, cx.now);
+    }
+
+    fn open_peer(&mut self, cx: &mut Cx, published: usize, outside: SocketAddr) -> Option<usize> {
+        if self.peers.len() >= PEERS_MAX
+            && let Some((_, quietest)) = self.deadlines.first()
+        {
+            self.remove(cx, quietest);
+        }
+        let inner = cx.stack.udp_bind(Binding::Address(gateway(outside))).ok()?;
+        let Some(Binding::Address(inner_address)) = cx.stack.udp_binding(inner) else {
+            cx.stack.udp_close(inner);
+            return None;
+        };
+        let deadline = cx.now + IDLE;
+        let index = self.peers.insert(Peer { published, outside, inner, inner_address, deadline });
+        self.by_address.insert((published, outside), index);
+        self.by_inner.insert(inner, index);
+        self.deadlines.insert(index, deadline);
+        Some(index)
+    }
+
+    /// Whether `socket` stands for an outside peer; then what waits there is sent to that peer.
+    pub fn handle_readable(&mut self, cx: &mut Cx, socket: UdpId) -> bool {
+        let Some(&index) = self.by_inner.get(&socket) else { return false };
+        while let Some(datagram) = cx.stack.udp_receive(socket) {
+            let Some(peer) = self.peers.get_mut(index) else { break };
+            self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
+            if let Some((outer, _)) = self.sockets.get(peer.published) {
+                // What an ICMP error says of an outside peer does not concern the command.
+                let _ = outer.send_to(&datagram.payload, peer.outside);
+            }
+        }
+        true
+    }
+
+    /// Forgets the peers whose time is over.
+    pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        while let Some((at, index)) = self.deadlines.first()
+            && at <= cx.now
+        {
+            self.remove(cx, index);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| at)
+    }
+
+    fn remove(&mut self, cx: &mut Cx, index: usize) {
+        let Some(peer) = self.peers.try_remove(index) else { return };
+        self.deadlines.remove(index, peer.deadline);
+        self.by_address.remove(&(peer.published, peer.outside));
+        self.by_inner.remove(&peer.inner);
+        cx.stack.udp_close(peer.inner);
+    }
+}
+
+/// Where a connection from `outside` goes inside: by the same version of IP.
+fn inside(outside: SocketAddr, port: u16) -> SocketAddr {
+    let address = match outside.ip().to_canonical() {
+        IpAddr::V4(_) => IpAddr::V4(plan::ADDRESS_V4),
+        IpAddr::V6(_) => IpAddr::V6(plan::ADDRESS_V6),
+    };
+    SocketAddr::new(address, port)
+}
+
+/// Where it seems to come from.
+fn gateway(outside: SocketAddr) -> SocketAddr {
+    let address = match outside.ip().to_canonical() {
+        IpAddr::V4(_) => IpAddr::V4(plan::GATEWAY_V4),
+        IpAddr::V6(_) => IpAddr::V6(plan::GATEWAY_V6),
+    };
+    SocketAddr::new(address, 0)
+}

@@ -1,0 +1,183 @@
+//! The engine, put together.
+
+use super::Gate;
+use super::Sources;
+use super::cx::Cx;
+use super::dns::DnsFront;
+use super::echo::EchoFlows;
+use super::lookup::Waiters;
+use super::published::{PublishError, Published};
+use super::reporter::Reporter;
+use super::signals::Signals;
+use super::tcp::TcpFlows;
+use super::turn::{Engine, Life};
+use super::udp::UdpFlows;
+use crate::options::Publish;
+use crate::resolver::Resolver;
+use crate::sandbox::{Launched, plan};
+use link::Pcap;
+use packet::{Capabilities, Device, Pool};
+use runtime::{Clock, Poller, Port};
+use rustix::io::Errno;
+use stack::{Binding, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack};
+use std::fmt;
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use time::{Duration, Instant};
+
+/// Bytes of one connection that wait between the host's socket and the command: deep enough for the largest frame
+/// to be under way while the next is read, and no deeper, so that 10,000 stalled connections stay within memory.
+const BUFFER_BYTES: u32 = 1 << 20;
+
+/// SYNs that wait for their verdict, names and far side included.
+const REQUESTS_MAX: usize = 4_096;
+
+/// How many buffers for reads are kept while nothing uses them.
+const IDLE_BUFFERS_MAX: usize = 64;
+
+/// The size of each, in bytes: what one read takes, and one datagram.
+const BUFFER_SIZE: usize = 65_536;
+
+/// What a run is made of, ready to turn.
+pub(crate) struct Parts {
+    pub launched: Launched,
+    pub gate: Gate,
+    pub resolver: Resolver,
+    pub reporter: Reporter,
+    /// The resolvers that ours asks.
+    pub upstreams: Vec<SocketAddr>,
+    pub publish: Vec<Publish>,
+    /// Where every frame is written.
+    pub pcap: Option<File>,
+    pub timeout: Option<Duration>,
+    /// The stack's only randomness.
+    pub seed: [u8; 32],
+}
+
+impl Engine {
+    /// Puts a run together. The command waits until [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// Where a port cannot be published or a descriptor cannot be had.
+    pub fn new(parts: Parts) -> Result<Self, SetupError> {
+        let clock = Clock::start();
+        let now = clock.now();
+        let Launched { sandbox, device, .. } = parts.launched;
+        let poller = Poller::new().map_err(SetupError::Poll)?;
+        poller.add(&device, Sources::Device.token(0)).map_err(SetupError::Poll)?;
+        poller.add(sandbox.control_fd(), Sources::Control.token(0)).map_err(SetupError::Poll)?;
+        let signals = Signals::catch().map_err(SetupError::Signals)?;
+        poller.add(&signals, Sources::Signals.token(0)).map_err(SetupError::Poll)?;
+        let published = Published::open(&parts.publish, &poller)?;
+
+        let (mut stack, interface) = build_stack(device.capabilities(), parts.seed, now)?;
+        let profile = Arc::new(profile());
+        let listen = Listen { binding: Binding::Intercept, defer: true, backlog: 0, config: profile.clone() };
+        stack.tcp_listen(listen).map_err(|error| SetupError::Stack(error.to_string()))?;
+        let intercept_udp =
+            stack.udp_bind(Binding::Intercept).map_err(|error| SetupError::Stack(error.to_string()))?;
+        let dns = DnsFront::open(&mut stack, &profile, parts.upstreams)
+            .map_err(|error| SetupError::Stack(error.to_string()))?;
+        let device: Box<dyn Device> = match parts.pcap {
+            Some(file) => {
+                let captured = Pcap::new(device, std::io::BufWriter::new(file));
+                Box::new(captured.map_err(SetupError::Capture)?)
+            }
+            None => Box::new(device),
+        };
+        Ok(Self {
+            port: Port::new(interface, device),
+            signals,
+            intercept_udp,
+            dns,
+            tcp: TcpFlows::new(profile.clone(), now),
+            profile,
+            udp: UdpFlows::new(intercept_udp),
+            echo: EchoFlows::default(),
+            published,
+            life: Life::Running { until: parts.timeout.map(|span| now + span), interrupts: 0 },
+            again: Vec::new(),
+            blocked: false,
+            sandbox,
+            cx: Cx {
+                clock,
+                now,
+                stack,
+                poller,
+                pool: Pool::new(BUFFER_SIZE, IDLE_BUFFERS_MAX),
+                scratch: vec![0; BUFFER_SIZE],
+                gate: parts.gate,
+                resolver: parts.resolver,
+                waiters: Waiters::default(),
+                reporter: parts.reporter,
+            },
+        })
+    }
+}
+
+/// The stack with its one interface, which takes every packet as its own.
+fn build_stack(
+    capabilities: Capabilities,
+    seed: [u8; 32],
+    now: Instant,
+) -> Result<(Stack, InterfaceId), SetupError> {
+    let config = stack::Config { requests_max: REQUESTS_MAX, ..stack::Config::default() };
+    let mut stack = Stack::new(config, seed, now);
+    let v4 = |address| Prefix::new(IpAddr::V4(address), plan::PREFIX_LENGTH_V4);
+    let v6 = |address| Prefix::new(IpAddr::V6(address), plan::PREFIX_LENGTH_V6);
+    let addresses =
+        vec![v4(plan::GATEWAY_V4), v4(plan::RESOLVER_V4), v6(plan::GATEWAY_V6), v6(plan::RESOLVER_V6)];
+    let mut config = InterfaceConfig::new(capabilities, plan::GATEWAY_MAC, addresses);
+    config.intercept = true;
+    config.router = Some(RouterConfig { prefixes: vec![v6(plan::GATEWAY_V6)], ..RouterConfig::default() });
+    let interface = stack.add_interface(config, now).map_err(|error| SetupError::Stack(error.to_string()))?;
+    Ok((stack, interface))
+}
+
+/// TCP towards the command.
+fn profile() -> tcp::Config {
+    tcp::Config {
+        send_buffer_bytes: BUFFER_BYTES,
+        receive_buffer_bytes: BUFFER_BYTES,
+        // What is relayed was written by somebody who decided when to write it.
+        nagle: false,
+        ..tcp::Config::linux()
+    }
+}
+
+/// A run cannot be put together.
+#[derive(Debug)]
+pub enum SetupError {
+    /// A port of the host cannot be published.
+    Publish(PublishError),
+    /// A descriptor cannot be made or watched.
+    Poll(Errno),
+    /// Signals cannot be taken.
+    Signals(std::io::Error),
+    /// The capture cannot be begun.
+    Capture(std::io::Error),
+    /// Our own stack refuses its fixed set-up.
+    Stack(String),
+}
+
+impl From<PublishError> for SetupError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Publish(error) => write!(f, "{error}"),
+            Self::Poll(error) => write!(f, "watching descriptors failed: {error}"),
+            Self::Signals(error) => write!(f, "taking signals failed: {error}"),
+            Self::Capture(error) => write!(f, "beginning the capture failed: {error}"),
+            Self::Stack(error) => write!(f, "setting up the stack failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}

@@ -1,0 +1,335 @@
+//! The turn: wait, take in, answer, send.
+
+use super::Sources;
+use super::cx::Cx;
+use super::dns::DnsFront;
+use super::echo::EchoFlows;
+use super::lookup::partial;
+use super::published::Published;
+use super::reporter::Reporter;
+use super::signals::Signals;
+use super::tcp::TcpFlows;
+use super::udp::UdpFlows;
+use crate::sandbox::{Exit, Sandbox};
+use packet::Device;
+use runtime::{Port, Readiness};
+use rustix::process::Signal;
+use stack::{Event, UdpId};
+use std::sync::Arc;
+use time::{Duration, Instant};
+
+/// How long the command may ignore SIGTERM after its time is over before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what the command sent before its end may take to be handed to the host without any progress.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How long a turn that did something is followed by looking again at once, before the thread sleeps: a wake-up
+/// across cores costs more than this.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Turns of the device in a row before host sockets have theirs.
+const BATCHES_MAX: usize = 4;
+
+/// The gateway of one run.
+pub(crate) struct Engine {
+    pub(super) cx: Cx,
+    pub(super) port: Port<Box<dyn Device>>,
+    pub(super) sandbox: Sandbox,
+    pub(super) signals: Signals,
+    pub(super) intercept_udp: UdpId,
+    pub(super) profile: Arc<::tcp::Config>,
+    pub(super) dns: DnsFront,
+    pub(super) tcp: TcpFlows,
+    pub(super) udp: UdpFlows,
+    pub(super) echo: EchoFlows,
+    pub(super) published: Published,
+    pub(super) life: Life,
+    /// Descriptors that have more than one turn takes.
+    pub(super) again: Vec<Readiness>,
+    /// Whether the device takes no more until it reports.
+    pub(super) blocked: bool,
+}
+
+/// How far the command is.
+#[derive(Debug)]
+pub(super) enum Life {
+    Running {
+        until: Option<Instant>,
+        interrupts: u32,
+    },
+    /// Its time is over; it is killed at `kill_at`.
+    TimedOut {
+        kill_at: Instant,
+    },
+    /// It has ended; what it sent is still handed over.
+    Ended {
+        exit: Exit,
+        timed_out: bool,
+        until: Instant,
+        handed: u64,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How the command ended.
+    pub exit: Exit,
+    /// Whether `--timeout` ended it.
+    pub timed_out: bool,
+}
+
+impl Engine {
+    /// Turns until the command has ended and what it sent is handed over.
+    ///
+    /// # Errors
+    ///
+    /// Where the device or the wait itself fails: then the command has no network any more, and is killed when
+    /// the engine is dropped.
+    pub fn run(mut self) -> Result<(Outcome, Reporter), EngineError> {
+        self.sandbox.start().map_err(|error| EngineError { doing: "starting the command", error })?;
+        let mut ready = Vec::new();
+        let mut busy_until = self.cx.now;
+        loop {
+            let wait = self.wait(busy_until);
+            ready.append(&mut self.again);
+            let events = self.cx.poller.wait(wait);
+            ready.extend(events.map_err(|error| EngineError { doing: "waiting for work", error })?);
+            self.cx.now = self.cx.clock.now();
+            if !ready.is_empty() {
+                busy_until = self.cx.now + SPIN;
+            }
+            for readiness in ready.drain(..) {
+                self.handle_readiness(readiness);
+            }
+            self.turn()?;
+            if let Some(outcome) = self.outcome() {
+                return Ok((outcome, self.cx.reporter));
+            }
+        }
+    }
+
+    /// How long nothing happens by itself; `None` for ever.
+    fn wait(&self, busy_until: Instant) -> Option<Duration> {
+        if !self.again.is_empty() || self.tcp.has_work() || self.cx.now < busy_until {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.cx.stack.poll_timeout(),
+            self.tcp.poll_timeout(),
+            self.udp.poll_timeout(),
+            self.echo.poll_timeout(),
+            self.published.poll_timeout(),
+            self.cx.resolver.poll_timeout(),
+            self.life.poll_timeout(),
+        ];
+        deadlines.into_iter().flatten().min().map(|at| at.since(self.cx.clock.now()))
+    }
+
+    fn handle_readiness(&mut self, readiness: Readiness) {
+        let Some((source, index, attempt)) = Sources::of(readiness.token) else { return };
+        let cx = &mut self.cx;
+        let more = match source {
+            Sources::Device => {
+                self.blocked &= !readiness.writable;
+                false
+            }
+            Sources::Control => {
+                self.handle_control();
+                false
+            }
+            Sources::Signals => {
+                self.handle_signals();
+                false
+            }
+            Sources::Upstream => {
+                self.dns.handle_readiness(cx, index, readiness);
+                false
+            }
+            Sources::Tcp => {
+                self.tcp.handle_readiness(cx, index, attempt, readiness);
+                false
+            }
+            Sources::Udp => self.udp.handle_readiness(cx, index),
+            Sources::Echo => {
+                self.echo.handle_readiness(cx, index);
+                false
+            }
+            Sources::PublishedTcp => self.published.accept(cx, &mut self.tcp, &self.profile, index),
+            Sources::PublishedUdp => self.published.receive(cx, index),
+        };
+        if more {
+            self.again.push(readiness);
+        }
+    }
+
+    /// Everything that can be done now, once.
+    fn turn(&mut self) -> Result<(), EngineError> {
+        for _ in 0..BATCHES_MAX {
+            let more = self.port.receive(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
+            self.dispatch();
+            if !more {
+                break;
+            }
+        }
+        if self.cx.stack.poll_timeout().is_some_and(|at| at <= self.cx.now) {
+            self.cx.stack.handle_timeout(self.cx.now);
+        }
+        self.tcp.handle_timeout(&mut self.cx);
+        self.udp.handle_timeout(&mut self.cx);
+        self.echo.handle_timeout(&mut self.cx);
+        self.published.handle_timeout(&mut self.cx);
+        self.dns.turn(&mut self.cx);
+        self.deliver_names();
+        self.dispatch();
+        self.tcp.pump(&mut self.cx);
+        if !self.blocked {
+            self.blocked =
+                self.port.transmit(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
+        }
+        // Sending frees room to write and ends connections.
+        self.dispatch();
+        Ok(())
+    }
+
+    /// Tells each part what the stack has for it.
+    fn dispatch(&mut self) {
+        while let Some(event) = self.cx.stack.poll_event() {
+            let cx = &mut self.cx;
+            match event {
+                Event::TcpRequest { request, local, remote, .. } => {
+                    self.tcp.handle_request(cx, request, local, remote);
+                }
+                Event::TcpRequestEnded { request } => self.tcp.handle_request_ended(cx, request),
+                // No other listener accepts: the one that intercepts defers.
+                Event::TcpAccepted { listener, connection, remote, .. } => {
+                    self.dns.handle_accepted(cx, listener, connection, remote);
+                }
+                Event::Tcp { connection, event } => {
+                    if !self.dns.handle_event(cx, connection, event) {
+                        self.tcp.handle_event(cx, connection, event);
+                    }
+                }
+                Event::UdpReadable { socket } if socket == self.intercept_udp => {
+                    while let Some(datagram) = self.cx.stack.udp_receive(socket) {
+                        self.udp.handle_datagram(&mut self.cx, datagram);
+                    }
+                }
+                Event::UdpReadable { socket } => {
+                    if !self.dns.handle_readable(cx, socket) {
+                        self.published.handle_readable(cx, socket);
+                    }
+                }
+                Event::EchoRequest(echo) => self.echo.handle_request(cx, echo),
+                // An address conflict means nothing on a link that has two ends.
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives resolved names to the flows that wait for them.
+    fn deliver_names(&mut self) {
+        while let Some(resolved) = self.cx.resolver.poll_resolved() {
+            for (source, index) in self.cx.waiters.take(&resolved) {
+                let name = resolved.name.clone();
+                let known = partial(resolved.clone());
+                match source {
+                    Sources::Tcp => self.tcp.handle_resolved(&mut self.cx, index, &name, known),
+                    Sources::Udp => self.udp.handle_resolved(&mut self.cx, index, &name, known),
+                    Sources::Echo => self.echo.handle_resolved(&mut self.cx, index, &name, known),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Signals for the gateway are meant for the command.
+    fn handle_signals(&mut self) {
+        while let Some(number) = self.signals.next() {
+            if number == libc::SIGINT {
+                self.handle_interrupts(1);
+            }
+            if let Some(signal) = Signal::from_named_raw(number) {
+                // A command that has ended needs no signal any more.
+                let _ = self.sandbox.signal(signal);
+            }
+        }
+    }
+
+    fn handle_control(&mut self) {
+        let exit = self.sandbox.try_status();
+        let interrupts = self.sandbox.take_interrupts();
+        self.handle_interrupts(interrupts);
+        let timed_out = matches!(self.life, Life::TimedOut { .. });
+        if let (Some(exit), Life::Running { .. } | Life::TimedOut { .. }) = (exit, &self.life) {
+            self.life = Life::Ended { exit, timed_out, until: self.cx.now + LINGER, handed: 0 };
+        }
+    }
+
+    /// Once ends the command, if it lets itself be ended; twice kills everything inside.
+    fn handle_interrupts(&mut self, count: u32) {
+        if let Life::Running { interrupts, .. } = &mut self.life {
+            *interrupts += count;
+            if *interrupts > 1 {
+                self.sandbox.kill();
+            }
+        }
+    }
+
+    /// How the run ended, once it has.
+    fn outcome(&mut self) -> Option<Outcome> {
+        let now = self.cx.now;
+        match &mut self.life {
+            Life::Running { until: Some(until), .. } if *until <= now => {
+                let _ = self.sandbox.signal(Signal::TERM);
+                self.life = Life::TimedOut { kill_at: now + GRACE };
+                None
+            }
+            Life::TimedOut { kill_at } if *kill_at <= now => {
+                self.sandbox.kill();
+                *kill_at = Instant::MAX;
+                None
+            }
+            Life::Running { .. } | Life::TimedOut { .. } => None,
+            Life::Ended { exit, timed_out, until, handed } => {
+                let sent = self.tcp.handed_over();
+                if sent != *handed {
+                    *handed = sent;
+                    *until = now + LINGER;
+                }
+                let over = *until <= now || !self.tcp.is_sending();
+                over.then_some(Outcome { exit: *exit, timed_out: *timed_out })
+            }
+        }
+    }
+}
+
+impl Life {
+    fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Running { until, .. } => *until,
+            Self::TimedOut { kill_at } => Some(*kill_at),
+            Self::Ended { until, .. } => Some(*until),
+        }
+    }
+}
+
+/// The gateway itself failed while the command ran.
+#[derive(Debug)]
+pub struct EngineError {
+    doing: &'static str,
+    error: rustix::io::Errno,
+}
+
+impl EngineError {
+    fn device(error: packet::DeviceError) -> Self {
+        Self { doing: error.doing, error: rustix::io::Errno::from_raw_os_error(error.code) }
+    }
+}
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} failed: {}; the command has lost its network and is ended", self.doing, self.error)
+    }
+}

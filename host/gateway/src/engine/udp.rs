@@ -1,0 +1,265 @@
+//! UDP flows of the program: one for each pair of its address and port and the address and port that it sends to,
+//! each with a connected socket of the host's, so that nobody but that peer can answer into it (RFC 4787 §5:
+//! address and port-dependent filtering).
+
+use super::Sources;
+use super::closing::Closing;
+use super::cx::Cx;
+use super::deadlines::Deadlines;
+use super::gate::{Denial, Way, host_addresses};
+use super::inspection::{DatagramInspection, Verdict};
+use super::lookup::Lookup;
+use crate::domain::DomainName;
+use crate::resolver::Resolution;
+use crate::rules::Protocol;
+use crate::uplink::UdpSocket;
+use packet::Bytes;
+use rustix::io::Errno;
+use slab::Slab;
+use stack::{Datagram, Refusal, UdpId};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use time::{Duration, Instant};
+
+/// How many flows the program may have; for one more the one that was quiet longest is forgotten.
+pub const FLOWS_MAX: usize = 8_192;
+
+/// How long a flow lives without a packet (RFC 4787 §4.3, REQ-5: five minutes are recommended).
+const IDLE: Duration = Duration::from_secs(300);
+
+/// The same for port 53, where one answer is all that comes (REQ-5 a allows less for well-known ports).
+const IDLE_DNS: Duration = Duration::from_secs(30);
+
+/// How many datagrams wait while a name is resolved or first datagrams are inspected.
+const WAITING_MAX: usize = 16;
+
+/// How many datagrams one flow moves before the others have their turn.
+const TURN_DATAGRAMS_MAX: usize = 64;
+
+/// The program's UDP flows.
+#[derive(Debug)]
+pub(super) struct UdpFlows {
+    /// The stack's socket that hears everything.
+    socket: UdpId,
+    flows: Slab<Flow>,
+    by_addresses: HashMap<(SocketAddr, SocketAddr), usize>,
+    deadlines: Deadlines,
+}
+
+#[derive(Debug)]
+struct Flow {
+    /// What the program sends to, and its own address.
+    local: SocketAddr,
+    remote: SocketAddr,
+    way: Way,
+    opened: Instant,
+    deadline: Instant,
+    lookup: Lookup,
+    waiting: Vec<Bytes>,
+    inspection: DatagramInspection,
+    socket: Option<UdpSocket>,
+    up_bytes: u64,
+    down_bytes: u64,
+}
+
+impl UdpFlows {
+    /// No flows; datagrams to the program leave by `socket`.
+    pub fn new(socket: UdpId) -> Self {
+        Self { socket, flows: Slab::new(), by_addresses: HashMap::new(), deadlines: Deadlines::default() }
+    }
+
+    /// The program sent a datagram.
+    pub fn handle_datagram(&mut self, cx: &mut Cx, datagram: Datagram) {
+        let key = (datagram.remote, datagram.local);
+        let index = match self.by_addresses.get(&key) {
+            Some(index) => *index,
+            None => match self.open(cx, &datagram) {
+                Some(index) => index,
+                None => return,
+            },
+        };
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        // RFC 4787 §4.3, REQ-6: what the program sends keeps the flow alive.
+        self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
+        match flow.inspection.handle_datagram(&datagram.payload) {
+            Verdict::Pass if flow.socket.is_some() && flow.waiting.is_empty() => {
+                self.send(cx, index, datagram.payload);
+            }
+            Verdict::Pass | Verdict::Wait => {
+                if flow.waiting.len() < WAITING_MAX {
+                    flow.waiting.push(datagram.payload);
+                }
+                self.flush(cx, index);
+            }
+            Verdict::Refuse(refusal) => {
+                let denial = Denial::by_inspection(&flow.way, &refusal);
+                cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
+                cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
+                self.remove(cx, index, Closing::Refused);
+            }
+        }
+    }
+
+    /// A new flow for a datagram, where one may be.
+    fn open(&mut self, cx: &mut Cx, datagram: &Datagram) -> Option<usize> {
+        let way = match cx.judge(Protocol::Udp, datagram.local) {
+            Ok(way) => way,
+            Err(denial) => {
+                cx.stack.refuse_datagram(datagram, Refusal::Prohibited, cx.now);
+                cx.report_denial(Protocol::Udp, datagram.local, datagram.remote, &denial);
+                return None;
+            }
+        };
+        if self.flows.len() >= FLOWS_MAX
+            && let Some((_, quietest)) = self.deadlines.first()
+        {
+            self.remove(cx, quietest, Closing::Evicted);
+        }
+        cx.names().pin(datagram.local.ip());
+        let deadline = cx.now + idle(datagram.local);
+        let inspection = DatagramInspection::new(way.name(), cx.gate.tls_opaque);
+        let index = self.flows.insert(Flow {
+            local: datagram.local,
+            remote: datagram.remote,
+            way: way.clone(),
+            opened: cx.now,
+            deadline,
+            lookup: Lookup::default(),
+            waiting: Vec::new(),
+            inspection,
+            socket: None,
+            up_bytes: 0,
+            down_bytes: 0,
+        });
+        self.by_addresses.insert((datagram.remote, datagram.local), index);
+        self.deadlines.insert(index, deadline);
+        match way {
+            Way::Address(address) => self.connect(cx, index, &[address.ip()]),
+            Way::Host(_) => self.connect(cx, index, &host_addresses()),
+            Way::Name(name, _) => {
+                let known = cx.resolve(Sources::Udp, index, &name);
+                self.handle_resolved(cx, index, &name, known);
+            }
+        }
+        self.flows.contains(index).then_some(index)
+    }
+
+    /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
+    pub fn handle_resolved(&mut self, cx: &mut Cx, index: usize, name: &DomainName, known: Resolution) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        if flow.socket.is_some() || flow.way.name() != Some(name) {
+            return;
+        }
+        let Some(found) = flow.lookup.take(known) else { return };
+        match cx.gate.admit(Protocol::Udp, name, flow.way.port(), &found) {
+            Ok(admitted) => self.connect(cx, index, &admitted),
+            Err(denial) => {
+                for payload in std::mem::take(&mut flow.waiting) {
+                    let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+                    cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
+                }
+                cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
+                self.remove(cx, index, Closing::Refused);
+            }
+        }
+    }
+
+    /// Gives the flow a socket to the first address that there is a route to.
+    fn connect(&mut self, cx: &mut Cx, index: usize, addresses: &[IpAddr]) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let port = flow.way.port();
+        let connected = addresses.iter().find_map(|ip| {
+            let remote = SocketAddr::new(*ip, port);
+            UdpSocket::connect(remote).ok()
+        });
+        let usable = connected.filter(|socket| cx.poller.add(socket, Sources::Udp.token(index)).is_ok());
+        let Some(socket) = usable else {
+            for payload in std::mem::take(&mut flow.waiting) {
+                let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+                cx.stack.refuse_datagram(&datagram, Refusal::HostUnreachable, cx.now);
+            }
+            return self.remove(cx, index, Closing::Unreachable);
+        };
+        flow.socket = Some(socket);
+        self.flush(cx, index);
+    }
+
+    /// Sends what has waited, once there is a socket and the first datagrams are what they may be.
+    fn flush(&mut self, cx: &mut Cx, index: usize) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        if flow.socket.is_none() || flow.inspection.waits() {
+            return;
+        }
+        for payload in std::mem::take(&mut flow.waiting) {
+            self.send(cx, index, payload);
+        }
+    }
+
+    fn send(&mut self, cx: &mut Cx, index: usize, payload: Bytes) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Some(socket) = &flow.socket else { return };
+        match socket.send(&payload) {
+            Ok(sent) => flow.up_bytes += if sent { payload.len() as u64 } else { 0 },
+            Err(error) => flow.tell_error(cx, error, payload),
+        }
+    }
+
+    /// The socket of the flow at `index` reported. Whether it may have more.
+    pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
+        for _ in 0..TURN_DATAGRAMS_MAX {
+            let Some(flow) = self.flows.get_mut(index) else { return false };
+            let Some(socket) = &flow.socket else { return false };
+            match socket.receive(&mut cx.scratch) {
+                Ok(Some((payload, _))) => {
+                    flow.down_bytes += payload.len() as u64;
+                    self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
+                    let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+                    // A full queue drops it, as a network would; it is counted there.
+                    let _ = cx.stack.udp_send(self.socket, datagram, cx.now);
+                }
+                Ok(None) => return false,
+                Err(error) => flow.tell_error(cx, error, Bytes::new()),
+            }
+        }
+        true
+    }
+
+    /// Forgets the flows whose time is over.
+    pub fn handle_timeout(&mut self, cx: &mut Cx) {
+        while let Some((at, index)) = self.deadlines.first()
+            && at <= cx.now
+        {
+            self.remove(cx, index, Closing::Idle);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| at)
+    }
+
+    fn remove(&mut self, cx: &mut Cx, index: usize, _closing: Closing) {
+        let Some(flow) = self.flows.try_remove(index) else { return };
+        self.by_addresses.remove(&(flow.remote, flow.local));
+        self.deadlines.remove(index, flow.deadline);
+        cx.names().unpin(flow.local.ip());
+    }
+}
+
+impl Flow {
+    /// An ICMP error came back for something that was sent: the program is told in the same words.
+    fn tell_error(&self, cx: &mut Cx, error: Errno, payload: Bytes) {
+        let refusal = match error {
+            Errno::CONNREFUSED => Refusal::PortUnreachable,
+            Errno::HOSTUNREACH | Errno::NETUNREACH => Refusal::HostUnreachable,
+            Errno::ACCESS | Errno::PERM => Refusal::Prohibited,
+            _ => return,
+        };
+        let datagram = Datagram { local: self.local, remote: self.remote, payload };
+        cx.stack.refuse_datagram(&datagram, refusal, cx.now);
+    }
+}
+
+fn idle(local: SocketAddr) -> Duration {
+    if local.port() == 53 { IDLE_DNS } else { IDLE }
+}
