@@ -1,0 +1,16 @@
+//! Fuzz targets as functions: each takes any bytes, and panics where the code under test does what it must not.
+//!
+//! - [`frames`]: frames of any kind into a stack with an Ethernet and an IP interface
+//! - [`tcp_live`]: segments, owner's calls and time into one live connection
+//!
+//! A corpus for each stands in `corpus/`, and is replayed by a test; `libfuzzer/` finds more (README.md).
+#![forbid(unsafe_code)]
+
+mod frames;
+mod input;
+mod repair;
+mod subject;
+mod tcp_live;
+
+pub use frames::frames;
+pub use tcp_live::tcp_live;
