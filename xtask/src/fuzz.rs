@@ -8,18 +8,28 @@ use toml::{Table, Value};
 
 /// What `cargo xtask fuzz --help` prints.
 pub const HELP: &str = "\
-Fuzzes one target, or all of them one after the other. What is found is kept in testing/fuzz; the corpora are replayed
-by `cargo xtask test` without any of this.
+Fuzzes one target, or all of them one after the other, by libFuzzer on the stable toolchain. New inputs go to
+testing/fuzz/libfuzzer/found; the corpora are replayed by `cargo xtask test` without any of this.
 
 Usage: cargo xtask fuzz [TARGET] [--seconds N]
 
   --seconds N  for how long, each (default 60)
   --list       print the targets
 
-Needs cargo-fuzz (cargo install --locked cargo-fuzz) and a nightly toolchain (rustup toolchain install nightly).
+Needs a C++ compiler.
 ";
 
-const MANIFEST: &str = "testing/fuzz/Cargo.toml";
+const FOLDER: &str = "testing/fuzz/libfuzzer";
+const MANIFEST: &str = "testing/fuzz/libfuzzer/Cargo.toml";
+
+/// Bytes of an input at most.
+const INPUT_BYTES_MAX: usize = 4_096;
+
+/// What makes the compiler count which branches an input takes, as libFuzzer wants it; without a sanitizer, since
+/// what is fuzzed has no `unsafe`.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
+    -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 #[derive(Debug, PartialEq, Eq)]
 struct Request {
@@ -44,20 +54,28 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("{name} is none of the targets {}", targets.join(", "))));
         }
     };
-    if find_program("cargo-fuzz").is_none() {
-        let reason = "cargo-fuzz is missing: cargo install --locked cargo-fuzz";
-        return Err(Failure::Broken(reason.to_owned()));
+    if find_program("c++").is_none() {
+        return Err(Failure::Broken("libFuzzer needs a C++ compiler, and there is no c++".to_owned()));
     }
     for target in chosen {
         println!("fuzz: {target} for {} s", request.seconds);
-        // The sanitizers need nightly; rustup's own `cargo` finds it.
-        let mut command = Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", "--fuzz-dir", "testing/fuzz", target, "--"]);
-        command.arg(format!("-max_total_time={}", request.seconds)).current_dir(root());
-        command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-        run_command(command)?;
+        fuzz(target, request.seconds)?;
     }
     Ok(())
+}
+
+fn fuzz(target: &str, seconds: u64) -> Result<(), Failure> {
+    let folder = root().join(FOLDER);
+    let found = format!("found/{target}");
+    std::fs::create_dir_all(folder.join(&found))
+        .map_err(|error| Failure::Broken(format!("{FOLDER}/{found}: {error}")))?;
+    let mut command = Command::new("cargo");
+    // A target of its own, so that build scripts are not built for coverage.
+    command.args(["run", "--release", "--target", "host-tuple", "--bin", target, "--"]);
+    command.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={INPUT_BYTES_MAX}"));
+    command.args([found, format!("../corpus/{target}")]);
+    command.env("RUSTFLAGS", COVERAGE).current_dir(folder);
+    run_command(command)
 }
 
 fn parse(words: &[String]) -> Result<Request, Failure> {

@@ -28,7 +28,7 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// The workspaces of their own, which the steps do not reach by the main one.
-const ALONE: [&str; 2] = ["testing/nostd/Cargo.toml", "testing/fuzz/Cargo.toml"];
+const ALONE: [&str; 2] = ["testing/nostd/Cargo.toml", "testing/fuzz/libfuzzer/Cargo.toml"];
 
 fn format() -> Result<(), Failure> {
     run(cargo(&["fmt", "--all", "--check"]))?;
