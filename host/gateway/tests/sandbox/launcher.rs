@@ -60,7 +60,9 @@ fn signal_pipe() -> OwnedFd {
     // SAFETY: sigemptyset makes the set whole; the other calls read it.
     let raw = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        names.iter().for_each(|name| drop(libc::sigaddset(set.as_mut_ptr(), *name)));
+        for name in names {
+            libc::sigaddset(set.as_mut_ptr(), name);
+        }
         libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
         libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC)
     };
