@@ -168,10 +168,12 @@ impl Config {
         }
     }
 
-    /// The shift to offer: what the buffer needs, at least `window_scale_min` (RFC 7323 §2.3).
+    /// The shift to offer (RFC 7323 §2.3): what the buffer needs, at least `window_scale_min`, but not so much
+    /// that a step of the window is more than a sixteenth of a small buffer.
     pub(crate) fn window_scale(&self) -> u8 {
         let needed = (0..14).find(|shift| self.receive_buffer_bytes >> shift <= 65_535).unwrap_or(14);
-        needed.max(self.window_scale_min)
+        let fine = (self.receive_buffer_bytes / 16).max(1).ilog2() as u8;
+        needed.max(self.window_scale_min.min(fine))
     }
 }
 
@@ -195,5 +197,7 @@ mod tests {
         };
         assert_eq!((scale(65_535), scale(65_536), scale(4 << 20), scale(BUFFER_BYTES_MAX)), (0, 1, 7, 14));
         assert_eq!(Config::linux().window_scale(), 8);
+        let small = Config { receive_buffer_bytes: 512, ..Config::linux() };
+        assert_eq!(small.window_scale(), 5);
     }
 }

@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Bounds what is advertised to the peer beyond the bytes that wait to be read: what the reader can take now.
-    /// The window never shrinks below what was advertised already.
+    /// The window never shrinks below what was advertised already: the handshake offers up to 65,535 bytes.
     pub fn set_receive_limit(&mut self, bytes: usize, _now: Instant) {
         self.receive.set_limit(bytes);
         self.tell_window();
@@ -283,10 +283,27 @@ impl Connection {
                 self.finish(CloseReason::Aborted, now);
             }
             Phase::SynSent(_) | Phase::Closing | Phase::LastAck | Phase::TimeWait { .. } => {
+                // The state is entered when the owner closes, which may be long before FIN leaves: until then
+                // the peer waits for more, as in CLOSE-WAIT.
+                if self.phase.state() == State::LastAck && self.send.is_fin_unsent() {
+                    self.reset_peer();
+                }
                 self.finish(CloseReason::Aborted, now);
             }
             Phase::Closed(_) => {}
         }
+    }
+
+    /// Memory that its queues own beside the value itself, in chunks' places.
+    #[cfg(test)]
+    pub(crate) fn buffers_held(&self) -> usize {
+        self.send.capacity() + self.receive.capacity()
+    }
+
+    /// The send half, for tests that check it from outside.
+    #[cfg(test)]
+    pub(crate) fn send_half(&self) -> &SendHalf {
+        &self.send
     }
 
     /// The state's name.

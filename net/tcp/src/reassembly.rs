@@ -29,6 +29,11 @@ impl Piece {
 }
 
 impl Reassembly {
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.pieces.capacity()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

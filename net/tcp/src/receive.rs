@@ -58,6 +58,11 @@ impl ReceiveHalf {
         self.acks.start(next);
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.queue.capacity() + self.reassembly.capacity()
+    }
+
     pub(crate) fn next(&self) -> SequenceNumber {
         self.next
     }

@@ -9,16 +9,18 @@
 //!
 //! After a timeout `nxt` returns to `una`, and all up to `max` is sent again as the window opens.
 
+mod progress;
 mod sizing;
 
 use crate::Config;
 use crate::congestion::Congestion;
-use crate::loss::{Duplicate, Loss, Progress};
+use crate::loss::Loss;
 use crate::queue::ByteQueue;
 use crate::rtt::Rtt;
 use packet::Chain;
 use time::{Duration, Instant, SequenceNumber};
 
+pub(crate) use progress::Acknowledgement;
 pub(crate) use sizing::Departing;
 
 /// What a peer that names no MSS can take (RFC 9293 §3.7.1).
@@ -70,19 +72,6 @@ pub(crate) struct SendHalf {
     congestion: Congestion,
     loss: Loss,
     rtt: Rtt,
-}
-
-/// What an acceptable segment says to the send half.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Acknowledgement {
-    pub(crate) sequence: SequenceNumber,
-    pub(crate) number: SequenceNumber,
-    /// SEG.WND, unscaled.
-    pub(crate) window: u16,
-    /// Nothing but an acknowledgement: only such a one can be a duplicate (RFC 5681 §2).
-    pub(crate) bare: bool,
-    /// The round trip that its timestamp tells.
-    pub(crate) elapsed: Option<Duration>,
 }
 
 impl SendHalf {
@@ -171,6 +160,16 @@ impl SendHalf {
         self.una
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn nxt(&self) -> SequenceNumber {
+        self.nxt
+    }
+
     pub(crate) fn max(&self) -> SequenceNumber {
         self.max
     }
@@ -189,7 +188,15 @@ impl SendHalf {
 
     /// The largest number that a segment without data can have and be taken by the peer: within its window.
     pub(crate) fn acceptable_sequence(&self) -> SequenceNumber {
-        self.max.earlier((self.una + self.window).later(self.una))
+        let edge = self.una + self.window;
+        // No window is known before the handshake is over. After it, what was sent may end behind the window by
+        // a probe's octet, or because a window told in steps seems to shrink by less than one (RFC 7323 §2.4):
+        // a peer that took it accepts nothing older.
+        let slack = 1 << self.scale;
+        if self.una.before(self.start) || self.max.at_or_before(edge + slack) {
+            return self.max;
+        }
+        edge
     }
 
     /// Behind the last byte that was written.
@@ -220,6 +227,11 @@ impl SendHalf {
         u32::from(window) << self.scale
     }
 
+    /// The window of a SYN, as it would stand in a later segment.
+    pub(crate) fn unscaled(&self, window: u16) -> u16 {
+        window >> self.scale
+    }
+
     /// Room to write, in bytes.
     pub(crate) fn room(&self, config: &Config) -> usize {
         if self.queue.is_full() {
@@ -248,6 +260,11 @@ impl SendHalf {
         self.fin && self.una == self.end() + 1
     }
 
+    /// Whether the FIN has not left yet.
+    pub(crate) fn is_fin_unsent(&self) -> bool {
+        self.max != self.end() + 1
+    }
+
     /// Drops what was not sent or not acknowledged.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
@@ -260,94 +277,6 @@ impl SendHalf {
             self.blocked = !free;
             free
         }
-    }
-
-    /// The ACK field and window of an acceptable segment (RFC 9293 §3.10.7.4, fifth). Returns whether SND.UNA
-    /// has advanced.
-    pub(crate) fn handle_acknowledgement(&mut self, ack: Acknowledgement, now: Instant) -> bool {
-        let window = self.scaled(ack.window);
-        let advanced = ack.number.after(self.una);
-        if advanced {
-            self.advance(ack, now);
-        } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
-            self.handle_duplicate();
-        }
-        if self.flight() == 0 {
-            // A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
-            self.retries = 0;
-        }
-        let newer = self.window_sequence.before(ack.sequence)
-            || (self.window_sequence == ack.sequence && self.window_acknowledgement.at_or_before(ack.number));
-        if newer && ack.number.at_or_after(self.una) {
-            if self.window == 0 && window > 0 {
-                self.probe = false;
-                self.rtt.settle();
-            }
-            self.set_window(ack, window);
-        }
-        advanced
-    }
-
-    fn set_window(&mut self, ack: Acknowledgement, window: u32) {
-        self.window = window;
-        self.window_max = self.window_max.max(window);
-        self.window_sequence = ack.sequence;
-        self.window_acknowledgement = ack.number;
-    }
-
-    fn advance(&mut self, ack: Acknowledgement, now: Instant) {
-        let flight = self.flight();
-        let acked = ack.number - self.una;
-        match self.timed {
-            Some((number, at)) if ack.number.after(number) => {
-                self.timed = None;
-                self.rtt.sample(now - at);
-            }
-            Some(_) => {}
-            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
-            None => {
-                if let Some(elapsed) = ack.elapsed {
-                    self.rtt.sample(elapsed);
-                }
-            }
-        }
-        self.retries = 0;
-        self.una = ack.number;
-        self.nxt = self.nxt.later(self.una);
-        self.small_end = self.small_end.later(self.una);
-        let queued = (self.una.earlier(self.end()) - self.start) as usize;
-        self.queue.advance(queued);
-        self.start += queued as u32;
-        let mss = self.mss();
-        match self.loss.handle_progress(self.una) {
-            Progress::Normal => self.congestion.grow(acked, flight, mss),
-            Progress::Partial => {
-                self.timed = None;
-                self.congestion.deflate(acked, mss);
-            }
-            Progress::Recovered => self.congestion.leave_recovery(self.flight(), mss),
-        }
-    }
-
-    fn handle_duplicate(&mut self) {
-        match self.loss.handle_duplicate(self.una, self.max) {
-            Duplicate::Waiting => {}
-            Duplicate::Lost => {
-                self.timed = None;
-                self.congestion.enter_recovery(self.flight(), self.mss());
-            }
-            Duplicate::Left => self.congestion.inflate(self.mss()),
-        }
-    }
-
-    /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
-    pub(crate) fn handle_timeout(&mut self) {
-        let flight = self.flight();
-        self.handle_silence();
-        self.timed = None;
-        let first = self.loss.handle_timeout(self.max);
-        self.congestion.collapse(flight, self.mss(), first);
-        self.nxt = self.una;
     }
 
     /// A SYN, or anything else that is repeated, got no answer in time.

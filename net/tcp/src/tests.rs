@@ -1,6 +1,15 @@
-//! Tests of whole connections: two of them joined by a channel in virtual time ([`pair`]), and one alone with
-//! segments written by hand ([`script`]).
+//! Tests of whole connections: one alone with segments written by hand ([`script`]), a file for each part of its
+//! life, and two joined by a channel in virtual time ([`pair`]).
 
+mod acknowledging;
+mod arriving;
+mod behaviour;
+mod closing;
+mod losing;
+mod opening;
 mod pair;
 mod random;
+mod script;
+mod sending;
 mod streams;
+mod wire;

@@ -10,23 +10,23 @@ use wire::tcp::{Flags, Header};
 
 impl Connection {
     pub(super) fn arrive(&mut self, mut segment: Segment, now: Instant) -> Verdict {
-        match self.phase {
-            Phase::Closed(_) => return Verdict::Dropped(Drop::Over),
-            Phase::SynSent(handshake) => return self.arrive_in_syn_sent(&segment, handshake, now),
-            Phase::SynReceived(_) => {
-                if let Some(verdict) = self.arrive_again(&mut segment) {
-                    return verdict;
-                }
-            }
-            Phase::Established
+        if self.is_syn_again(&mut segment) {
+            return Verdict::Accepted;
+        }
+        let outcome = match self.phase {
+            Phase::Closed(_) => Err(Drop::Over),
+            Phase::SynSent(handshake) => self.arrive_in_syn_sent(segment, handshake, now),
+
+            Phase::SynReceived(_)
+            | Phase::Established
             | Phase::FinWait1
             | Phase::FinWait2 { .. }
             | Phase::CloseWait
             | Phase::Closing
             | Phase::LastAck
-            | Phase::TimeWait { .. } => {}
-        }
-        match self.arrive_synchronised(segment, now) {
+            | Phase::TimeWait { .. } => self.arrive_synchronised(segment, now),
+        };
+        match outcome {
             Ok(()) => Verdict::Accepted,
             Err(reason) => Verdict::Dropped(reason),
         }
@@ -126,7 +126,7 @@ impl Connection {
         }
         let number = header.acknowledgement;
         if let Phase::SynReceived(handshake) = self.phase {
-            if number != self.send.max() {
+            if number != self.send.max() || number == self.send.una() {
                 self.reset = Some(Reset { sequence: number, acknowledgement: None });
                 return Err(Drop::AcknowledgesUnsent);
             }
@@ -175,7 +175,7 @@ impl Connection {
     }
 
     /// RFC 9293 §3.10.7.4, seventh and eighth.
-    fn arrive_payload(&mut self, segment: Segment, now: Instant) -> Result<(), Drop> {
+    pub(super) fn arrive_payload(&mut self, segment: Segment, now: Instant) -> Result<(), Drop> {
         if matches!(self.phase, Phase::Closed(_)) {
             return Ok(());
         }

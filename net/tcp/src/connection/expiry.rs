@@ -9,9 +9,8 @@ use time::Instant;
 impl Connection {
     pub(super) fn expire(&mut self, now: Instant) {
         match self.phase {
-            Phase::TimeWait { until } | Phase::FinWait2 { until } if until <= now => {
-                return self.finish(CloseReason::Finished, now);
-            }
+            Phase::TimeWait { until } if until <= now => return self.finish(CloseReason::Finished, now),
+            Phase::FinWait2 { until } if until <= now => return self.finish(CloseReason::TimedOut, now),
             _ => {}
         }
         while let Some(why) = self.timers.expire(now) {

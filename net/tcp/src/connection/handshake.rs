@@ -4,7 +4,7 @@ use super::Connection;
 use crate::reset::Reset;
 use crate::send::Acknowledgement;
 use crate::state::{Handshake, Phase};
-use crate::{CloseReason, Drop, Segment, Verdict, Why};
+use crate::{CloseReason, Drop, Segment, Why};
 use time::Instant;
 use wire::tcp::{Flags, Header};
 
@@ -22,41 +22,48 @@ impl Connection {
     /// RFC 9293 §3.10.7.3.
     pub(super) fn arrive_in_syn_sent(
         &mut self,
-        segment: &Segment,
+        mut segment: Segment,
         handshake: Handshake,
         now: Instant,
-    ) -> Verdict {
+    ) -> Result<(), Drop> {
         let header = segment.header;
         let acknowledges = header.flags.contains(Flags::ACK);
         // First: the ACK bit.
-        if acknowledges && header.acknowledgement != self.send.max() {
+        let unsent = header.acknowledgement != self.send.max() || header.acknowledgement == self.send.una();
+        if acknowledges && unsent {
             if !header.flags.contains(Flags::RST) {
                 self.reset = Some(Reset { sequence: header.acknowledgement, acknowledgement: None });
             }
-            return Verdict::Dropped(Drop::AcknowledgesUnsent);
+            return Err(Drop::AcknowledgesUnsent);
         }
         // Second: the RST bit. RFC 5961 §3.2: only with our SYN acknowledged.
         if header.flags.contains(Flags::RST) {
             if !acknowledges {
-                return Verdict::Dropped(Drop::ResetIgnored);
+                return Err(Drop::ResetIgnored);
             }
             self.finish(CloseReason::Refused, now);
-            return Verdict::Accepted;
+            return Ok(());
         }
         // Fourth: the SYN bit.
         if !header.flags.contains(Flags::SYN) {
-            return Verdict::Dropped(Drop::NoSyn);
+            return Err(Drop::NoSyn);
         }
         self.agree(&header, now);
         self.heard_at = now;
-        if acknowledges {
-            self.receive.acks_mut().set_now();
-            self.establish(&header, u32::from(header.window), handshake.shutdown, now);
-        } else {
+        if !acknowledges {
             // RFC 9293 §3.5, figure 7: both opened at once.
             self.enter(Phase::SynReceived(Handshake { due: true, ..handshake }), now);
+            return Ok(());
         }
-        Verdict::Accepted
+        self.receive.acks_mut().set_now();
+        self.establish(&header, u32::from(header.window), handshake.shutdown, now);
+        // Fifth: what came with the SYN goes the way of all payload.
+        segment.header.flags.0 &= !Flags::SYN.0;
+        segment.header.sequence += 1;
+        if self.receive.admit(&mut segment) {
+            return self.arrive_payload(segment, now);
+        }
+        Ok(())
     }
 
     /// Our SYN is acknowledged.
@@ -83,24 +90,25 @@ impl Connection {
         }
     }
 
-    /// In SYN-RECEIVED, the peer's SYN once more: `None` where the segment is something else or has more to
-    /// say, which then is left in it.
-    pub(super) fn arrive_again(&mut self, segment: &mut Segment) -> Option<Verdict> {
+    /// In SYN-RECEIVED: whether it is the peer's SYN once more, and no more than that.
+    pub(super) fn is_syn_again(&mut self, segment: &mut Segment) -> bool {
+        let Phase::SynReceived(handshake) = &mut self.phase else { return false };
         let header = &mut segment.header;
         let again = header.sequence + 1 == self.receive.next();
-        let Phase::SynReceived(handshake) = &mut self.phase else { return None };
         if !again || !header.flags.contains(Flags::SYN) || header.flags.contains(Flags::RST) {
-            return None;
+            return false;
         }
         if header.flags.contains(Flags::ACK) {
             // Both opened at once, and this is the answer to our SYN (RFC 9293 §3.5, figure 7): its SYN is
             // known, its ACK is news.
             header.flags.0 &= !Flags::SYN.0;
             header.sequence += 1;
-            return None;
+            // The window of a SYN is not scaled; all that follow are read as if they were (RFC 7323 §2.2).
+            header.window = self.send.unscaled(header.window);
+            return false;
         }
         // Our SYN-ACK was lost, or is slow.
         handshake.due = true;
-        Some(Verdict::Accepted)
+        true
     }
 }

@@ -118,7 +118,8 @@ impl SendHalf {
 
     /// The segment at SND.UNA once more.
     fn repeat_first(&mut self, now: Instant) -> Option<Departing> {
-        let count = (self.end() - self.una).min(self.mss());
+        // Only what was sent: the peer's window may end behind it.
+        let count = (self.max.earlier(self.end()) - self.una).min(self.mss());
         let payload = self.queue.slice(0, count as usize);
         let fin = self.fin && self.una + count == self.end() && self.max == self.end() + 1;
         self.sent_at = now;

@@ -2,9 +2,10 @@
 //! from one seed.
 
 use super::random::Random;
-use crate::{Config, Connection, Event, Path, Segment, Verdict};
+use super::wire::Wire;
+use crate::{Config, Connection, Drop, Event, Path, Segment, Verdict};
 use alloc::sync::Arc;
-use packet::Bytes;
+use packet::{Bytes, Chain};
 use std::vec::Vec;
 use time::{Duration, Instant, SequenceNumber};
 use wire::tcp::Flags;
@@ -35,13 +36,14 @@ pub(super) struct End {
     pub(super) connection: Connection,
     pub(super) events: Vec<Event>,
     pub(super) received: Vec<u8>,
-    /// Segments that it sent.
-    pub(super) sent: Vec<Segment>,
+    /// How many segments it sent, and the largest payload of one.
+    pub(super) segments: usize,
+    pub(super) payload_bytes_max: usize,
 }
 
 impl End {
     fn new(connection: Connection) -> Self {
-        Self { connection, events: Vec::new(), received: Vec::new(), sent: Vec::new() }
+        Self { connection, events: Vec::new(), received: Vec::new(), segments: 0, payload_bytes_max: 0 }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
@@ -70,6 +72,7 @@ pub(super) struct Pair {
     config: Arc<Config>,
     flying: Vec<Flying>,
     random: Random,
+    wire: Wire,
 }
 
 struct Flying {
@@ -95,6 +98,7 @@ impl Pair {
             config: Arc::new(server),
             flying: Vec::new(),
             random,
+            wire: Wire::default(),
         }
     }
 
@@ -184,7 +188,14 @@ impl Pair {
                 return;
             }
         };
-        let _: Verdict = end.connection.handle_segment(segment, self.now);
+        let length = segment.payload.len();
+        if end.connection.handle_segment(segment, self.now) == Verdict::Dropped(Drop::Over)
+            && let Some(header) = crate::reset_for(&header, length)
+        {
+            // What the stack answers once the connection is gone.
+            let reset = Segment { header, payload: Chain::new(), joined: 1, segment_size: None };
+            self.launch(reset, !to_server);
+        }
     }
 
     /// Drains both ends into the channel.
@@ -199,9 +210,18 @@ impl Pair {
                 end.events.push(event);
             }
             let mut left = Vec::new();
-            while let Some(segment) = end.connection.poll_transmit(self.channel.path, self.now) {
+            loop {
+                let next = end.connection.send_half().nxt();
+                let Some(segment) = end.connection.poll_transmit(self.channel.path, self.now) else { break };
                 assert!(left.len() < 10_000, "poll_transmit never ends");
-                end.sent.push(segment.clone());
+                end.segments += 1;
+                end.payload_bytes_max = end.payload_bytes_max.max(segment.payload.len());
+                if segment.header.sequence == next && !segment.payload.is_empty() {
+                    let half = end.connection.send_half();
+                    let probe = half.flight() == 0;
+                    assert!(probe || half.flight() <= half.allowed(), "more in flight than allowed");
+                }
+                self.wire.observe(&segment, to_server);
                 left.push(segment);
             }
             for segment in left {

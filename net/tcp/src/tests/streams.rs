@@ -1,7 +1,8 @@
 //! Two connections and the bytes between them.
 
 use super::pair::{Channel, Pair};
-use crate::{CloseReason, Config, Event, Path, State};
+use crate::{CloseReason, Config, Connection, Event, Path, State};
+use std::println;
 use std::vec::Vec;
 use time::Duration;
 
@@ -40,8 +41,7 @@ fn a_large_write_leaves_in_large_segments_and_arrives_whole() {
     pair.client.connection.shutdown(now);
     pair.run_until(|pair| pair.server().connection.is_at_end());
     assert_eq!(pair.server().received, data);
-    let largest = pair.client.sent.iter().map(|s| s.payload.len()).max().unwrap();
-    assert_eq!(largest, 64_000 / 1_448 * 1_448);
+    assert_eq!(pair.client.payload_bytes_max, 64_000 / 1_448 * 1_448);
 }
 
 #[test]
@@ -74,4 +74,22 @@ fn a_lossy_channel_delivers_every_byte_in_order() {
         });
         assert_eq!(pair.server().received, data);
     }
+}
+
+#[test]
+fn an_idle_connection_is_small_and_holds_no_buffer() {
+    let size = core::mem::size_of::<Connection>();
+    println!("a connection is {size} bytes");
+    assert!(size <= 600);
+    let mut pair = Pair::established(Config::linux(), Channel::CLEAN, 3);
+    for _ in 0..3 {
+        let now = pair.now;
+        pair.client.write(&pattern(100_000), now);
+        let length = pair.server().received.len() + 100_000;
+        pair.run_until(|pair| pair.server().received.len() == length);
+    }
+    pair.run_for(Duration::from_secs(1));
+    let held = [&pair.client, pair.server.as_ref().unwrap()].map(|end| end.connection.buffers_held());
+    assert_eq!(held, [0, 0]);
+    assert_eq!(pair.client.connection.poll_timeout(), None);
 }

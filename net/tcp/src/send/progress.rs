@@ -1,0 +1,112 @@
+//! What an acknowledgement, or its absence, changes (RFC 9293 §3.10.7.4 fifth, RFC 5681, RFC 6298, RFC 6582).
+
+use super::SendHalf;
+use crate::loss::{Duplicate, Progress};
+use time::{Duration, Instant, SequenceNumber};
+
+/// What an acceptable segment says to the send half.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) number: SequenceNumber,
+    /// SEG.WND, unscaled.
+    pub(crate) window: u16,
+    /// Nothing but an acknowledgement: only such a one can be a duplicate (RFC 5681 §2).
+    pub(crate) bare: bool,
+    /// The round trip that its timestamp tells.
+    pub(crate) elapsed: Option<Duration>,
+}
+
+impl SendHalf {
+    /// The ACK field and window of an acceptable segment (RFC 9293 §3.10.7.4, fifth). Returns whether SND.UNA
+    /// has advanced.
+    pub(crate) fn handle_acknowledgement(&mut self, ack: Acknowledgement, now: Instant) -> bool {
+        let window = self.scaled(ack.window);
+        let advanced = ack.number.after(self.una);
+        if advanced {
+            self.advance(ack, now);
+        } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
+            self.handle_duplicate();
+        }
+        if self.flight() == 0 {
+            // A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
+            self.retries = 0;
+        }
+        // DEVIATES RFC 9293 §3.10.7.4, fifth (WL1 and WL2 alone decide): what acknowledges more is newer than
+        // all before, though it be a repeated segment with an old number; its window must count, or the old
+        // one would seem to have moved on with SND.UNA.
+        let newer = advanced
+            || self.window_sequence.before(ack.sequence)
+            || (self.window_sequence == ack.sequence && self.window_acknowledgement.at_or_before(ack.number));
+        if newer && ack.number.at_or_after(self.una) {
+            if self.window == 0 && window > 0 {
+                self.probe = false;
+                self.rtt.settle();
+            }
+            self.set_window(ack, window);
+        }
+        advanced
+    }
+
+    pub(super) fn set_window(&mut self, ack: Acknowledgement, window: u32) {
+        self.window = window;
+        self.window_max = self.window_max.max(window);
+        self.window_sequence = ack.sequence;
+        self.window_acknowledgement = ack.number;
+    }
+
+    fn advance(&mut self, ack: Acknowledgement, now: Instant) {
+        let flight = self.flight();
+        let acked = ack.number - self.una;
+        match self.timed {
+            Some((number, at)) if ack.number.after(number) => {
+                self.timed = None;
+                self.rtt.sample(now - at);
+            }
+            Some(_) => {}
+            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
+            None => {
+                if let Some(elapsed) = ack.elapsed {
+                    self.rtt.sample(elapsed);
+                }
+            }
+        }
+        self.retries = 0;
+        self.una = ack.number;
+        self.nxt = self.nxt.later(self.una);
+        self.small_end = self.small_end.later(self.una);
+        let queued = (self.una.earlier(self.end()) - self.start) as usize;
+        self.queue.advance(queued);
+        self.start += queued as u32;
+        let mss = self.mss();
+        match self.loss.handle_progress(self.una) {
+            Progress::Normal => self.congestion.grow(acked, flight, mss),
+            Progress::Partial => {
+                self.timed = None;
+                self.congestion.deflate(acked, mss);
+            }
+            Progress::Recovered => self.congestion.leave_recovery(self.flight(), mss),
+        }
+    }
+
+    fn handle_duplicate(&mut self) {
+        match self.loss.handle_duplicate(self.una, self.max) {
+            Duplicate::Waiting => {}
+            Duplicate::Lost => {
+                self.timed = None;
+                self.congestion.enter_recovery(self.flight(), self.mss());
+            }
+            Duplicate::Left => self.congestion.inflate(self.mss()),
+        }
+    }
+
+    /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
+    pub(crate) fn handle_timeout(&mut self) {
+        let flight = self.flight();
+        self.handle_silence();
+        self.timed = None;
+        let first = self.loss.handle_timeout(self.max);
+        self.congestion.collapse(flight, self.mss(), first);
+        self.nxt = self.una;
+    }
+}

@@ -1,0 +1,215 @@
+//! One connection, and segments written by hand in the manner of packet scripts:
+//!
+//! ```text
+//! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [size N] [joined N]
+//! ```
+//!
+//! Flags are S F R P U, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
+//! the first bytes 1. The n-th byte of either stream is `n % 251`. Windows are as on the wire.
+
+use crate::{Config, Connection, Drop, Event, Path, Segment, State, Verdict};
+use alloc::sync::Arc;
+use packet::{Bytes, Chain};
+use std::string::String;
+use std::vec::Vec;
+use std::{format, println};
+use time::{Duration, Instant, SequenceNumber};
+use wire::tcp::{Flags, Header, Timestamps};
+
+/// Near the wrap, so that every script crosses it.
+const OUR_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 700);
+const PEER_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 300);
+const LETTERS: [(char, Flags); 5] =
+    [('S', Flags::SYN), ('F', Flags::FIN), ('R', Flags::RST), ('P', Flags::PSH), ('U', Flags::URG)];
+
+pub(super) struct Script {
+    pub(super) connection: Connection,
+    pub(super) now: Instant,
+    pub(super) path: Path,
+}
+
+/// The profile of most scripts: no timestamps, no scaling, no quick acknowledgements; segments carry 1,000 bytes.
+pub(super) fn plain() -> Config {
+    Config {
+        timestamps: false,
+        window_scaling: false,
+        quick_acks: 0,
+        receive_buffer_bytes: 60_000,
+        ..Config::linux()
+    }
+}
+
+/// The bytes of a stream from its `start`-th on.
+pub(super) fn stream(start: u32, length: usize) -> Bytes {
+    (start..).take(length).map(|n| (n % 251) as u8).collect::<Vec<u8>>().into()
+}
+
+impl Script {
+    pub(super) fn connect(config: Config) -> Self {
+        let now = Instant::from_secs(1_000);
+        config.check().unwrap();
+        Self::new(Connection::connect(Arc::new(config), 1_000, 80, OUR_INITIAL, 0, now), now)
+    }
+
+    pub(super) fn accept(config: Config, syn: &str) -> Self {
+        let now = Instant::from_secs(1_000);
+        config.check().unwrap();
+        let syn = parse(syn).header;
+        Self::new(Connection::accept(Arc::new(config), &syn, OUR_INITIAL, 0, now), now)
+    }
+
+    fn new(connection: Connection, now: Instant) -> Self {
+        Self { connection, now, path: Path { segment_bytes_max: 1_020, offload_bytes_max: 0 } }
+    }
+
+    /// Accepted, with the handshake over.
+    pub(super) fn established(config: Config) -> Self {
+        let mut it = Self::accept(config, "S 0 win 65535 mss 1000 wscale 0");
+        let syn_ack = it.poll().expect("a SYN-ACK");
+        assert!(syn_ack.header.flags.contains(Flags::SYN | Flags::ACK));
+        it.arrives(". 1 ack 1 win 65535");
+        assert_eq!(it.events(), [Event::Established]);
+        it
+    }
+
+    /// In ESTABLISHED, with the congestion window out of the way.
+    pub(super) fn roomy(config: Config) -> Self {
+        Self::established(Config { initial_window_segments: 100, ..config })
+    }
+
+    pub(super) fn arrives(&mut self, text: &str) {
+        assert_eq!(self.handle(text), Verdict::Accepted, "{text}");
+    }
+
+    pub(super) fn is_dropped(&mut self, text: &str, reason: Drop) {
+        assert_eq!(self.handle(text), Verdict::Dropped(reason), "{text}");
+    }
+
+    pub(super) fn handle(&mut self, text: &str) -> Verdict {
+        println!("{} < {text}", self.now);
+        self.connection.handle_segment(parse(text), self.now)
+    }
+
+    fn poll(&mut self) -> Option<Segment> {
+        self.connection.poll_transmit(self.path, self.now)
+    }
+
+    /// The next segment is this one; fields that are not named are not compared, payload always is.
+    pub(super) fn leaves(&mut self, text: &str) {
+        let segment = self.poll();
+        let seen = segment.as_ref().map(|segment| render(segment, text));
+        println!("{} > {seen:?}", self.now);
+        assert_eq!(seen.as_deref(), Some(text), "at {}", self.now);
+        let segment = segment.unwrap();
+        let first = segment.header.sequence - OUR_INITIAL;
+        assert_eq!(segment.payload.to_vec(), stream(first, segment.payload.len()), "payload of {text}");
+    }
+
+    /// Nothing more leaves now.
+    pub(super) fn is_quiet(&mut self) {
+        let segment = self.poll().map(|segment| render(&segment, ""));
+        assert_eq!(segment, None, "at {}", self.now);
+    }
+
+    /// Nothing leaves for `ms`; then what is due happens.
+    pub(super) fn after(&mut self, ms: u64) {
+        self.is_quiet();
+        let end = self.now + Duration::from_millis(ms);
+        while let Some((at, why)) = self.connection.poll_timeout().filter(|&(at, _)| at <= end) {
+            self.now = at.max(self.now);
+            println!("{} ! {why:?}", self.now);
+            self.connection.handle_timeout(self.now);
+            if self.now < end {
+                self.is_quiet();
+            }
+        }
+        self.now = end;
+    }
+
+    /// Writes the next `length` bytes of our stream, which begin with the `start`-th.
+    pub(super) fn write(&mut self, start: u32, length: usize) {
+        assert_eq!(self.connection.write(&mut stream(start, length), self.now), Ok(length));
+    }
+
+    /// Reads all there is, and it is the peer's stream from its `start`-th byte on.
+    pub(super) fn reads(&mut self, start: u32, length: usize) {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.connection.read(usize::MAX, self.now) {
+            bytes.extend_from_slice(&chunk);
+        }
+        assert_eq!(bytes, stream(start, length));
+    }
+
+    pub(super) fn events(&mut self) -> Vec<Event> {
+        core::iter::from_fn(|| self.connection.poll_event()).collect()
+    }
+
+    pub(super) fn is_in(&self, state: State) {
+        assert_eq!(self.connection.state(), state);
+    }
+}
+
+fn parse(text: &str) -> Segment {
+    let mut words = text.split(' ');
+    let mut header = Header { source_port: 80, destination_port: 1_000, ..Header::default() };
+    for letter in words.next().unwrap().chars().filter(|&letter| letter != '.') {
+        let (_, flag) = LETTERS.iter().find(|&&(l, _)| l == letter).expect("a flag");
+        header.flags |= *flag;
+    }
+    let (start, length) = words.next().map(|w| w.split_once('+').unwrap_or((w, "0"))).unwrap();
+    let start: i64 = start.parse().unwrap();
+    header.sequence = PEER_INITIAL + start as u32;
+    let mut joined = 1;
+    while let Some(name) = words.next() {
+        let value = words.next().unwrap();
+        match name {
+            "ack" => {
+                header.flags |= Flags::ACK;
+                header.acknowledgement = OUR_INITIAL + value.parse::<i64>().unwrap() as u32;
+            }
+            "win" => header.window = value.parse().unwrap(),
+            "mss" => header.options.mss = Some(value.parse().unwrap()),
+            "wscale" => header.options.window_scale = Some(value.parse().unwrap()),
+            "joined" => joined = value.parse().unwrap(),
+            "ts" => {
+                let (value, echo) = value.split_once(':').unwrap();
+                let (value, echo) = (value.parse().unwrap(), echo.parse().unwrap());
+                header.options.timestamps = Some(Timestamps { value, echo });
+            }
+            _ => panic!("{name} is no field"),
+        }
+    }
+    let payload = Chain::from(stream(start as u32, length.parse().unwrap()));
+    Segment { header, payload, joined, segment_size: None }
+}
+
+/// The segment in the language, with the optional fields that `like` names.
+fn render(segment: &Segment, like: &str) -> String {
+    let Header { sequence, acknowledgement, flags, window, options, .. } = segment.header;
+    let mut text: String = LETTERS.iter().filter(|(_, f)| flags.contains(*f)).map(|(l, _)| l).collect();
+    if text.is_empty() {
+        text.push('.');
+    }
+    // A bare reset answers a number of the peer's choice, which may lie before our first.
+    text += &format!(" {}", (sequence - OUR_INITIAL) as i32);
+    if !segment.payload.is_empty() {
+        text += &format!("+{}", segment.payload.len());
+    }
+    if flags.contains(Flags::ACK) {
+        text += &format!(" ack {}", (acknowledgement - PEER_INITIAL) as i32);
+    }
+    for name in like.split(' ') {
+        match name {
+            "win" => text += &format!(" win {window}"),
+            "mss" => text += &format!(" mss {}", options.mss.unwrap_or(0)),
+            "wscale" => text += &format!(" wscale {}", options.window_scale.unwrap_or(99)),
+            "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
+            "ts" => {
+                let ts = options.timestamps.unwrap_or_default();
+                text += &format!(" ts {}:{}", ts.value, ts.echo);
+            }
+            _ => {}
+        }
+    }
+    text
+}
