@@ -80,6 +80,19 @@ pub enum ResolveFailure {
     NoAnswer,
 }
 
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoAddress => "it has no address",
+            Self::Unresolved(ResolveFailure::NoSuchName) => "the name does not exist",
+            Self::Unresolved(ResolveFailure::NoAnswer) => "the upstream resolver did not answer",
+            Self::Timeout => "no answer in time",
+            Self::Unreachable => "no route leads there",
+            Self::Refused => "connection refused",
+        })
+    }
+}
+
 impl From<ResolveError> for ResolveFailure {
     fn from(error: ResolveError) -> Self {
         match error {

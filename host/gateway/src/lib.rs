@@ -2,6 +2,7 @@
 //! connection, asks for a verdict, and carries it on by the host's sockets.
 
 pub mod addresses;
+pub mod attribution;
 pub mod dial;
 pub mod doctor;
 pub mod domain;

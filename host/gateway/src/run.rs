@@ -2,15 +2,17 @@
 
 use crate::addresses::Pins;
 use crate::domain::DomainName;
-use crate::engine::{Engine, EngineError, Gate, Parts, Reporter, SetupError};
+use crate::engine::{Engine, EngineError, Gate, Parts, SetupError};
 use crate::host_names;
 use crate::options::Options;
+use crate::report::Reporter;
 use crate::resolver::{self, Resolver};
 use crate::rules::{RuleError, Rules};
 use crate::sandbox::{Exit, Launch, LaunchError, launch};
 use crate::uplink::own_addresses;
 use std::fmt;
 use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,9 +49,12 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         timeout: options.timeout,
         seed: random_seed()?,
     };
-    let (outcome, reporter) = Engine::new(parts)?.run()?;
+    let (outcome, mut reporter) = Engine::new(parts)?.run()?;
     if let Exit::NotExecuted(_) = outcome.exit {
         eprintln!("weft: {}: {}", options.command[0].to_string_lossy(), outcome.exit);
+    }
+    if let Err(error) = reporter.finish() {
+        return Err(RunError::Report(error));
     }
     if outcome.timed_out {
         return Ok(EXIT_TIMEOUT);
@@ -93,9 +98,19 @@ impl Prepared {
         let own = own_addresses().map_err(|error| RunError::System("listing the host's addresses", error))?;
         let gate = Gate { rules, pins, own: own.into_iter().collect(), tls_opaque: options.tls_opaque };
         let pcap = options.pcap.as_deref().map(create).transpose()?;
-        let reporter = Reporter::new(options.quiet);
+        let events = options.events.as_deref().map(create).transpose()?;
+        let reporter = reporter(events, options.quiet);
         Ok(Self { gate, resolver: Resolver::new(config), reporter, upstreams, pcap })
     }
+}
+
+/// Events go to their file as they happen; the rest to standard error, with a summary where a person reads it.
+fn reporter(events: Option<File>, quiet: bool) -> Reporter {
+    let events = events.map(|file| Box::new(std::io::LineWriter::new(file)) as Box<dyn Write + Send>);
+    let messages = (!quiet).then(|| Box::new(std::io::stderr()) as Box<dyn Write + Send>);
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let summary = (!quiet && std::io::stderr().is_terminal()).then_some(colour);
+    Reporter::new(events, messages, summary)
 }
 
 fn create(path: &Path) -> Result<File, RunError> {
@@ -141,6 +156,8 @@ pub enum RunError {
     Setup(SetupError),
     /// The gateway failed while the command ran.
     Engine(EngineError),
+    /// Events could not be written: the record is not whole.
+    Report(std::io::Error),
     /// A call that does not fail failed.
     System(&'static str, rustix::io::Errno),
 }
@@ -155,6 +172,9 @@ impl fmt::Display for RunError {
             Self::Launch(error) => write!(f, "{error}"),
             Self::Setup(error) => write!(f, "{error}"),
             Self::Engine(error) => write!(f, "{error}"),
+            Self::Report(error) => {
+                write!(f, "writing the report failed, so the record is not whole: {error}")
+            }
             Self::System(doing, error) => write!(f, "{doing} failed: {error}"),
         }
     }

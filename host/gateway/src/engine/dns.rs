@@ -3,6 +3,7 @@
 use super::cx::Cx;
 use super::upstream::Upstreams;
 use crate::resolver::{BUFFER_BYTES_MAX, Client, Deframer, Failure, Transport, Upstream, frame};
+use crate::rules::Protocol;
 use crate::sandbox::plan;
 use packet::{Bytes, Chain};
 use runtime::Readiness;
@@ -38,6 +39,7 @@ pub(super) struct DnsFront {
 #[derive(Debug)]
 struct Connection {
     number: u64,
+    local: SocketAddr,
     remote: SocketAddr,
     incoming: Deframer,
     /// Questions that are not answered yet.
@@ -94,7 +96,7 @@ impl DnsFront {
         cx: &mut Cx,
         listener: ListenerId,
         connection: TcpId,
-        remote: SocketAddr,
+        (local, remote): (SocketAddr, SocketAddr),
     ) -> bool {
         if !self.listeners.contains(&listener) {
             return false;
@@ -106,8 +108,14 @@ impl DnsFront {
         }
         let number = self.number();
         self.by_number.insert(number, connection);
-        let served =
-            Connection { number, remote, incoming: Deframer::default(), open: 0, answers: Chain::new() };
+        let served = Connection {
+            number,
+            local,
+            remote,
+            incoming: Deframer::default(),
+            open: 0,
+            answers: Chain::new(),
+        };
         self.connections.insert(connection, served);
         true
     }
@@ -155,7 +163,7 @@ impl DnsFront {
         }
         while let Some(event) = cx.resolver.poll_event() {
             let asker = self.asker(&event);
-            cx.report_resolution(&event, asker);
+            cx.report_resolution(event, asker);
         }
         while let Some(reply) = cx.resolver.poll_reply() {
             match reply.client.transport {
@@ -165,18 +173,19 @@ impl DnsFront {
         }
     }
 
-    /// The command's own address behind an event, for the report.
-    fn asker(&self, event: &crate::resolver::Event) -> Option<SocketAddr> {
+    /// The sockets between which an event's question came, ours first.
+    fn asker(&self, event: &crate::resolver::Event) -> Option<(Protocol, SocketAddr, SocketAddr)> {
         use crate::resolver::Event;
         let (Event::Refused { client, .. } | Event::Answered { client, .. }) = event;
         match client.transport {
             Transport::Udp => {
                 let place = self.askers.binary_search_by_key(&client.token, |(number, ..)| *number).ok()?;
-                Some(self.askers[place].3)
+                let (_, _, local, remote) = self.askers[place];
+                Some((Protocol::Udp, local, remote))
             }
             Transport::Tcp => {
-                let connection = self.by_number.get(&client.token)?;
-                self.connections.get(connection).map(|served| served.remote)
+                let served = self.connections.get(self.by_number.get(&client.token)?)?;
+                Some((Protocol::Tcp, served.local, served.remote))
             }
         }
     }

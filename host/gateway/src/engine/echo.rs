@@ -145,7 +145,11 @@ impl EchoFlows {
                 self.flush(index);
             }
             Err(error) => {
-                cx.reporter.tell_no_ping(error);
+                let reason = format!(
+                    "opening a ping socket failed: {error}; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them"
+                );
+                let (local, remote) = (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, 0));
+                cx.report_failure(Protocol::Icmp, &flow.way, local, remote, reason);
                 for echo in std::mem::take(&mut flow.waiting) {
                     cx.stack.refuse_echo(&echo, Refusal::HostUnreachable, cx.now);
                 }

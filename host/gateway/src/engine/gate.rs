@@ -115,6 +115,15 @@ impl Gate {
         Ok(way)
     }
 
+    /// The rule that allows an allowed way.
+    pub(super) fn rule_for(&self, protocol: Protocol, way: &Way) -> Option<Arc<str>> {
+        match way {
+            Way::Address(address) => self.rules.decide_address(protocol, address.ip(), address.port()).by,
+            Way::Host(port) => self.rules.decide_host(protocol, IpAddr::V4(plan::GATEWAY_V4), *port).by,
+            Way::Name(name, port) => self.rules.decide_name(protocol, name, *port).by,
+        }
+    }
+
     /// The addresses that an allowed way may use, each with the way's port; or why none may be.
     ///
     /// # Errors

@@ -10,7 +10,6 @@
 //!
 //! A turn: take in what is ready, let the stack answer, move bytes, send. Nothing blocks but the wait between turns.
 
-mod closing;
 mod cx;
 mod deadlines;
 mod dns;
@@ -20,7 +19,6 @@ mod inspection;
 mod lookup;
 mod published;
 mod relay;
-mod reporter;
 mod setup;
 mod signals;
 mod tcp;
@@ -29,7 +27,6 @@ mod udp;
 mod upstream;
 
 pub(crate) use gate::Gate;
-pub(crate) use reporter::Reporter;
 pub(crate) use setup::Parts;
 pub use setup::SetupError;
 pub(crate) use turn::Engine;

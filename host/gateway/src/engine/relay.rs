@@ -9,6 +9,7 @@
 //! Nothing is buffered here but what one write left over: while the host's socket takes no more, nothing is read
 //! from the stack, its window closes, and the program waits as it would on a slow network.
 
+use super::cx::Traffic;
 use super::inspection::{StreamInspection, Verdict};
 use crate::inspect;
 use crate::uplink::{Received, TcpSocket};
@@ -69,15 +70,6 @@ pub(super) enum Pumped {
     Broken(Errno),
     /// The first bytes are not what the connection was opened for.
     Refused(inspect::Refusal),
-}
-
-/// Bytes that went each way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Traffic {
-    /// From the program.
-    pub up: u64,
-    /// To the program.
-    pub down: u64,
 }
 
 impl Relay {

@@ -2,17 +2,18 @@
 
 use super::Gate;
 use super::Sources;
-use super::cx::Cx;
+use super::cx::{Cx, Searches};
 use super::dns::DnsFront;
 use super::echo::EchoFlows;
 use super::lookup::Waiters;
 use super::published::{PublishError, Published};
-use super::reporter::Reporter;
 use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::turn::{Engine, Life};
 use super::udp::UdpFlows;
+use crate::attribution::Processes;
 use crate::options::Publish;
+use crate::report::Reporter;
 use crate::resolver::Resolver;
 use crate::sandbox::{Launched, plan};
 use link::Pcap;
@@ -64,7 +65,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Result<Self, SetupError> {
         let clock = Clock::start();
         let now = clock.now();
-        let Launched { sandbox, device, .. } = parts.launched;
+        let Launched { sandbox, device, socket_tables } = parts.launched;
         let poller = Poller::new().map_err(SetupError::Poll)?;
         poller.add(&device, Sources::Device.token(0)).map_err(SetupError::Poll)?;
         poller.add(sandbox.control_fd(), Sources::Control.token(0)).map_err(SetupError::Poll)?;
@@ -87,6 +88,7 @@ impl Engine {
             }
             None => Box::new(device),
         };
+        let processes = Processes::new(socket_tables, sandbox.command_pid());
         Ok(Self {
             port: Port::new(interface, device),
             signals,
@@ -112,6 +114,8 @@ impl Engine {
                 resolver: parts.resolver,
                 waiters: Waiters::default(),
                 reporter: parts.reporter,
+                processes,
+                searches: Searches::new(now),
             },
         })
     }

@@ -9,13 +9,13 @@
 //! The program's handshake completes only when the far side's has: what `connect` tells the program is true.
 
 use super::Sources;
-use super::closing::Closing;
-use super::cx::Cx;
+use super::cx::{Cx, Opened, Traffic};
 use super::gate::{Denial, Way, host_addresses};
 use super::inspection::StreamInspection;
-use super::relay::{Pumped, Relay, Traffic};
+use super::relay::{Pumped, Relay};
 use crate::dial::{AttemptFailure, Dial, Reach, Reason, Step};
 use crate::domain::DomainName;
+use crate::report::Closing;
 use crate::resolver::{Family, Resolution};
 use crate::rules::Protocol;
 use crate::uplink::TcpSocket;
@@ -52,7 +52,6 @@ struct Flow {
     local: SocketAddr,
     remote: SocketAddr,
     way: Way,
-    opened: Instant,
     phase: Phase,
     queued: bool,
 }
@@ -70,6 +69,7 @@ enum Phase {
     Relaying {
         connection: TcpId,
         relay: Relay,
+        opened: Opened,
     },
     /// Between two phases, inside one call.
     Moving,
@@ -109,7 +109,7 @@ impl TcpFlows {
         cx.names().pin(local.ip());
         let dial = Dial::new(HOST_REACH, cx.now);
         let phase = Phase::Dialling { request, dial, attempts: Vec::new(), denial: None };
-        let flow = Flow { local, remote, way: way.clone(), opened: cx.now, phase, queued: false };
+        let flow = Flow { local, remote, way: way.clone(), phase, queued: false };
         let index = self.flows.insert(flow);
         self.by_request.insert(request, index);
         match way {
@@ -203,7 +203,9 @@ impl TcpFlows {
         let (Some((_, socket)), Some(connection)) = (socket, admitted) else { return self.remove(cx, index) };
         let flow = &mut self.flows[index];
         let inspection = StreamInspection::new(flow.way.name(), cx.gate.tls_opaque);
-        flow.phase = Phase::Relaying { connection, relay: Relay::new(connection, socket, inspection) };
+        let opened = cx.report_connect(Protocol::Tcp, &flow.way, flow.local, flow.remote, socket.peer());
+        let relay = Relay::new(connection, socket, inspection);
+        flow.phase = Phase::Relaying { connection, relay, opened };
         self.by_connection.insert(connection, index);
         self.queue(index);
     }
@@ -220,6 +222,7 @@ impl TcpFlows {
                 Reason::Timeout => Refusal::Silent,
             };
             cx.stack.tcp_refuse(*request, refusal, cx.now);
+            cx.report_failure(Protocol::Tcp, &flow.way, flow.local, flow.remote, reason.to_string());
         }
         self.remove(cx, index);
     }
@@ -241,9 +244,10 @@ impl TcpFlows {
             return;
         }
         let relay = Relay::new(connection, socket, StreamInspection::new(None, false));
-        let phase = Phase::Relaying { connection, relay };
         let way = Way::Address(inside);
-        entry.insert(Flow { local: outside, remote: inside, way, opened: cx.now, phase, queued: false });
+        let opened = cx.report_connect(Protocol::Tcp, &way, inside, outside, Some(outside));
+        let phase = Phase::Relaying { connection, relay, opened };
+        entry.insert(Flow { local: outside, remote: inside, way, phase, queued: false });
         self.by_connection.insert(connection, index);
     }
 
@@ -277,7 +281,7 @@ impl TcpFlows {
             | tcp::Event::Writable
             | tcp::Event::PeerClosed
             | tcp::Event::SendingDone => self.queue(index),
-            tcp::Event::Closed(reason) => self.close(cx, index, Closing::from(reason)),
+            tcp::Event::Closed(reason) => self.close(cx, index, closing(reason)),
         }
     }
 
@@ -307,7 +311,7 @@ impl TcpFlows {
                 Pumped::Waiting => {}
                 Pumped::More => self.queue(index),
                 Pumped::Done => self.close(cx, index, Closing::Finished),
-                Pumped::Broken(error) => self.close(cx, index, Closing::Broken(error)),
+                Pumped::Broken(error) => self.close(cx, index, Closing::Broken(error.to_string())),
                 Pumped::Refused(refusal) => {
                     let denial = Denial::by_inspection(&flow.way, &refusal);
                     cx.report_denial(Protocol::Tcp, flow.local, flow.remote, &denial);
@@ -348,10 +352,13 @@ impl TcpFlows {
     /// Ends both sides as `closing` says, and forgets the flow.
     fn close(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        let Phase::Relaying { connection, relay } = std::mem::replace(&mut flow.phase, Phase::Moving) else {
+        let Phase::Relaying { connection, relay, opened } = std::mem::replace(&mut flow.phase, Phase::Moving)
+        else {
             return;
         };
-        if closing != Closing::Finished {
+        let in_order = closing == Closing::Finished;
+        cx.report_close(opened, relay.traffic(), closing);
+        if !in_order {
             cx.stack.tcp_abort(connection, cx.now);
             relay.reset();
         }
@@ -382,5 +389,17 @@ fn failure(error: Errno) -> AttemptFailure {
         Errno::CONNREFUSED | Errno::CONNRESET => AttemptFailure::Refused,
         Errno::TIMEDOUT => AttemptFailure::Timeout,
         _ => AttemptFailure::Unreachable,
+    }
+}
+
+/// How a connection of our stack's ended. The far end of the link is the command itself: where it does not answer any
+/// more, its namespace is gone.
+fn closing(reason: ::tcp::CloseReason) -> Closing {
+    match reason {
+        ::tcp::CloseReason::Finished => Closing::Finished,
+        ::tcp::CloseReason::Reset | ::tcp::CloseReason::Refused => Closing::Reset,
+        ::tcp::CloseReason::TimedOut => Closing::TimedOut,
+        ::tcp::CloseReason::Unreachable => Closing::Unreachable,
+        ::tcp::CloseReason::Aborted => Closing::Aborted,
     }
 }

@@ -6,10 +6,10 @@ use super::dns::DnsFront;
 use super::echo::EchoFlows;
 use super::lookup::partial;
 use super::published::Published;
-use super::reporter::Reporter;
 use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::udp::UdpFlows;
+use crate::report::Reporter;
 use crate::sandbox::{Exit, Sandbox};
 use packet::Device;
 use runtime::{Port, Readiness};
@@ -122,6 +122,7 @@ impl Engine {
             self.echo.poll_timeout(),
             self.published.poll_timeout(),
             self.cx.resolver.poll_timeout(),
+            self.cx.reporter.poll_timeout(),
             self.life.poll_timeout(),
         ];
         deadlines.into_iter().flatten().min().map(|at| at.since(self.cx.clock.now()))
@@ -184,6 +185,9 @@ impl Engine {
         self.deliver_names();
         self.dispatch();
         self.tcp.pump(&mut self.cx);
+        if self.cx.reporter.poll_timeout().is_some_and(|at| at <= self.cx.now) {
+            self.cx.reporter.handle_timeout(self.cx.now);
+        }
         if !self.blocked {
             self.blocked =
                 self.port.transmit(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
@@ -203,11 +207,12 @@ impl Engine {
                 }
                 Event::TcpRequestEnded { request } => self.tcp.handle_request_ended(cx, request),
                 // No other listener accepts: the one that intercepts defers.
-                Event::TcpAccepted { listener, connection, remote, .. } => {
-                    self.dns.handle_accepted(cx, listener, connection, remote);
+                Event::TcpAccepted { listener, connection, local, remote } => {
+                    self.dns.handle_accepted(cx, listener, connection, (local, remote));
                 }
                 Event::Tcp { connection, event } => {
-                    if !self.dns.handle_event(cx, connection, event) {
+                    let is_question = self.dns.handle_event(cx, connection, event);
+                    if !is_question {
                         self.tcp.handle_event(cx, connection, event);
                     }
                 }
@@ -217,7 +222,8 @@ impl Engine {
                     }
                 }
                 Event::UdpReadable { socket } => {
-                    if !self.dns.handle_readable(cx, socket) {
+                    let are_questions = self.dns.handle_readable(cx, socket);
+                    if !are_questions {
                         self.published.handle_readable(cx, socket);
                     }
                 }

@@ -3,13 +3,13 @@
 //! address and port-dependent filtering).
 
 use super::Sources;
-use super::closing::Closing;
-use super::cx::Cx;
+use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::{Denial, Way, host_addresses};
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
 use crate::domain::DomainName;
+use crate::report::Closing;
 use crate::resolver::Resolution;
 use crate::rules::Protocol;
 use crate::uplink::UdpSocket;
@@ -52,14 +52,12 @@ struct Flow {
     local: SocketAddr,
     remote: SocketAddr,
     way: Way,
-    opened: Instant,
     deadline: Instant,
     lookup: Lookup,
     waiting: Vec<Bytes>,
     inspection: DatagramInspection,
-    socket: Option<UdpSocket>,
-    up_bytes: u64,
-    down_bytes: u64,
+    socket: Option<(UdpSocket, Opened)>,
+    traffic: Traffic,
 }
 
 impl UdpFlows {
@@ -122,14 +120,12 @@ impl UdpFlows {
             local: datagram.local,
             remote: datagram.remote,
             way: way.clone(),
-            opened: cx.now,
             deadline,
             lookup: Lookup::default(),
             waiting: Vec::new(),
             inspection,
             socket: None,
-            up_bytes: 0,
-            down_bytes: 0,
+            traffic: Traffic::default(),
         });
         self.by_addresses.insert((datagram.remote, datagram.local), index);
         self.deadlines.insert(index, deadline);
@@ -180,7 +176,8 @@ impl UdpFlows {
             }
             return self.remove(cx, index, Closing::Unreachable);
         };
-        flow.socket = Some(socket);
+        let opened = cx.report_connect(Protocol::Udp, &flow.way, flow.local, flow.remote, socket.peer());
+        flow.socket = Some((socket, opened));
         self.flush(cx, index);
     }
 
@@ -197,9 +194,9 @@ impl UdpFlows {
 
     fn send(&mut self, cx: &mut Cx, index: usize, payload: Bytes) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        let Some(socket) = &flow.socket else { return };
+        let Some((socket, _)) = &flow.socket else { return };
         match socket.send(&payload) {
-            Ok(sent) => flow.up_bytes += if sent { payload.len() as u64 } else { 0 },
+            Ok(sent) => flow.traffic.up += if sent { payload.len() as u64 } else { 0 },
             Err(error) => flow.tell_error(cx, error, payload),
         }
     }
@@ -208,10 +205,10 @@ impl UdpFlows {
     pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
         for _ in 0..TURN_DATAGRAMS_MAX {
             let Some(flow) = self.flows.get_mut(index) else { return false };
-            let Some(socket) = &flow.socket else { return false };
+            let Some((socket, _)) = &flow.socket else { return false };
             match socket.receive(&mut cx.scratch) {
                 Ok(Some((payload, _))) => {
-                    flow.down_bytes += payload.len() as u64;
+                    flow.traffic.down += payload.len() as u64;
                     self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
                     let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
                     // A full queue drops it, as a network would; it is counted there.
@@ -238,11 +235,19 @@ impl UdpFlows {
         self.deadlines.first().map(|(at, _)| at)
     }
 
-    fn remove(&mut self, cx: &mut Cx, index: usize, _closing: Closing) {
+    fn remove(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(flow) = self.flows.try_remove(index) else { return };
         self.by_addresses.remove(&(flow.remote, flow.local));
         self.deadlines.remove(index, flow.deadline);
         cx.names().unpin(flow.local.ip());
+        match flow.socket {
+            Some((_, opened)) => cx.report_close(opened, flow.traffic, closing),
+            None if closing == Closing::Unreachable => {
+                let reason = "no address of it can be reached".to_owned();
+                cx.report_failure(Protocol::Udp, &flow.way, flow.local, flow.remote, reason);
+            }
+            None => {}
+        }
     }
 }
 

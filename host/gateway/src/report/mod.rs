@@ -35,6 +35,11 @@ impl Report {
     /// Takes what happened at `now`, which on the wall's clock is `unix_nanos`.
     pub fn record(&mut self, event: &Event, now: Instant, unix_nanos: u64) {
         self.lines.push_back(event.to_json(&rfc3339(unix_nanos)));
+        self.count(event, now);
+    }
+
+    /// As [`record`](Self::record), where nobody reads the lines.
+    pub fn count(&mut self, event: &Event, now: Instant) {
         self.summary.count(event);
         if let Event::Deny { process, target, reason, hint } = event {
             self.messages.extend(self.refusals.count(process.as_ref(), target, reason, hint.as_deref(), now));

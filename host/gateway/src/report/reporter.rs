@@ -36,8 +36,18 @@ impl Reporter {
 
     /// Reports what happened at `now`, which on the wall's clock is `unix_nanos`.
     pub fn record(&mut self, event: &Event, now: Instant, unix_nanos: u64) {
-        self.report.record(event, now, unix_nanos);
+        if self.events.is_some() {
+            self.report.record(event, now, unix_nanos);
+        } else {
+            self.report.count(event, now);
+        }
         self.write();
+    }
+
+    /// Whether events are written, so that their details are worth finding out.
+    #[must_use]
+    pub fn keeps_events(&self) -> bool {
+        self.events.is_some()
     }
 
     /// A line of weft's own for standard error, without its end.

@@ -53,7 +53,8 @@ mod tests {
         let mut before = civil(0);
         for days in 1..150_000 {
             let (year, month, day) = civil(days);
-            let leap = before.0 % 4 == 0 && (before.0 % 100 != 0 || before.0 % 400 == 0);
+            let leap =
+                before.0.is_multiple_of(4) && (!before.0.is_multiple_of(100) || before.0.is_multiple_of(400));
             let last = match before.1 {
                 2 => 28 + u64::from(leap),
                 4 | 6 | 9 | 11 => 30,

@@ -7,9 +7,6 @@ use rustix::io::{self, Errno};
 use rustix::net::{self, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::net::SocketAddr;
 
-/// The largest UDP payload, in bytes.
-pub const DATAGRAM_BYTES_MAX: usize = 65_535;
-
 /// A UDP socket of the host's stack.
 #[derive(Debug)]
 pub struct UdpSocket(OwnedFd);
@@ -40,6 +37,11 @@ impl UdpSocket {
         Ok(Self(socket))
     }
 
+    /// The connected peer, where there is one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        SocketAddr::try_from(net::getpeername(&self.0).ok()??).ok()
+    }
+
     /// Sends one datagram to the connected peer. Whether it went: a full queue drops it, as a network would.
     ///
     /// # Errors
@@ -58,7 +60,7 @@ impl UdpSocket {
         sent(net::sendto(&self.0, payload, SendFlags::NOSIGNAL, &remote))
     }
 
-    /// One datagram that waits and its sender, read by way of `scratch` (at least [`DATAGRAM_BYTES_MAX`]).
+    /// One datagram that waits and its sender, read by way of `scratch` (65,535 bytes take the largest).
     ///
     /// # Errors
     ///
