@@ -71,6 +71,7 @@ mod output;
 mod route;
 mod slab;
 mod stack;
+mod station;
 mod udp;
 
 pub use config::{Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, RouterConfig};
@@ -81,3 +82,4 @@ pub use event::{Datagram, Echo, Event, Refusal};
 pub use id::{InterfaceId, ListenerId, RequestId, TcpId, UdpId};
 pub use route::{Prefix, Route};
 pub use stack::Stack;
+pub use station::Station;

@@ -7,6 +7,7 @@ use crate::ip::Identifications;
 use crate::limit::TokenBucket;
 use crate::neighbour::{NeighbourId, Neighbours, Use, Waiting};
 use crate::route::Routes;
+use crate::station::{Station, Stations};
 use crate::{Config, Drop, InterfaceId, SendError, TcpId};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -64,6 +65,7 @@ pub(crate) struct Output {
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
     pub random: Stream,
+    pub stations: Stations,
     /// Connections whose neighbour did not answer.
     pub unreachable: Vec<TcpId>,
     /// Frames that may wait at an interface.
@@ -81,6 +83,7 @@ impl Output {
             wheel: Wheel::new(now),
             counters: Counters::new(),
             random: Stream::new(Key::derive(seed, 3)),
+            stations: Stations::default(),
             unreachable: Vec::new(),
             queue_max: config.transmit_queue_max,
         }
@@ -151,6 +154,7 @@ impl Output {
 
     /// Writes the IP header in front of a packet that stays whole.
     pub(crate) fn prepend_ip(&mut self, packet: &mut Packet, out: &Outgoing, length: usize) {
+        self.stations.pass(Station::NetworkTransmit);
         match (out.source, out.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 // TCP segments are cut to the path (RFC 1191); another packet may be fragmented on the way, and

@@ -5,6 +5,7 @@ use crate::hash::Key;
 use crate::interface::{Interface, is_unicast};
 use crate::ip::reassembly::Reassembly;
 use crate::output::{Output, Timer};
+use crate::station::Station;
 use crate::udp::Sockets;
 use crate::{
     Config, Counters, Event, InterfaceConfig, InterfaceError, InterfaceId, Memory, Prefix, Route, RouteError,
@@ -114,6 +115,7 @@ impl Stack {
     /// The next event; drained until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
+        self.output.stations.pass(Station::Event);
         if matches!(event, Event::EchoRequest(_)) {
             self.echo_requests -= 1;
         }

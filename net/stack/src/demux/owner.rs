@@ -4,6 +4,7 @@
 use crate::TcpId;
 use crate::demux::{Flow, Owner};
 use crate::stack::Stack;
+use crate::station::Station;
 use core::net::SocketAddr;
 use packet::Bytes;
 use time::Instant;
@@ -61,6 +62,7 @@ impl Stack {
     /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.
     /// 0 as well where the sending side is closed or the connection over.
     pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {
+        self.output.stations.pass(Station::Write);
         self.with(connection, |flow| flow.connection.write(data, now).unwrap_or(0)).unwrap_or(0)
     }
 
@@ -71,6 +73,7 @@ impl Stack {
 
     /// Takes received bytes, at most `bytes_max`.
     pub fn tcp_read(&mut self, connection: TcpId, bytes_max: usize, now: Instant) -> Option<Bytes> {
+        self.output.stations.pass(Station::Read);
         self.with(connection, |flow| flow.connection.read(bytes_max, now)).flatten()
     }
 

@@ -5,6 +5,7 @@ use crate::interface::Reach;
 use crate::ip::Incoming;
 use crate::output::pseudo_header;
 use crate::stack::Stack;
+use crate::station::Station;
 use crate::{Drop, InterfaceId, Verdict};
 use core::net::SocketAddr;
 use packet::{Buf, Chain, Checksum};
@@ -37,6 +38,7 @@ impl Stack {
         let Some(number) = self.tcp.find(&tuple) else {
             return self.receive_unmatched(&incoming, tuple, &header, header_length, None, now);
         };
+        self.output.stations.pass(Station::Demultiplex);
         if header.flags.contains(Flags::SYN)
             && let Some(initial_min) = self.reopen(number, &incoming, &header)
         {
@@ -66,6 +68,7 @@ impl Stack {
         let joined =
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
         let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size };
+        self.output.stations.pass(Station::ConnectionReceive);
         let verdict = flow.connection.handle_segment(segment, now);
         // RFC 4861 §7.3.1: what the peer acknowledges has reached it by our neighbour.
         if let (tcp::Verdict::Accepted, Some(neighbour)) = (verdict, flow.neighbour)

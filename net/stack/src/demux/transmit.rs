@@ -6,6 +6,7 @@ use crate::output::{
     store_checksum,
 };
 use crate::stack::Stack;
+use crate::station::Station;
 use crate::{InterfaceId, TcpId};
 use packet::{Batch, Packet, Segmentation, SegmentationKind};
 use tcp::{Path, Segment};
@@ -54,10 +55,12 @@ fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Ba
             return true;
         }
         let Some(segment) = flow.connection.poll_transmit(path, now) else { return false };
+        output.stations.pass(Station::ConnectionTransmit);
         bytes += segment.payload.len();
         let packet = build(output, flow, segment);
         let resolved = output.resolve(flow.hop, &mut flow.neighbour, now);
         let Some(frame) = address(output, flow.hop, resolved, packet, id) else { continue };
+        output.stations.pass(Station::HandOut);
         // There is room: it was asked above.
         let _ = batch.push(frame);
     }
@@ -105,6 +108,7 @@ fn build(output: &mut Output, flow: &Flow, segment: Segment) -> Packet {
         let header_length = (start + header_length) as u16;
         packet.offload.segmentation = Some(Segmentation { kind, size, header_length });
     }
+    output.stations.pass(Station::TransportTransmit);
     let length = packet.len();
     output.prepend_ip(&mut packet, &out, length);
     packet
@@ -121,6 +125,7 @@ fn address(
     match resolved {
         Resolved::Link(hardware) => {
             let own = output.interface(hop.interface)?.hardware;
+            output.stations.pass(Station::LinkTransmit);
             prepend_ethernet(&mut packet, own, hardware, ether_type(hop.next));
             Some(packet)
         }

@@ -2,6 +2,7 @@
 
 use crate::interface::Reach;
 use crate::stack::Stack;
+use crate::station::Station;
 use crate::{Drop, InterfaceId, Verdict};
 use core::net::IpAddr;
 use packet::{Buf, Bytes, Medium, Offload, Packet};
@@ -49,6 +50,7 @@ impl Stack {
         if !group && header.destination != interface.hardware {
             return Verdict::Dropped(Drop::OtherHardware);
         }
+        self.output.stations.pass(Station::LinkReceive);
         // In place: nobody's count of sharers is touched.
         frame.advance(length);
         match header.ether_type {
@@ -87,6 +89,7 @@ impl Stack {
     /// Hands a whole packet to its transport.
     #[inline]
     pub(crate) fn receive_transport(&mut self, incoming: Incoming, now: Instant) -> Verdict {
+        self.output.stations.pass(Station::NetworkReceive);
         match incoming.protocol {
             Protocol::TCP => self.receive_segment(incoming, now),
             Protocol::UDP => self.receive_datagram(incoming, now),
