@@ -150,18 +150,26 @@ fn error_v4(quoted: &[u8]) -> Vec<u8> {
     v4(Protocol::ICMP, (0, false), &[], &out)
 }
 
-fn frames() -> Vec<(&'static str, Vec<u8>)> {
-    let v4_frame = |packet: &[u8]| one(ETHERNET, &on_ethernet(EtherType::IPV4, packet));
-    let v6_frame = |packet: &[u8]| one(ETHERNET, &on_ethernet(EtherType::IPV6, packet));
-    let plain = |protocol, payload: &[u8]| v4(protocol, (0, false), &[], payload);
-    let long = datagram(53, &[7; 1_200]);
-    let extended = [60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 17, 0, 9, 0, 0, 0, 0, 0];
-    let mut fragment = vec![0; 8];
-    Fragment { identification: 5, offset: 0, more: true }.emit(Protocol::UDP, &mut fragment);
-    let mut rest = vec![0; 8];
-    Fragment { identification: 5, offset: 600, more: false }.emit(Protocol::UDP, &mut rest);
-    let mut echo6 = vec![0; icmpv6::HEADER_LENGTH];
-    icmpv6::Message::EchoRequest { identifier: 1, sequence: 1 }.emit(PEER6, OWN6, [b""], &mut echo6);
+type Inputs = Vec<(&'static str, Vec<u8>)>;
+
+fn frames() -> Inputs {
+    [link_frames(), v4_frames(), v6_frames()].concat()
+}
+
+fn plain(protocol: Protocol, payload: &[u8]) -> Vec<u8> {
+    v4(protocol, (0, false), &[], payload)
+}
+
+fn v4_frame(packet: &[u8]) -> Vec<u8> {
+    one(ETHERNET, &on_ethernet(EtherType::IPV4, packet))
+}
+
+fn v6_frame(packet: &[u8]) -> Vec<u8> {
+    one(ETHERNET, &on_ethernet(EtherType::IPV6, packet))
+}
+
+/// What neighbours say.
+fn link_frames() -> Inputs {
     let ask = arp(arp::Operation::Request, PEER, OWN);
     let solicit = ndp::Message::NeighborSolicitation { target: OWN6 };
     let advertise =
@@ -174,6 +182,21 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("arp-request", one(ETHERNET, &ask)),
         ("arp-reply", one(ETHERNET, &arp(arp::Operation::Reply, PEER, OWN))),
         ("arp-conflict", one(ETHERNET, &arp(arp::Operation::Reply, OWN, OWN))),
+        ("ndp-solicitation", one(ETHERNET, &neighbours(solicit, PEER6, ipv6::solicited_node(OWN6)))),
+        ("ndp-probe", one(ETHERNET, &neighbours(solicit, Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(OWN6)))),
+        ("ndp-advertisement", one(ETHERNET, &neighbours(advertise, PEER6, OWN6))),
+        ("ndp-router-advertisement", one(ETHERNET, &neighbours(advertisement, link_local, OWN6))),
+        (
+            "ndp-router-solicitation",
+            one(ETHERNET, &neighbours(ndp::Message::RouterSolicitation, link_local, OWN6)),
+        ),
+    ]
+}
+
+fn v4_frames() -> Inputs {
+    let long = datagram(53, &[7; 1_200]);
+    let ask = arp(arp::Operation::Request, PEER, OWN);
+    vec![
         ("ipv4-echo", [one(ETHERNET, &ask), v4_frame(&plain(Protocol::ICMP, &echo()))].concat()),
         ("ipv4-echo-unknown-neighbour", v4_frame(&plain(Protocol::ICMP, &echo()))),
         (
@@ -210,6 +233,19 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("tcp-deferred-refused", one(IP, &plain(Protocol::TCP, &syn(1_001, 443)))),
         ("icmp-too-big", v4_frame(&error_v4(&plain(Protocol::TCP, &syn(80, 1_000))))),
         ("icmp-error-about-error", v4_frame(&error_v4(&error_v4(b"nothing")))),
+    ]
+}
+
+fn v6_frames() -> Inputs {
+    let long = datagram(53, &[7; 1_200]);
+    let extended = [60, 0, 1, 4, 0, 0, 0, 0, 43, 0, 1, 4, 0, 0, 0, 0, 17, 0, 9, 0, 0, 0, 0, 0];
+    let mut fragment = vec![0; 8];
+    Fragment { identification: 5, offset: 0, more: true }.emit(Protocol::UDP, &mut fragment);
+    let mut rest = vec![0; 8];
+    Fragment { identification: 5, offset: 600, more: false }.emit(Protocol::UDP, &mut rest);
+    let mut echo6 = vec![0; icmpv6::HEADER_LENGTH];
+    icmpv6::Message::EchoRequest { identifier: 1, sequence: 1 }.emit(PEER6, OWN6, [b""], &mut echo6);
+    vec![
         ("ipv6-echo", v6_frame(&v6(Protocol::ICMPV6, PEER6, OWN6, &echo6))),
         (
             "ipv6-extensions",
@@ -234,14 +270,6 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
             .concat(),
         ),
         ("ipv6-tcp", one(IP, &v6(Protocol::TCP, PEER6, OWN6, &syn(1_000, 80)))),
-        ("ndp-solicitation", one(ETHERNET, &neighbours(solicit, PEER6, ipv6::solicited_node(OWN6)))),
-        ("ndp-probe", one(ETHERNET, &neighbours(solicit, Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(OWN6)))),
-        ("ndp-advertisement", one(ETHERNET, &neighbours(advertise, PEER6, OWN6))),
-        ("ndp-router-advertisement", one(ETHERNET, &neighbours(advertisement, link_local, OWN6))),
-        (
-            "ndp-router-solicitation",
-            one(ETHERNET, &neighbours(ndp::Message::RouterSolicitation, link_local, OWN6)),
-        ),
     ]
 }
 
@@ -264,7 +292,7 @@ fn write_bytes(count: u16) -> Vec<u8> {
     [&[4][..], &count.to_be_bytes()].concat()
 }
 
-fn connections() -> Vec<(&'static str, Vec<u8>)> {
+fn connections() -> Inputs {
     let passive = [vec![0], segment(SYN, 0), segment(ACK, 0)].concat();
     let active = [vec![1], segment(SYN | ACK, 0)].concat();
     let and = |start: &[u8], steps: &[Vec<u8>]| [start.to_vec(), steps.concat()].concat();
