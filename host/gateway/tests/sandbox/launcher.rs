@@ -62,7 +62,6 @@ fn signal_pipe() -> OwnedFd {
         libc::sigemptyset(set.as_mut_ptr());
         for name in names {
             libc::sigaddset(set.as_mut_ptr(), name);
-            libc::sigaddset(set.as_mut_ptr(), *name);
         }
         libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
         libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC)
