@@ -29,7 +29,7 @@ pub struct Config {
     pub reassembly_bytes_max: usize,
     /// ICMP errors a second, over all destinations (RFC 1812 §4.3.2.8, RFC 4443 §2.4). Default 1,000.
     pub icmp_errors_per_second: u32,
-    /// ICMP errors at once after a quiet time. Default 50.
+    /// ICMP errors at once after a quiet time. Default 256: a program that tries many addresses is told of each.
     pub icmp_errors_burst: u32,
     /// Packets that wait at an interface for `poll_transmit`, those of TCP connections not counted. Default 1,024.
     pub transmit_queue_max: usize,
@@ -51,7 +51,7 @@ impl Default for Config {
             routes_max: 4_096,
             reassembly_bytes_max: 1 << 20,
             icmp_errors_per_second: 1_000,
-            icmp_errors_burst: 50,
+            icmp_errors_burst: 256,
             transmit_queue_max: 1_024,
         }
     }

@@ -69,9 +69,11 @@ impl Stack {
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
         let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size };
         self.output.stations.pass(Station::ConnectionReceive);
+        let before = flow.connection.unacknowledged();
         let verdict = flow.connection.handle_segment(segment, now);
-        // RFC 4861 §7.3.1: what the peer acknowledges has reached it by our neighbour.
-        if let (tcp::Verdict::Accepted, Some(neighbour)) = (verdict, flow.neighbour)
+        // RFC 4861 §7.3.1: what the peer acknowledges anew has reached it by our neighbour.
+        if let Some(neighbour) = flow.neighbour
+            && flow.connection.unacknowledged() < before
             && self.output.neighbours.entry(neighbour).is_some_and(|entry| entry.confirm(now))
         {
             self.output.set_neighbour_timer(neighbour);

@@ -295,3 +295,43 @@ fn connection_longest_in_time_wait_goes_for_a_new_one() {
     link.receive(tcp_frame(at(PEER_V4, 20), to, last, b""));
     assert!(!answer(&mut link).flags.contains(Flags::RST), "the last is not");
 }
+
+#[test]
+fn segment_that_its_connection_refuses_is_counted_by_its_reason() {
+    let mut link = Link::acquainted();
+    listen(&mut link, 80, 1);
+    let (from, to) = (at(PEER_V4, 40_000), at(OUR_V4, 80));
+    let (_, ours, theirs) = handshake(&mut link, from, to, 1);
+    link.receive(tcp_frame(from, to, segment(ours + 0x4000_0000, theirs, Flags::ACK), b"far away"));
+    assert_eq!(link.dropped(Drop::TcpRefused), 1);
+    assert_eq!(link.stack.counters().refused_by_connections(), [(tcp::Drop::OutsideWindow, 1)]);
+}
+
+#[test]
+fn acknowledged_data_keeps_the_neighbour_reachable() {
+    let mut link = Link::acquainted();
+    listen(&mut link, 80, 1);
+    let (from, to) = (at(PEER_V4, 40_000), at(OUR_V4, 80));
+    let (connection, ours, mut theirs) = handshake(&mut link, from, to, 1);
+    for _ in 0..60 {
+        let now = link.now;
+        assert_eq!(link.stack.tcp_write(connection, &mut b"x"[..].into(), now), 1);
+        for frame in link.frames() {
+            // Neighbour discovery may have its say of the IPv6 address; ARP has none.
+            assert!(!matches!(frame.content, Content::Arp(_)), "nobody is asked for what answers");
+        }
+        theirs = theirs + 1;
+        link.receive(tcp_frame(from, to, segment(ours, theirs, Flags::ACK), b""));
+        link.pass(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn answer_without_a_way_is_dropped() {
+    // A host, so that sources are not looked at before the answer.
+    let mut link = Link::host();
+    link.receive(tcp_frame(at(FAR_V4, 1), at(OUR_V4, 80), syn(1), b""));
+    link.receive(udp_frame(at(FAR_V4, 1), at(OUR_V4, 80), b"x"));
+    assert_eq!(link.dropped(Drop::NoRoute), 2);
+    assert!(link.frames().is_empty());
+}
