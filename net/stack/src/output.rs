@@ -68,6 +68,8 @@ pub(crate) struct Output {
     pub stations: Stations,
     /// Connections whose neighbour did not answer.
     pub unreachable: Vec<TcpId>,
+    /// Connections whose neighbour has answered: they may go on.
+    pub resumed: Vec<TcpId>,
     /// Frames that may wait at an interface.
     pub queue_max: usize,
 }
@@ -85,6 +87,7 @@ impl Output {
             random: Stream::new(Key::derive(seed, 3)),
             stations: Stations::default(),
             unreachable: Vec::new(),
+            resumed: Vec::new(),
             queue_max: config.transmit_queue_max,
         }
     }
@@ -314,7 +317,8 @@ impl Output {
 
     /// Sends what waited for a neighbour that has told its hardware address.
     pub(crate) fn release(&mut self, interface: InterfaceId, to: Address, waiting: VecDeque<Waiting>) {
-        for Waiting { packet, .. } in waiting {
+        for Waiting { packet, connection } in waiting {
+            self.resumed.extend(connection);
             let version = packet.headers.first().map_or(4, |byte| byte >> 4);
             let ether_type = if version == 6 { EtherType::IPV6 } else { EtherType::IPV4 };
             self.send_frame(interface, to, ether_type, packet);

@@ -119,7 +119,7 @@ impl Stack {
         }
     }
 
-    /// Settles every connection that the batch has touched.
+    /// Settles every connection that the batch has touched, or whose neighbour it has brought.
     pub(crate) fn settle_touched(&mut self) {
         let mut touched = core::mem::take(&mut self.tcp.touched);
         for number in touched.drain(..) {
@@ -127,6 +127,9 @@ impl Stack {
         }
         // The list's memory is used again for the next batch.
         self.tcp.touched = touched;
+        while let Some(id) = self.output.resumed.pop() {
+            self.settle(id.0);
+        }
     }
 
     /// A connection's deadline has come.

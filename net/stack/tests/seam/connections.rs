@@ -1,10 +1,10 @@
 //! TCP through two stacks, from the ARP question to empty tables.
 
-use crate::link::{at, tcp_profile};
+use crate::link::{arp_frame, arp_request, at, tcp_profile};
 use crate::pair::*;
-use core::net::{IpAddr, SocketAddr};
-use packet::{Bytes, Capabilities};
-use stack::{ConnectError, Drop, Event, Refusal, TcpId};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use packet::{Batch, Bytes, Capabilities, Offload, Packet};
+use stack::{Config, ConnectError, Drop, Event, Refusal, TcpId};
 use std::collections::BTreeSet;
 use tcp::CloseReason;
 use time::Duration;
@@ -254,4 +254,23 @@ fn same_seed_same_run() {
         (pair.sides[0].sent, pair.sides[1].sent, pair.now, addresses)
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn connection_keeps_what_cannot_leave_until_the_neighbour_answers() {
+    // Room for one neighbour.
+    let config = Config { neighbours_max: 1, ..Config::default() };
+    let (mut pair, client, server) = Pair::connected_with(config, crate::link::PLAIN, V4[1]);
+    let data = pattern(1 << 20);
+    assert!(pair.transfer((0, client), (1, server), &data) == data, "the window is wide open");
+    // Another machine takes the server's place in the table.
+    let stranger = arp_frame(&arp_request(Ipv4Addr::new(10, 0, 2, 99), V4[0]));
+    let mut batch = Batch::with_capacity(1);
+    batch.push(Packet::received(Bytes::from(stranger), Offload::default())).expect("there is room");
+    let now = pair.now;
+    let side = &mut pair.sides[0];
+    side.stack.handle_batch(side.interface, &mut batch, now);
+    assert!(pair.transfer((0, client), (1, server), &data) == data);
+    assert_eq!(pair.sides[0].stack.counters().dropped(Drop::NeighbourQueueFull), 0, "nothing is lost");
+    assert!(pair.now - now < Duration::from_millis(200), "and nothing had to be sent again");
 }

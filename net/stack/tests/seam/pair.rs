@@ -35,9 +35,13 @@ pub struct Pair {
 
 impl Pair {
     pub fn new(capabilities: Capabilities) -> Self {
+        Self::with(Config::default(), capabilities)
+    }
+
+    pub fn with(config: Config, capabilities: Capabilities) -> Self {
         let now = Instant::from_secs(1);
         let side = |n: usize| {
-            let mut stack = Stack::new(Config::default(), [n as u8 + 1; 32], now);
+            let mut stack = Stack::new(config.clone(), [n as u8 + 1; 32], now);
             let addresses = vec![Prefix::new(V4[n], 24), Prefix::new(V6[n], 64)];
             let config = InterfaceConfig::new(capabilities, [2, 0, 0, 0, 0, n as u8 + 1], addresses);
             let interface = stack.add_interface(config, now).expect("the configuration works");
@@ -60,7 +64,15 @@ impl Pair {
 
     /// Both sides are connected: the client's number and the server's.
     pub fn connected(capabilities: Capabilities, to: impl Into<IpAddr>) -> (Self, TcpId, TcpId) {
-        let mut pair = Self::new(capabilities);
+        Self::connected_with(Config::default(), capabilities, to)
+    }
+
+    pub fn connected_with(
+        config: Config,
+        capabilities: Capabilities,
+        to: impl Into<IpAddr>,
+    ) -> (Self, TcpId, TcpId) {
+        let mut pair = Self::with(config, capabilities);
         pair.listen(false);
         let client = pair.connect(to);
         pair.settle();
