@@ -320,7 +320,7 @@ fn acknowledged_data_keeps_the_neighbour_reachable() {
             // Neighbour discovery may have its say of the IPv6 address; ARP has none.
             assert!(!matches!(frame.content, Content::Arp(_)), "nobody is asked for what answers");
         }
-        theirs = theirs + 1;
+        theirs += 1;
         link.receive(tcp_frame(from, to, segment(ours, theirs, Flags::ACK), b""));
         link.pass(Duration::from_secs(1));
     }
