@@ -49,7 +49,8 @@ impl Stack {
 /// Lets a connection send for a turn. Whether it may have more.
 fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Batch, now: Instant) -> bool {
     let path = path(output, flow);
-    let resolved = output.resolve(flow.hop, &mut flow.neighbour, now);
+    // Asked for with the first segment: who has nothing to send needs no neighbour.
+    let mut known = None;
     let mut bytes = 0;
     for _ in 0..TURN_SEGMENTS_MAX {
         if batch.is_full() || bytes >= TURN_BYTES_MAX {
@@ -59,6 +60,10 @@ fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Ba
         output.stations.pass(Station::ConnectionTransmit);
         bytes += segment.payload.len();
         let packet = build(output, flow, segment);
+        let resolved = match known {
+            Some(resolved) => resolved,
+            None => *known.insert(output.resolve(flow.hop, &mut flow.neighbour, now)),
+        };
         let Some(frame) = address(output, flow.hop, resolved, packet, id) else {
             // One segment waits for the neighbour; the others are better kept by the connection than lost from a
             // short queue. The answer brings the connection its next turn.
