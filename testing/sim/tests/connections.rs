@@ -219,6 +219,20 @@ fn a_deferred_connection_waits_for_its_verdict() {
 }
 
 #[test]
+fn an_idle_connection_waits_for_nothing_and_still_carries() {
+    let mut pair = Pair::new(9, Link::default());
+    pair.listen(false, 4);
+    let (ours, theirs) = pair.established();
+    pair.world.run_for(HOUR);
+    for host in [pair.client, pair.server] {
+        assert_eq!(pair.world.stack(host).poll_timeout(), None);
+    }
+    assert_eq!(pair.write(pair.client, ours, 5_000), 5_000);
+    pair.world.run_for(Duration::from_secs(5));
+    assert_eq!(pair.world.stack(pair.server).tcp_readable(theirs), 5_000);
+}
+
+#[test]
 fn a_thousand_connections_at_once_each_carry_their_own() {
     let mut pair = Pair::new(8, Link::default());
     let listener = pair.listen(false, 1_000);
