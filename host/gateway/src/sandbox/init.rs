@@ -49,6 +49,7 @@ fn live(assignment: &Assignment) -> Result<(), LaunchError> {
         return Ok(());
     }
     process::set_blocked(SignalSet::all());
+    rustix::thread::set_name(c"weft-init").during(step, "its name")?;
     rustix::thread::set_no_new_privs(true).during(step, "no_new_privs")?;
     confine::hide_memory(true).during(step, "its memory")?;
     // A group of its own: the command could otherwise reach the gateway by `kill(0, ...)`, which names the group

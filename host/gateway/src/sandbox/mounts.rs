@@ -49,8 +49,17 @@ pub(super) fn protect(root: bool, warn: &dyn Fn(Warning)) -> Result<(), LaunchEr
             protect_path(path).during(Step::ProtectProc, path)?;
         }
     }
-    mount_sys().during(Step::MountSys, "/sys").unwrap_or_else(warn);
-    Ok(())
+    match mount_sys() {
+        Ok(()) => Ok(()),
+        // Root could reach the gateway by it. Where nothing is mounted there, there is nothing to reach.
+        Err(error) if root && error != Errno::NOENT && error != Errno::INVAL => {
+            Err(error).during(Step::MountSys, "/sys")
+        }
+        Err(error) => {
+            warn(LaunchError::new(Step::MountSys, "/sys", error));
+            Ok(())
+        }
+    }
 }
 
 fn protect_path(path: &str) -> io::Result<()> {

@@ -116,3 +116,17 @@ pub fn a_missing_resolv_conf_is_supplied() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.starts_with("nameserver 10.0.2.3\n"), "{text}{}", stderr(&output));
 }
+
+pub fn the_hosts_name_services_are_out_of_reach() {
+    if !root_or_passed_over("a name service of the host's") {
+        return;
+    }
+    let copy = Copy::make();
+    // A file is covered as a socket is, and can be looked into.
+    let script = "mount -t tmpfs none /run && mkdir /run/nscd && echo reached > /run/nscd/socket && \
+                  echo kept > /run/nscd/other && exec \"$@\"";
+    let mut shell = copy.prepared(script);
+    shell.arg(copy.path()).args(["launch", "auto", "cat", "/run/nscd/socket", "/run/nscd/other"]);
+    let output = run_to_end(shell.stdin(Stdio::null()));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "kept\n", "{}", stderr(&output));
+}

@@ -30,6 +30,10 @@ const CASES: &[Case] = &[
     ("isolation::a_covered_proc_stays_and_opens_nothing", isolation::a_covered_proc_stays_and_opens_nothing),
     ("isolation::root_stays_root_over_files", isolation::root_stays_root_over_files),
     ("isolation::a_missing_resolv_conf_is_supplied", isolation::a_missing_resolv_conf_is_supplied),
+    (
+        "isolation::the_hosts_name_services_are_out_of_reach",
+        isolation::the_hosts_name_services_are_out_of_reach,
+    ),
     ("lifecycle::exit_statuses_are_the_commands_own", lifecycle::exit_statuses_are_the_commands_own),
     ("lifecycle::what_cannot_be_executed_is_told_apart", lifecycle::what_cannot_be_executed_is_told_apart),
     ("lifecycle::signals_are_passed_on", lifecycle::signals_are_passed_on),
