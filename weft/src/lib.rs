@@ -1,2 +1,92 @@
-//! A network stack in user space: the face for Rust programs.
+//! weft for Rust programs: a network stack in this process, and commands that can connect only where they may.
+//!
+//! # A stack in this process
+//!
+//! [`stack`] is the stack as a value, [`device`] what carries its frames, [`sockets`] tokio's streams over both, and
+//! [`network`] the seam behind which a program does not know whose network it uses.
+//!
+//! Two stacks on a cable, one of which gives back what it hears:
+//!
+//! ```
+//! use std::net::{IpAddr, SocketAddr};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use weft::device::{Device, FrameSocket};
+//! use weft::sockets::{Clock, Sockets};
+//! use weft::stack::{Config, InterfaceConfig, Prefix, Stack};
+//!
+//! fn host(device: FrameSocket, number: u8) -> Sockets {
+//!     let clock = Clock::start();
+//!     // The seed is the stack's only randomness: take it from the operating system.
+//!     let mut stack = Stack::new(Config::default(), [number; 32], clock.now());
+//!     let address = Prefix::new(IpAddr::from([192, 0, 2, number]), 24);
+//!     let interface = InterfaceConfig::new(device.capabilities(), [2, 0, 0, 0, 0, number], vec![address]);
+//!     let interface = stack.add_interface(interface, clock.now()).expect("a sound interface");
+//!     let sockets = Sockets::new(stack, interface, clock);
+//!     tokio::spawn(sockets.clone().drive(device));
+//!     sockets
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let (left, right) = FrameSocket::pair(1500)?;
+//! let (client, server) = (host(left, 1), host(right, 2));
+//! let here = SocketAddr::from(([192, 0, 2, 2], 7));
+//! let mut listener = server.listen(here)?;
+//! tokio::spawn(async move {
+//!     let (mut stream, _) = listener.accept().await?;
+//!     let heard = stream.read_bytes().await?;
+//!     stream.write_bytes(heard).await
+//! });
+//! let mut stream = client.connect(here).await?;
+//! stream.write_all(b"hello").await?;
+//! let mut answer = [0; 5];
+//! stream.read_exact(&mut answer).await?;
+//! assert_eq!(&answer, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A command and where it may connect
+//!
+//! [`run`] is what `weft run` calls. The calling process must have one thread, and it gives up privileges for good.
+//!
+//! ```no_run
+//! let options = weft::run::Options {
+//!     command: vec!["curl".into(), "https://api.example.com/".into()],
+//!     allow: vec!["api.example.com:443".into()],
+//!     ..Default::default()
+//! };
+//! let status = weft::run::run(options)?;
+//! # Ok::<(), weft::run::RunError>(())
+//! ```
 #![forbid(unsafe_code)]
+
+/// What carries frames: the Device seam, and the devices of Linux.
+pub mod device {
+    pub use link::{FrameSocket, PacketSocket, Pcap, Tap};
+    pub use packet::{Batch, Capabilities, Device, DeviceError, Medium, Packet};
+}
+
+/// The stack as a value: frames, calls and time go in; frames, events and deadlines come out.
+pub mod stack {
+    pub use ::stack::*;
+    pub use tcp::Config as TcpConfig;
+    pub use time::{Duration, Instant};
+}
+
+/// Async sockets over a stack in this process, for tokio.
+pub mod sockets {
+    pub use packet::Bytes;
+    pub use runtime::{Clock, Sockets, TcpListener, TcpStream, UdpSocket};
+}
+
+/// The Network seam: connect, listen, bind and resolve, whoever does it.
+pub mod network {
+    pub use ::network::*;
+}
+
+/// A command in namespaces of its own, whose every connection is judged and carried by a stack of ours.
+pub mod run {
+    pub use gateway::options::{Attach, OptionError, Pin, Publish};
+    pub use gateway::{EXIT_FAILURE, EXIT_REFUSED, EXIT_TIMEOUT, Options, RunError, run};
+}

@@ -2,11 +2,13 @@
 //!
 //! - [`Tap`]: a TAP interface, with segmentation and checksum offload both ways
 //! - [`PacketSocket`]: a raw socket on an interface that exists, with the same offloads
+//! - [`FrameSocket`]: a cable between two stacks, as a pair of Unix sockets
 //! - [`Pcap`]: any device, with a capture of what passes
 //! - [`netlink`]: interfaces, addresses and routes of the namespace that the caller is in
 
 mod drops;
 mod farewell;
+mod frame_socket;
 mod framed;
 pub mod netlink;
 mod packet_socket;
@@ -15,6 +17,7 @@ mod tap;
 mod virtio;
 
 pub use drops::{DropReason, Drops};
+pub use frame_socket::FrameSocket;
 pub use packet_socket::PacketSocket;
 pub use pcap::Pcap;
 pub use tap::Tap;
