@@ -3,7 +3,7 @@
 //!
 //! | part | module |
 //! |---|---|
-//! | connections by addresses and ports | [`flow`] |
+//! | connections by addresses and ports | [`table`], [`flow`] |
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
 //! | segments in and out | [`receive`], [`transmit`] |
 //! | what follows from either: events, timers, the end | [`settle`] |
@@ -16,144 +16,12 @@ mod owner;
 mod receive;
 mod request;
 mod settle;
+mod table;
 mod transmit;
 
 pub(crate) use flow::{Flow, Owner, Tuple};
 pub use owner::TcpInfo;
+pub(crate) use table::Tcp;
 
-use crate::bindings::Bindings;
-use crate::hash::Key;
-use crate::icmp::Report;
-use crate::index::Index;
-use crate::slab::Slab;
-use crate::{Config, Listen};
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use request::{Opening, Request};
-use time::{Duration, Instant, SequenceNumber};
-
-/// The keys of what a connection's peer and others see.
-#[derive(Debug)]
-struct Secrets {
-    initial: Key,
-    timestamps: Key,
-    ports: Key,
-}
-
-/// A listener.
-#[derive(Debug)]
-struct Listener {
-    setup: Listen,
-    /// Connections in their handshake.
-    half_open: usize,
-}
-
-/// Counters of RFC 6056 §3.3.4: a port chosen for one destination moves few others.
-const PORT_COUNTERS: usize = 64;
-
-/// Connections, listeners, and SYNs that wait.
-#[derive(Debug)]
-pub(crate) struct Tcp {
-    flows: Slab<Box<Flow>>,
-    by_tuple: Index,
-    listeners: Slab<Listener>,
-    bindings: Bindings,
-    requests: Slab<Request>,
-    requests_by_tuple: Index,
-    /// Connections that a segment of the batch under way has reached, each once.
-    touched: Vec<u64>,
-    /// Connections that have come to TIME-WAIT, the oldest first; some are gone since.
-    time_wait: VecDeque<u64>,
-    secrets: Secrets,
-    port_counters: [u16; PORT_COUNTERS],
-    connections_max: usize,
-    bytes_max: usize,
-    requests_max: usize,
-    request_lifetime: Duration,
-    /// Bytes in all connections' buffers.
-    pub bytes: usize,
-}
-
-impl Tcp {
-    pub(crate) fn new(config: &Config, seed: &[u8; 32]) -> Self {
-        let key = |purpose: u64| Key::derive(seed, 0x100 + purpose);
-        Self {
-            flows: Slab::new(),
-            by_tuple: Index::new(key(0)),
-            listeners: Slab::new(),
-            bindings: Bindings::new(key(1)),
-            requests: Slab::new(),
-            requests_by_tuple: Index::new(key(2)),
-            touched: Vec::new(),
-            time_wait: VecDeque::new(),
-            secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
-            port_counters: [0; PORT_COUNTERS],
-            connections_max: config.connections_max,
-            bytes_max: config.tcp_bytes_max,
-            requests_max: config.requests_max,
-            request_lifetime: config.request_lifetime,
-            bytes: 0,
-        }
-    }
-
-    /// Connections, TIME-WAIT included.
-    pub(crate) const fn connections(&self) -> usize {
-        self.flows.len()
-    }
-
-    /// SYNs that wait for their verdict.
-    pub(crate) const fn requests(&self) -> usize {
-        self.requests.len()
-    }
-
-    #[inline]
-    pub(crate) fn find(&self, tuple: &Tuple) -> Option<u64> {
-        self.by_tuple.find(&tuple.words(), |n| self.flows.find(n).is_some_and(|flow| flow.tuple == *tuple))
-    }
-
-    fn find_request(&self, tuple: &Tuple) -> Option<u64> {
-        self.requests_by_tuple
-            .find(&tuple.words(), |n| self.requests.find(n).is_some_and(|r| r.opening.tuple == *tuple))
-    }
-
-    /// RFC 6528 §3: a clock of four microseconds, and a keyed hash of the connection's addresses and ports.
-    fn initial_sequence(&self, tuple: &Tuple, now: Instant) -> SequenceNumber {
-        let clock = (now.as_micros() / 4) as u32;
-        SequenceNumber(clock.wrapping_add(self.secrets.initial.strong(&tuple.words()) as u32))
-    }
-
-    /// RFC 7323 §5.4: an offset of the connection's own, the same for the same addresses and ports, so that a later
-    /// connection's timestamps follow an earlier one's (RFC 6191).
-    fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
-        self.secrets.timestamps.strong(&tuple.words()) as u32
-    }
-
-    /// An ICMP error that quotes a segment from `tuple.local` to `tuple.remote`. Whether it is one that is in flight.
-    pub(crate) fn report(
-        &mut self,
-        tuple: &Tuple,
-        quoted: SequenceNumber,
-        report: Report,
-        now: Instant,
-    ) -> bool {
-        let Some(number) = self.find(tuple) else { return false };
-        let Some(flow) = self.flows.find_mut(number) else { return false };
-        if !flow.connection.is_outstanding(quoted) {
-            return false;
-        }
-        flow.handle_report(report, now);
-        self.touch(number);
-        true
-    }
-
-    /// Remembers that a connection has to be looked after when the batch is through.
-    #[inline]
-    fn touch(&mut self, number: u64) {
-        if let Some(flow) = self.flows.find_mut(number)
-            && !core::mem::replace(&mut flow.touched, true)
-        {
-            self.touched.push(number);
-        }
-    }
-}
+use request::Opening;
+use table::{Listener, PORT_COUNTERS};

@@ -225,3 +225,21 @@ fn reply_needs_an_address_of_ours_and_a_way() {
     assert_eq!(reply(&mut link, echo(OUR_V4.into(), PEER_V6.into())), Err(SendError::NotLocal));
     assert_eq!(reply(&mut link, echo(OUR_V4.into(), FAR_V4.into())), Err(SendError::NoRoute));
 }
+
+#[test]
+fn refused_echo_is_quoted_whole() {
+    let mut link = Link::acquainted();
+    for frame in [echo_v4(PEER_V4, FAR_V4, b"ping"), echo_v6(PEER_V6, FAR_V6, b"ping")] {
+        link.receive(frame.clone());
+        let Some(Event::EchoRequest(echo)) = link.stack.poll_event() else {
+            panic!("an echo request is expected")
+        };
+        link.stack.refuse_echo(&echo, Refusal::Prohibited, link.now);
+        let answer = link.frame();
+        let (quoted, ip_length) = match answer.content {
+            Content::V4(..) => (answer.icmp_v4().1, 20),
+            _ => (answer.icmp_v6().1, 40),
+        };
+        assert_eq!(quoted[ip_length..], frame[14 + ip_length..], "header, checksum and data as they came");
+    }
+}

@@ -1,0 +1,141 @@
+//! The tables of TCP: connections by addresses and ports, listeners, SYNs that wait, and the keys of the numbers that
+//! peers see (RFC 6528, RFC 6056, RFC 7323).
+
+use super::request::Request;
+use super::{Flow, Tuple};
+use crate::bindings::Bindings;
+use crate::hash::Key;
+use crate::icmp::Report;
+use crate::index::Index;
+use crate::slab::Slab;
+use crate::{Config, Listen};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use time::{Duration, Instant, SequenceNumber};
+
+/// The keys of what a connection's peer and others see.
+#[derive(Debug)]
+pub(super) struct Secrets {
+    pub(super) initial: Key,
+    pub(super) timestamps: Key,
+    pub(super) ports: Key,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) setup: Listen,
+    /// Connections in their handshake.
+    pub(super) half_open: usize,
+}
+
+/// Counters of RFC 6056 §3.3.4: a port chosen for one destination moves few others.
+pub(super) const PORT_COUNTERS: usize = 64;
+
+/// Connections, listeners, and SYNs that wait.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    pub(super) flows: Slab<Box<Flow>>,
+    pub(super) by_tuple: Index,
+    pub(super) listeners: Slab<Listener>,
+    pub(super) bindings: Bindings,
+    pub(super) requests: Slab<Request>,
+    pub(super) requests_by_tuple: Index,
+    /// Connections that a segment of the batch under way has reached, each once.
+    pub(super) touched: Vec<u64>,
+    /// Connections that have come to TIME-WAIT, the oldest first; some are gone since.
+    pub(super) time_wait: VecDeque<u64>,
+    pub(super) secrets: Secrets,
+    pub(super) port_counters: [u16; PORT_COUNTERS],
+    pub(super) connections_max: usize,
+    pub(super) bytes_max: usize,
+    pub(super) requests_max: usize,
+    pub(super) request_lifetime: Duration,
+    /// Bytes in all connections' buffers.
+    pub bytes: usize,
+}
+
+impl Tcp {
+    pub(crate) fn new(config: &Config, seed: &[u8; 32]) -> Self {
+        let key = |purpose: u64| Key::derive(seed, 0x100 + purpose);
+        Self {
+            flows: Slab::new(),
+            by_tuple: Index::new(key(0)),
+            listeners: Slab::new(),
+            bindings: Bindings::new(key(1)),
+            requests: Slab::new(),
+            requests_by_tuple: Index::new(key(2)),
+            touched: Vec::new(),
+            time_wait: VecDeque::new(),
+            secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
+            port_counters: [0; PORT_COUNTERS],
+            connections_max: config.connections_max,
+            bytes_max: config.tcp_bytes_max,
+            requests_max: config.requests_max,
+            request_lifetime: config.request_lifetime,
+            bytes: 0,
+        }
+    }
+
+    /// Connections, TIME-WAIT included.
+    pub(crate) const fn connections(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// SYNs that wait for their verdict.
+    pub(crate) const fn requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, tuple: &Tuple) -> Option<u64> {
+        self.by_tuple.find(&tuple.words(), |n| self.flows.find(n).is_some_and(|flow| flow.tuple == *tuple))
+    }
+
+    pub(super) fn find_request(&self, tuple: &Tuple) -> Option<u64> {
+        self.requests_by_tuple
+            .find(&tuple.words(), |n| self.requests.find(n).is_some_and(|r| r.opening.tuple == *tuple))
+    }
+
+    /// RFC 6528 §3: a clock of four microseconds, and a keyed hash of the connection's addresses and ports.
+    pub(super) fn initial_sequence(&self, tuple: &Tuple, now: Instant) -> SequenceNumber {
+        let clock = (now.as_micros() / 4) as u32;
+        SequenceNumber(clock.wrapping_add(self.secrets.initial.strong(&tuple.words()) as u32))
+    }
+
+    /// RFC 7323 §5.4: an offset of the connection's own, the same for the same addresses and ports, so that a later
+    /// connection's timestamps follow an earlier one's (RFC 6191).
+    pub(super) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
+        self.secrets.timestamps.strong(&tuple.words()) as u32
+    }
+
+    /// An ICMP error that quotes a segment from `tuple.local` to `tuple.remote`. Whether it is one that is in flight.
+    pub(crate) fn report(
+        &mut self,
+        tuple: &Tuple,
+        quoted: SequenceNumber,
+        report: Report,
+        now: Instant,
+    ) -> bool {
+        let Some(number) = self.find(tuple) else { return false };
+        let Some(flow) = self.flows.find_mut(number) else { return false };
+        if !flow.connection.is_outstanding(quoted) {
+            return false;
+        }
+        flow.handle_report(report, now);
+        self.touch(number);
+        true
+    }
+
+    /// Remembers that a connection has to be looked after when the batch is through.
+    #[inline]
+    pub(super) fn touch(&mut self, number: u64) {
+        if let Some(flow) = self.flows.find_mut(number)
+            && !core::mem::replace(&mut flow.touched, true)
+        {
+            self.touched.push(number);
+        }
+    }
+}
