@@ -116,12 +116,13 @@ pub enum Attach {
 /// The options of `weft demo`.
 #[derive(Args, Debug)]
 pub struct DemoArguments {
-    /// Fetch this URL as the demonstration's program does where there is no curl.
-    #[arg(long, hide = true, value_name = "URL", requires = "authority")]
-    pub fetch: Option<String>,
-    /// The file of the certificate to trust with `--fetch`.
+    /// Fetch these as the demonstration's program does where there is no curl: NAME:PORT, or NAME:PORT@HOST to connect to
+    /// another host for it; repeatable.
+    #[arg(long, hide = true, value_name = "NAME:PORT[@HOST]", requires = "authorities")]
+    pub fetch: Vec<String>,
+    /// The file of the certificates to trust with `--fetch`.
     #[arg(long, hide = true, value_name = "FILE")]
-    pub authority: Option<PathBuf>,
+    pub authorities: Option<PathBuf>,
 }
 
 /// The options of `weft doctor`.

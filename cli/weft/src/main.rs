@@ -1,10 +1,12 @@
 //! The `weft` command.
 //!
 //! - [`args`]: the command line
+//! - [`demo`]: what `weft demo` shows
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod demo;
 
 use args::{Arguments, RUN_FAILURE_STATUS, Task, USAGE_STATUS};
 use std::io::{self, Write};
@@ -27,8 +29,8 @@ fn main() -> ExitCode {
                 ExitCode::from(RUN_FAILURE_STATUS)
             }
         },
-        Task::Demo(demo) => unavailable("demo", &format!("{demo:?}"), 1),
-        Task::Doctor(doctor) => unavailable("doctor", &format!("{doctor:?}"), 1),
+        Task::Demo(demo) => demo::run(&demo),
+        Task::Doctor(doctor) => examine(doctor.json),
         Task::Completions { shell } => print(&args::completions(shell)),
         Task::Man { subcommand } => match args::manual(subcommand.as_deref()) {
             Some(page) => print(&page),
@@ -40,9 +42,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn unavailable(task: &str, asked: &str, status: u8) -> ExitCode {
-    eprintln!("weft: this build cannot {task} yet ({asked})");
-    ExitCode::from(status)
+/// Tells whether `weft run` works here.
+fn examine(json: bool) -> ExitCode {
+    let findings = gateway::doctor::examine();
+    let text = match json {
+        true => format!("{:#}\n", gateway::doctor::to_json(&findings)),
+        false => gateway::doctor::render(&findings),
+    };
+    match gateway::doctor::passes(&findings) {
+        true => print(text.as_bytes()),
+        false => {
+            print(text.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn print(text: &[u8]) -> ExitCode {
