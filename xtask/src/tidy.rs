@@ -33,7 +33,7 @@ Checks sizes, names and words of everything in the repository:
   forbid-unsafe    every other crate says #![forbid(unsafe_code)]
   no-std           base and net say #![no_std] and use nothing of std
   ignored-test     no #[ignore]
-  sleep            nothing sleeps: neither to wait for something, nor in a test
+  sleep            no test sleeps, and nothing blocks a thread by sleeping
 
 Usage: cargo xtask tidy
 

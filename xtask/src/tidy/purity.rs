@@ -6,8 +6,10 @@ use super::source::{Source, has_word};
 /// The floors that know no clock, socket, thread or random source.
 const PURE: [&str; 2] = ["base/", "net/"];
 
-/// How sleeping is called.
-const SLEEPS: [&str; 4] = ["thread::sleep", "time::sleep", "sleep_until", "sleep_ms"];
+/// Sleeping that blocks a thread.
+const BLOCKING_SLEEPS: [&str; 2] = ["thread::sleep", "sleep_ms"];
+/// Sleeping that does not: a driver's way to a deadline, and in a test a guess at how long something takes.
+const SLEEPS: [&str; 2] = ["time::sleep", "sleep_until"];
 
 pub fn check(source: &Source) -> Vec<Finding> {
     let path = source.path.to_string_lossy();
@@ -26,7 +28,9 @@ pub fn check(source: &Source) -> Vec<Finding> {
         if code.contains("#[ignore") || (code.contains("cfg_attr") && has_word(code, "ignore")) {
             find("ignored-test", line, "a test that never runs proves nothing");
         }
-        if SLEEPS.iter().any(|sleep| has_word(code, sleep)) {
+        let calls = |sleeps: &[&str]| sleeps.iter().any(|sleep| has_word(code, sleep));
+        let is_test = source.is_test(line) || path.starts_with("testing/");
+        if calls(&BLOCKING_SLEEPS) || is_test && calls(&SLEEPS) {
             find("sleep", line, "wait for the event itself");
         }
     }
@@ -56,7 +60,13 @@ mod tests {
     #[test]
     fn ignored_tests_and_sleeping_are_found() {
         assert_eq!(rules("host/link/src/a.rs", "#[test]\n#[ignore]\nfn a() {}\n"), ["ignored-test"]);
-        assert_eq!(rules("host/link/tests/a.rs", "std::thread::sleep(DELAY);\n"), ["sleep"]);
+        for path in ["host/link/src/a.rs", "host/link/tests/a.rs", "testing/sim/src/a.rs"] {
+            assert_eq!(rules(path, "std::thread::sleep(DELAY);\n"), ["sleep"], "{path}");
+        }
+        let driver = "tokio::time::sleep(deadline).await;\n";
+        assert_eq!(rules("host/link/src/a.rs", driver), [""; 0]);
+        assert_eq!(rules("host/link/tests/a.rs", driver), ["sleep"]);
+        assert_eq!(rules("testing/sim/src/a.rs", driver), ["sleep"]);
         assert_eq!(rules("host/link/tests/a.rs", "\"thread::sleep\"; // thread::sleep\n"), [""; 0]);
     }
 }

@@ -4,9 +4,10 @@ use super::Finding;
 use super::source::{Source, has_word};
 
 /// The crates that touch hardware, the kernel or shared memory, or make namespaces for tests.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "base/packet/",
     "host/link/",
+    "host/runtime/",
     "host/gateway/",
     "testing/bench/",
     "testing/interop/",
