@@ -20,6 +20,8 @@ pub const CONNECTIONS_MAX: usize = 4;
 /// RFC 9000 §14.1: a datagram that opens a connection is at least this long, in bytes; servers drop shorter ones.
 const OPENING_BYTES_MIN: usize = 1_200;
 const CONNECTION_ID_BYTES_MAX: usize = 20;
+/// RFC 9000 §7.2: a client's first packets name a destination at least this long, in bytes.
+const OPENING_ID_BYTES_MIN: usize = 8;
 const VERSION_1: u32 = 1;
 const VERSION_2: u32 = 0x6b33_43cf;
 /// How far behind a packet's number its protection is sampled, in bytes (RFC 9001 §5.4.2).
@@ -241,13 +243,21 @@ fn read_packet(bytes: &[u8]) -> Front<'_> {
         0 => return Front::Other,
         VERSION_1 => Version::V1,
         VERSION_2 => Version::V2,
-        _ if first & 0x40 == 0 => return Front::NotQuic,
+        _ if first & 0x40 == 0 || !names_connections(reader) => return Front::NotQuic,
         unknown => return Front::UnknownVersion(unknown),
     };
     match read_known(bytes, reader, first, version) {
         Some(packet) => Front::Long(packet),
         None => Front::Malformed("a QUIC header is cut short"),
     }
+}
+
+/// Whether the two connection IDs that follow are such as a client opens a connection with in any version that servers
+/// have spoken (RFC 9000 §7.2, §17.2). Of other protocols' datagrams that begin with the same two bits, few do.
+fn names_connections(mut reader: Reader<'_>) -> bool {
+    let is_destination = |id: &&[u8]| (OPENING_ID_BYTES_MIN..=CONNECTION_ID_BYTES_MAX).contains(&id.len());
+    reader.vector(1).filter(is_destination).is_some()
+        && reader.vector(1).is_some_and(|id| id.len() <= CONNECTION_ID_BYTES_MAX)
 }
 
 /// The rest of a header of a known version; `None` where it is cut short, or is one that a client never sends.

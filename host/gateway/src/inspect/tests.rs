@@ -379,6 +379,10 @@ fn what_is_not_quic_passes_and_what_only_looks_like_it_does_not() {
     assert_eq!(push(&unknown), QuicOutcome::NotQuic, "too short to open a connection");
     unknown.resize(1_200, 0);
     assert_eq!(push(&unknown), QuicOutcome::UnknownVersion(0x1a2a_3a4a));
+    for (id_bytes, what) in [(7, "a destination too short to open a connection"), (21, "one too long")] {
+        unknown[5] = id_bytes;
+        assert_eq!(push(&unknown), QuicOutcome::NotQuic, "{what}");
+    }
     assert!(matches!(push(&[0xc0, 0, 0, 0, 1, 8]), QuicOutcome::Malformed(_)));
     assert!(
         matches!(push(&[0xf0, 0, 0, 0, 1, 0, 0, 0]), QuicOutcome::Malformed(_)),
