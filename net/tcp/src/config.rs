@@ -45,11 +45,16 @@ pub struct Config {
     /// The largest retransmission timeout and probe interval; 120 s, 60 s (RFC 6298 §2.5) to 7,200 s.
     pub rto_max: Duration,
     /// Retransmissions of a SYN; 6, 1 to 30.
+    ///
+    /// DEVIATES RFC 9293 §3.8.3 (at least 3 minutes; these are 127 s): as Linux.
     pub syn_retries: u8,
     /// Retransmissions of a SYN-ACK; 5, 1 to 30.
     pub syn_ack_retries: u8,
     /// Retransmissions of anything else without progress, and probes of a closed window without an answer
     /// (RFC 9293 §3.8.3, R2); 15, 3 to 30.
+    ///
+    /// DEVIATES RFC 9293 §3.8.3 (R1, an earlier number at which the network layer is advised): neighbours are
+    /// probed by themselves when they grow stale.
     pub retries: u8,
     /// How long data may stay unacknowledged whatever the number of retransmissions (RFC 9293 §3.10.1); none,
     /// 1 s to 7,200 s.

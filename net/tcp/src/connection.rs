@@ -26,6 +26,30 @@ use wire::tcp::{Flags, Header};
 /// After each call that takes `now`, or after a batch of them, drain [`poll_transmit`](Self::poll_transmit) and
 /// [`poll_event`](Self::poll_event), and ask [`poll_timeout`](Self::poll_timeout) anew: several segments that
 /// arrive in one turn are answered by one acknowledgement.
+///
+/// ```
+/// use packet::Bytes;
+/// use std::sync::Arc;
+/// use tcp::{Config, Connection, Event, Path, Verdict};
+/// use time::{Instant, SequenceNumber};
+///
+/// let config = Arc::new(Config::linux());
+/// let now = Instant::from_secs(1);
+/// let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// client.write(&mut Bytes::from_static(b"hello"), now)?;
+///
+/// let syn = client.poll_transmit(path, now).unwrap();
+/// let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// let syn_ack = server.poll_transmit(path, now).unwrap();
+/// assert_eq!(client.handle_segment(syn_ack, now), Verdict::Accepted);
+/// while let Some(segment) = client.poll_transmit(path, now) {
+///     assert_eq!(server.handle_segment(segment, now), Verdict::Accepted);
+/// }
+/// assert_eq!(server.poll_event(), Some(Event::Established));
+/// assert_eq!(server.read(100, now).unwrap(), b"hello"[..]);
+/// # Ok::<(), tcp::NotOpen>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
@@ -138,6 +162,14 @@ impl Connection {
         self.unreachable = true;
         if hard && self.phase.handshake().is_some() {
             self.finish(CloseReason::Unreachable, now);
+        }
+    }
+
+    /// The path carries less than what is in flight: it is sent again in smaller segments, as the next
+    /// [`Path`] tells, and no congestion is concluded from it (RFC 1191 §6.4, RFC 8201 §5.4).
+    pub fn handle_path_shrunk(&mut self) {
+        if self.phase.is_synchronised() {
+            self.send.repeat_flight();
         }
     }
 

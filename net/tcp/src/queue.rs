@@ -209,4 +209,17 @@ mod tests {
         }
         assert_eq!(queue.slice(0, 10_000).chunks().len(), 2);
     }
+
+    #[test]
+    fn the_number_of_chunks_is_bounded_by_whoever_asks() {
+        let mut queue = ByteQueue::default();
+        let mut sent = 0;
+        while !queue.is_full() {
+            queue.push(Bytes::from_static(b"x"));
+            // Sent at once: the run is closed, and each byte stays a chunk.
+            assert_eq!(queue.slice(sent, 1).len(), 1);
+            sent += 1;
+        }
+        assert_eq!(sent, CHUNKS_MAX);
+    }
 }

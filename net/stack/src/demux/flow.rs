@@ -128,6 +128,7 @@ impl Flow {
                 let told = u16::try_from(mtu).unwrap_or(u16::MAX).max(least);
                 if told < self.mtu {
                     self.mtu = told;
+                    self.connection.handle_path_shrunk();
                 }
             }
         }

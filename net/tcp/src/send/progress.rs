@@ -100,6 +100,13 @@ impl SendHalf {
         }
     }
 
+    /// What is in flight is known to be lost, though not by congestion.
+    pub(crate) fn repeat_flight(&mut self) {
+        self.timed = None;
+        let _ = self.loss.handle_timeout(self.max);
+        self.nxt = self.una;
+    }
+
     /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
     pub(crate) fn handle_timeout(&mut self) {
         let flight = self.flight();

@@ -192,3 +192,16 @@ fn last_ack_lost_fin_and_data_are_repeated() {
     it.arrives(". 2 ack 12 win 65535");
     assert!(it.connection.is_over());
 }
+
+#[test]
+fn established_shrunk_path_repeats_at_once_in_smaller_segments() {
+    let mut it = flying();
+    it.path.segment_bytes_max = 620;
+    it.connection.handle_path_shrunk();
+    for n in 0..16 {
+        it.leaves(&format!(". {}+600 ack 1", 1 + n * 600));
+    }
+    // No congestion: the window is what it was, 10,000 bytes.
+    it.leaves(". 9601+400 ack 1");
+    it.is_quiet();
+}
