@@ -7,6 +7,8 @@ pub mod dial;
 pub mod doctor;
 pub mod domain;
 mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host_names;
 pub mod inspect;
 pub mod names;
