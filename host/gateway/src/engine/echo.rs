@@ -56,9 +56,11 @@ impl EchoFlows {
         if flow.waiting.len() < WAITING_MAX {
             flow.waiting.push(echo);
         }
-        self.flush(index);
+        if known.is_some() { self.flush(index) } else { self.dial(cx, index) }
     }
 
+    /// A new flow for a request, where one may be: [`dial`](Self::dial) it once it holds the request, so that the request
+    /// is answered where the flow comes to nothing.
     fn open(&mut self, cx: &mut Cx, echo: &Echo) -> Option<usize> {
         let wanted = SocketAddr::new(echo.local, 0);
         let way = match cx.judge(Protocol::Icmp, wanted) {
@@ -81,7 +83,7 @@ impl EchoFlows {
             local,
             remote,
             identifier,
-            way: way.clone(),
+            way,
             deadline,
             lookup: Lookup::default(),
             waiting: Vec::new(),
@@ -90,7 +92,13 @@ impl EchoFlows {
         let index = self.flows.insert(flow);
         self.by_key.insert((remote, local, identifier), index);
         self.deadlines.insert(index, deadline);
-        match way {
+        Some(index)
+    }
+
+    /// Looks for an address to send to.
+    fn dial(&mut self, cx: &mut Cx, index: usize) {
+        let Some(flow) = self.flows.get(index) else { return };
+        match flow.way.clone() {
             Way::Address(address) => self.connect(cx, index, &[address.ip()]),
             Way::Host(_) => self.connect(cx, index, &host_addresses()),
             Way::Name(name, _) => {
@@ -98,7 +106,6 @@ impl EchoFlows {
                 self.handle_resolved(cx, index, &name, known);
             }
         }
-        self.flows.contains(index).then_some(index)
     }
 
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.

@@ -69,13 +69,8 @@ impl UdpFlows {
     /// The program sent a datagram.
     pub fn handle_datagram(&mut self, cx: &mut Cx, datagram: Datagram) {
         let key = (datagram.remote, datagram.local);
-        let index = match self.by_addresses.get(&key) {
-            Some(index) => *index,
-            None => match self.open(cx, &datagram) {
-                Some(index) => index,
-                None => return,
-            },
-        };
+        let known = self.by_addresses.get(&key).copied();
+        let Some(index) = known.or_else(|| self.open(cx, &datagram)) else { return };
         let Some(flow) = self.flows.get_mut(index) else { return };
         // RFC 4787 §4.3, REQ-6: what the program sends keeps the flow alive.
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
@@ -93,12 +88,16 @@ impl UdpFlows {
                 let denial = Denial::by_inspection(&flow.way, &refusal);
                 cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
                 cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
-                self.remove(cx, index, Closing::Refused);
+                return self.remove(cx, index, Closing::Refused);
             }
+        }
+        if known.is_none() {
+            self.dial(cx, index);
         }
     }
 
-    /// A new flow for a datagram, where one may be.
+    /// A new flow for a datagram, where one may be: [`dial`](Self::dial) it once it holds the datagram, so that the
+    /// datagram is answered where the flow comes to nothing.
     fn open(&mut self, cx: &mut Cx, datagram: &Datagram) -> Option<usize> {
         let way = match cx.judge(Protocol::Udp, datagram.local) {
             Ok(way) => way,
@@ -119,7 +118,7 @@ impl UdpFlows {
         let index = self.flows.insert(Flow {
             local: datagram.local,
             remote: datagram.remote,
-            way: way.clone(),
+            way,
             deadline,
             lookup: Lookup::default(),
             waiting: Vec::new(),
@@ -129,7 +128,13 @@ impl UdpFlows {
         });
         self.by_addresses.insert((datagram.remote, datagram.local), index);
         self.deadlines.insert(index, deadline);
-        match way {
+        Some(index)
+    }
+
+    /// Looks for an address to send to.
+    fn dial(&mut self, cx: &mut Cx, index: usize) {
+        let Some(flow) = self.flows.get(index) else { return };
+        match flow.way.clone() {
             Way::Address(address) => self.connect(cx, index, &[address.ip()]),
             Way::Host(_) => self.connect(cx, index, &host_addresses()),
             Way::Name(name, _) => {
@@ -137,7 +142,6 @@ impl UdpFlows {
                 self.handle_resolved(cx, index, &name, known);
             }
         }
-        self.flows.contains(index).then_some(index)
     }
 
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
