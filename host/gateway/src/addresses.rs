@@ -6,7 +6,7 @@
 //! bad as the worst address in them.
 
 use crate::domain::DomainName;
-use crate::rules::{Decision, Network, Protocol, Rules};
+use crate::rules::{Decision, Protocol, Rules};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -264,12 +264,6 @@ impl Admission<'_> {
         }
         Err(NotAdmitted::Class { class, hint: crate::rules::hint(protocol, address, port) })
     }
-}
-
-/// The network of one address.
-#[must_use]
-pub fn single(address: IpAddr) -> Option<Network> {
-    Network::new(address, if address.is_ipv4() { 32 } else { 128 })
 }
 
 #[cfg(test)]
