@@ -235,6 +235,11 @@ impl Connection {
         self.send.queued()
     }
 
+    /// Bytes that it holds in all: to send, to be acknowledged, to be read, or out of order.
+    pub fn buffered(&self) -> usize {
+        self.send.queued() + self.receive.held()
+    }
+
     /// Bytes that can be read now.
     pub fn readable(&self) -> usize {
         self.receive.readable()

@@ -14,6 +14,8 @@ const COPIED_BYTES_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub(crate) struct Reassembly {
     pieces: VecDeque<Piece>,
+    /// Bytes of all pieces.
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,11 @@ impl Piece {
 }
 
 impl Reassembly {
+    /// Bytes that are held.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.pieces.capacity()
@@ -61,7 +68,7 @@ impl Reassembly {
         let end = start + bytes.len() as u32;
         let within = self.pieces.range(at..).take_while(|piece| piece.end().at_or_before(end)).count();
         if within > 0 {
-            drop(self.pieces.drain(at..at + within));
+            self.length -= self.pieces.drain(at..at + within).map(|piece| piece.bytes.len()).sum::<usize>();
             at = at.min(self.pieces.len());
         }
         if let Some(after) = self.pieces.get(at)
@@ -78,6 +85,7 @@ impl Reassembly {
         if bytes.len() < COPIED_BYTES_MAX {
             bytes = Bytes::copy_from_slice(&bytes);
         }
+        self.length += bytes.len();
         self.pieces.insert(at, Piece { start, bytes });
         true
     }
@@ -89,6 +97,7 @@ impl Reassembly {
                 return None;
             }
             let mut piece = self.pieces.pop_front()?;
+            self.length -= piece.bytes.len();
             if self.pieces.is_empty() {
                 self.pieces = VecDeque::new();
             }
@@ -102,7 +111,7 @@ impl Reassembly {
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
-        self.pieces = VecDeque::new();
+        *self = Self::default();
     }
 }
 
@@ -134,6 +143,8 @@ mod tests {
                     prop_assert!(piece.start.at_or_after(last) && !piece.bytes.is_empty());
                     last = piece.end();
                 }
+                let held: usize = reassembly.pieces.iter().map(|piece| piece.bytes.len()).sum();
+                prop_assert_eq!(reassembly.len(), held);
             }
             let mut next = 0_u32;
             while (next as usize) < stream.len() {
@@ -151,6 +162,7 @@ mod tests {
                 }
             }
             prop_assert!(reassembly.is_empty());
+            prop_assert_eq!(reassembly.len(), 0);
         }
     }
 

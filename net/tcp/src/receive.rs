@@ -87,6 +87,11 @@ impl ReceiveHalf {
         self.queue.len()
     }
 
+    /// Bytes that are held, out of order too.
+    pub(crate) fn held(&self) -> usize {
+        self.queue.len() + self.reassembly.len()
+    }
+
     pub(crate) fn read(&mut self, bytes_max: usize) -> Option<Bytes> {
         self.queue.pop(bytes_max)
     }

@@ -113,7 +113,7 @@ impl Flow {
 
     /// Bytes in its buffers now.
     pub(crate) fn buffered(&self) -> usize {
-        self.connection.readable() + self.connection.unacknowledged()
+        self.connection.buffered()
     }
 
     /// An ICMP error about a segment that is in flight.

@@ -34,6 +34,8 @@ impl Connection {
             return self.give_up(now);
         }
         match self.phase.handshake() {
+            // What was in flight waits behind a closed window: the persist timer has taken over.
+            None if self.send.flight() == 0 => {}
             Some(handshake) => {
                 handshake.due = true;
                 self.send.handle_silence();

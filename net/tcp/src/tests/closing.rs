@@ -232,3 +232,27 @@ fn fin_wait_2_reset_ends() {
     it.arrives("R 1");
     assert_eq!(it.events(), [Event::SendingDone, Event::Closed(CloseReason::Reset)]);
 }
+
+#[test]
+fn fin_wait_2_data_without_reader_is_answered_by_reset() {
+    let mut it = Script::established(plain());
+    it.connection.shutdown(it.now);
+    it.connection.close_receive(it.now);
+    it.leaves("F 1 ack 1");
+    it.arrives(". 1 ack 2 win 65535");
+    it.is_dropped("P 1+10 ack 2 win 65535", Drop::NoReader);
+    it.leaves("R 2 ack 1");
+    assert_eq!(it.events(), [Event::SendingDone, Event::Closed(CloseReason::Aborted)]);
+    assert_eq!(it.connection.poll_timeout(), None);
+}
+
+#[test]
+fn closing_reset_ends() {
+    let mut it = Script::established(plain());
+    it.connection.shutdown(it.now);
+    it.leaves("F 1 ack 1");
+    it.arrives("F 1 ack 1 win 65535");
+    it.leaves(". 2 ack 2");
+    it.arrives("R 2");
+    assert_eq!(it.events(), [Event::PeerClosed, Event::Closed(CloseReason::Reset)]);
+}
