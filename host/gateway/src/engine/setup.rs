@@ -13,8 +13,9 @@ use super::turn::{Engine, Life};
 use super::udp::UdpFlows;
 use crate::attribution::Processes;
 use crate::options::Publish;
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 use crate::resolver::Resolver;
+use crate::rules::Protocol;
 use crate::sandbox::{Launched, plan};
 use link::Pcap;
 use packet::{Capabilities, Device, Pool};
@@ -89,7 +90,7 @@ impl Engine {
             None => Box::new(device),
         };
         let processes = Processes::new(socket_tables, sandbox.command_pid());
-        Ok(Self {
+        let mut engine = Self {
             port: Port::new(interface, device),
             signals,
             intercept_udp,
@@ -101,6 +102,7 @@ impl Engine {
             published,
             life: Life::Running { until: parts.timeout.map(|span| now + span), interrupts: 0 },
             again: Vec::new(),
+            arrived: true,
             blocked: false,
             sandbox,
             cx: Cx {
@@ -117,7 +119,12 @@ impl Engine {
                 processes,
                 searches: Searches::new(now),
             },
-        })
+        };
+        for Publish { host, port, udp } in parts.publish {
+            let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+            engine.cx.record(&Event::Publish { protocol, listen: host, port });
+        }
+        Ok(engine)
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     pub(super) life: Life,
     /// Descriptors that have more than one turn takes.
     pub(super) again: Vec<Readiness>,
+    /// Whether frames may wait in the device.
+    pub(super) arrived: bool,
     /// Whether the device takes no more until it reports.
     pub(super) blocked: bool,
 }
@@ -112,7 +114,7 @@ impl Engine {
 
     /// How long nothing happens by itself; `None` for ever.
     fn wait(&self, busy_until: Instant) -> Option<Duration> {
-        if !self.again.is_empty() || self.tcp.has_work() || self.cx.now < busy_until {
+        if self.arrived || !self.again.is_empty() || self.tcp.has_work() || self.cx.now < busy_until {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -133,6 +135,7 @@ impl Engine {
         let cx = &mut self.cx;
         let more = match source {
             Sources::Device => {
+                self.arrived |= readiness.readable;
                 self.blocked &= !readiness.writable;
                 false
             }
@@ -168,11 +171,11 @@ impl Engine {
     /// Everything that can be done now, once.
     fn turn(&mut self) -> Result<(), EngineError> {
         for _ in 0..BATCHES_MAX {
-            let more = self.port.receive(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
-            self.dispatch();
-            if !more {
+            if !self.arrived {
                 break;
             }
+            self.arrived = self.port.receive(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
+            self.dispatch();
         }
         if self.cx.stack.poll_timeout().is_some_and(|at| at <= self.cx.now) {
             self.cx.stack.handle_timeout(self.cx.now);
