@@ -89,7 +89,7 @@ impl Engine {
             }
             None => Box::new(device),
         };
-        let processes = Processes::new(socket_tables, sandbox.command_pid());
+        let processes = Processes::new(socket_tables, sandbox.init_pid());
         let mut engine = Self {
             port: Port::new(interface, device),
             signals,

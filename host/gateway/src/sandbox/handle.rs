@@ -148,6 +148,11 @@ impl Sandbox {
         self.command_pid
     }
 
+    /// Init's number among the gateway's processes: all processes inside descend from it.
+    pub fn init_pid(&self) -> Pid {
+        self.init
+    }
+
     /// Takes in what init has told, and says how the command ended once it has.
     ///
     /// Where the terminal stopped the command, this stops the gateway with it, and returns when both go on.
