@@ -6,11 +6,13 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use crate::outcome::Outcome;
 use crate::wait;
 use crate::weft::{Run, Running};
 
@@ -21,6 +23,7 @@ pub struct Terminal {
     pub running: Running,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -48,14 +51,14 @@ impl Terminal {
         let mut from_far = keyboard.try_clone().expect("a second descriptor");
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = screen.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut part = [0; 4096];
             // The kernel ends this with EIO when the far side's last user is gone.
             while let Ok(length @ 1..) = from_far.read(&mut part) {
                 shown.lock().expect("no thread panicked with the screen").extend(&part[..length]);
             }
         });
-        Self { running, keyboard, screen }
+        Self { running, keyboard, screen, reader }
     }
 
     /// Presses keys.
@@ -85,5 +88,21 @@ impl Terminal {
     pub fn until_shown(&self, text: &str) {
         let seen = wait::within(wait::PATIENCE, || self.shown().contains(text).then_some(()));
         assert!(seen.is_some(), "the terminal never showed {text:?}:\n{}", self.shown());
+    }
+
+    /// Waits for the end. Gives the outcome and everything that was shown.
+    ///
+    /// # Panics
+    ///
+    /// Where the end does not come in time.
+    #[must_use]
+    pub fn finish(self) -> (Outcome, String) {
+        let Self { running, keyboard, screen, reader } = self;
+        let outcome = running.finish();
+        // With the far side's last user gone, the reading thread comes to the screen's end.
+        drop(reader.join());
+        drop(keyboard);
+        let shown = screen.lock().expect("no thread panicked with the screen");
+        (outcome, String::from_utf8_lossy(&shown).into_owned())
     }
 }

@@ -54,6 +54,7 @@ pub struct Run<'w> {
     way: Way,
     options: Vec<String>,
     variables: Vec<(String, String)>,
+    input: Option<PathBuf>,
     has_host_resolver: bool,
     has_dns_option: bool,
     serial: u32,
@@ -69,6 +70,7 @@ impl<'w> Run<'w> {
             way,
             options: Vec::new(),
             variables,
+            input: None,
             has_host_resolver: false,
             has_dns_option: true,
             serial,
@@ -95,6 +97,12 @@ impl<'w> Run<'w> {
     /// Adds a variable to the environment.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Gives the command this text as its standard input.
+    pub fn input(mut self, text: &str) -> Self {
+        self.input = Some(self.world.write(&format!("input-{}", self.serial), text));
         self
     }
 
@@ -136,7 +144,9 @@ impl<'w> Run<'w> {
     ///
     /// Where it cannot be started.
     pub fn start<A: AsRef<OsStr>>(self, command: &[A]) -> Running {
-        self.start_on(command, Stdio::null(), None)
+        let input =
+            self.input.as_ref().map_or_else(Stdio::null, |path| File::open(path).expect("the input").into());
+        self.start_on(command, input, None)
     }
 
     /// Starts a program on this standard input; with a terminal, that is also its output.

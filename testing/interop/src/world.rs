@@ -114,13 +114,11 @@ impl World {
     }
 
     /// A run of weft in this world, as root and with the attachment that weft chooses.
-    #[must_use]
     pub fn weft(&self) -> Run<'_> {
         self.weft_as(Way::default())
     }
 
     /// A run of weft in this world.
-    #[must_use]
     pub fn weft_as(&self, way: Way) -> Run<'_> {
         self.runs.set(self.runs.get() + 1);
         Run::new(self, way, self.runs.get())

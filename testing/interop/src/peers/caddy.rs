@@ -13,8 +13,7 @@ use crate::world::{SITE_V4, World};
 /// Where it does not start.
 #[must_use]
 pub fn serve(world: &World, sites: &[&str]) -> Server {
-    let mut configuration =
-        format!("{{\n admin off\n auto_https off\n persist_config off\n default_bind {SITE_V4}\n}}\n");
+    let mut configuration = format!("{{\n admin off\n auto_https off\n default_bind {SITE_V4}\n}}\n");
     for site in sites {
         let made = world.authority().issue(&[site]);
         configuration += &format!(

@@ -2,7 +2,7 @@
 //! takes connections and never reads. Their threads end with the process.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,6 +79,9 @@ impl Witness {
             for mut stream in listener.incoming().flatten() {
                 seen.fetch_add(1, Ordering::SeqCst);
                 drop(stream.write_all(b"reached\n"));
+                drop(stream.shutdown(Shutdown::Write));
+                // Closed with bytes unread, the kernel would reset, and the line above could be lost on its way.
+                std::thread::spawn(move || std::io::copy(&mut stream, &mut std::io::sink()));
             }
         });
         let seen = witness.seen.clone();

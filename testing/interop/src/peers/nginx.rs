@@ -62,7 +62,7 @@ fn serve_with(world: &World, sites: &[&str], locations: &str) -> Server {
         write!(
             servers,
             "server {{
-                listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
+                listen 80; listen [::]:80; listen 443 ssl http2; listen [::]:443 ssl http2;
                 server_name {site};
                 ssl_certificate {certificate};
                 ssl_certificate_key {key};

@@ -1,0 +1,14 @@
+//! Real programs under `weft run`, against real servers.
+
+mod bulk;
+mod datagram;
+mod hostile;
+mod lifecycle;
+mod names;
+mod probe;
+mod refusal;
+mod report;
+mod server_name;
+mod status;
+mod tools;
+mod web;
