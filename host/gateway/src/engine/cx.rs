@@ -8,7 +8,7 @@ use crate::domain::DomainName;
 use crate::names::Names;
 use crate::report::{Closing, Event, Process, Reporter, Target};
 use crate::resolver::{self, Resolution, Resolver};
-use crate::rules::Protocol;
+use crate::rules::{Decision, Protocol};
 use packet::Pool;
 use runtime::{Clock, Poller};
 use stack::{Refusal, RequestId, Stack};
@@ -112,14 +112,10 @@ impl Cx {
         denial: &Denial,
     ) {
         let process = self.process(protocol, local, remote);
-        let Denial { host, port, reason, rule, hint } = denial;
+        let Denial { host, port, reason, hint } = denial;
         let target =
             Target { host: host.clone(), port: protocol.has_ports().then_some(*port), kind: protocol.into() };
-        let reason = match rule {
-            Some(rule) => format!("{reason}: {rule}"),
-            None => reason.clone(),
-        };
-        self.record(&Event::Deny { process, target, reason, hint: hint.clone() });
+        self.record(&Event::Deny { process, target, reason: reason.clone(), hint: hint.clone() });
     }
 
     /// A flow was opened. What its end is to be told with.
@@ -183,10 +179,7 @@ impl Cx {
             resolver::Event::Refused { name, by, .. } => {
                 let target = Target::of_question(&name);
                 let hint = by.is_none().then(|| format!("--allow {}", target.host));
-                let reason = match by {
-                    Some(rule) => format!("a rule denies it: {rule}"),
-                    None => "no rule allows it".to_owned(),
-                };
+                let reason = Decision { allowed: false, by }.to_string();
                 Event::Deny { process, target, reason, hint }
             }
             resolver::Event::Answered { name, record_type, code, addresses, .. } => {

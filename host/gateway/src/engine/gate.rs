@@ -4,7 +4,7 @@ use crate::addresses::{Admission, NotAdmitted, Pins};
 use crate::domain::DomainName;
 use crate::inspect;
 use crate::names::{Names, is_synthetic};
-use crate::rules::{self, Protocol, Rules};
+use crate::rules::{self, Decision, Protocol, Rules};
 use crate::sandbox::plan;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -39,10 +39,8 @@ pub(super) struct Denial {
     pub host: String,
     /// The port; 0 where the protocol has none.
     pub port: u16,
-    /// Why, in words.
+    /// Why, in words; they name the rule that decided, where one did.
     pub reason: String,
-    /// The rule that decided, where one did.
-    pub rule: Option<Arc<str>>,
     /// The flag that would allow it, where one would.
     pub hint: Option<String>,
 }
@@ -182,35 +180,32 @@ impl Denial {
                 Err(_) => rules::hint(protocol, IpAddr::V4(plan::GATEWAY_V4), port),
             },
         });
-        let reason = if rule.is_some() { "a rule denies it" } else { "no rule allows it" };
-        Self { host, port, reason: reason.to_owned(), rule, hint }
+        let reason = Decision { allowed: false, by: rule }.to_string();
+        Self { host, port, reason, hint }
     }
 
     /// The first bytes were for something else.
     pub fn by_inspection(way: &Way, refusal: &inspect::Refusal) -> Self {
         let hint = matches!(refusal, inspect::Refusal::NoName).then(|| "--tls-opaque".to_owned());
-        Self { host: way.host(), port: way.port(), reason: refusal.to_string(), rule: None, hint }
+        Self { host: way.host(), port: way.port(), reason: refusal.to_string(), hint }
     }
 
     fn not_admitted(name: &DomainName, port: u16, address: IpAddr, why: NotAdmitted) -> Self {
-        let (reason, rule, hint) = match why {
-            NotAdmitted::Class { class, hint } => {
-                (format!("it resolves to {address}, {class}"), None, Some(hint))
-            }
-            NotAdmitted::Denied { by } => {
-                (format!("it resolves to {address}, which a rule denies"), Some(by), None)
-            }
+        let (why, hint) = match why {
+            NotAdmitted::Class { class, hint } => (class.to_string(), Some(hint)),
+            NotAdmitted::Denied { .. } => (why.to_string(), None),
         };
-        Self { host: name.as_str().to_owned(), port, reason, rule, hint }
+        let reason = format!("it resolves to {address}, {why}");
+        Self { host: name.as_str().to_owned(), port, reason, hint }
     }
 
     fn stale(address: IpAddr, port: u16) -> Self {
         let reason = "the address stands for no name: resolve the name again".to_owned();
-        Self { host: address.to_string(), port, reason, rule: None, hint: None }
+        Self { host: address.to_string(), port, reason, hint: None }
     }
 
     fn unreachable(way: &Way) -> Self {
         let reason = "nothing listens there: the address exists only inside".to_owned();
-        Self { host: way.host(), port: way.port(), reason, rule: None, hint: None }
+        Self { host: way.host(), port: way.port(), reason, hint: None }
     }
 }
