@@ -3,32 +3,23 @@
 use crate::Why;
 use time::Instant;
 
+/// Every reason, in the order of the deadlines; the first of two that come at once goes first.
+const REASONS: [Why; 6] =
+    [Why::Retransmit, Why::Persist, Why::DelayedAck, Why::KeepAlive, Why::TimeWait, Why::UserTimeout];
+
 /// One deadline for each reason, [`Instant::MAX`] where there is none.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    at: [Instant; 5],
-}
-
-const REASONS: [Why; 5] = [Why::Retransmit, Why::Persist, Why::DelayedAck, Why::KeepAlive, Why::UserTimeout];
-
-fn slot(why: Why) -> usize {
-    match why {
-        Why::Retransmit => 0,
-        Why::Persist => 1,
-        Why::DelayedAck => 2,
-        Why::KeepAlive => 3,
-        // TIME-WAIT's deadline is its state's own; it never gets here.
-        Why::UserTimeout | Why::TimeWait => 4,
-    }
+    at: [Instant; REASONS.len()],
 }
 
 impl Timers {
     pub(crate) const fn new() -> Self {
-        Self { at: [Instant::MAX; 5] }
+        Self { at: [Instant::MAX; REASONS.len()] }
     }
 
     pub(crate) fn set(&mut self, why: Why, at: Instant) {
-        self.at[slot(why)] = at;
+        self.at[why as usize] = at;
     }
 
     /// Sets it where it is not set.
@@ -39,7 +30,7 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self, why: Why) {
-        self.at[slot(why)] = Instant::MAX;
+        self.at[why as usize] = Instant::MAX;
     }
 
     pub(crate) fn stop_all(&mut self) {
@@ -47,7 +38,7 @@ impl Timers {
     }
 
     pub(crate) fn is_set(&self, why: Why) -> bool {
-        self.at[slot(why)] != Instant::MAX
+        self.at[why as usize] != Instant::MAX
     }
 
     /// The earliest deadline.
@@ -69,6 +60,13 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_stands_in_its_own_place() {
+        for (place, why) in REASONS.into_iter().enumerate() {
+            assert_eq!(why as usize, place);
+        }
+    }
 
     #[test]
     fn deadlines_expire_in_order_and_once() {

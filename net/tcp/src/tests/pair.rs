@@ -36,14 +36,22 @@ pub(super) struct End {
     pub(super) connection: Connection,
     pub(super) events: Vec<Event>,
     pub(super) received: Vec<u8>,
-    /// How many segments it sent, and the largest payload of one.
+    /// How many segments it sent, their payload in all, and the largest of one.
     pub(super) segments: usize,
+    pub(super) payload_bytes: usize,
     pub(super) payload_bytes_max: usize,
 }
 
 impl End {
     fn new(connection: Connection) -> Self {
-        Self { connection, events: Vec::new(), received: Vec::new(), segments: 0, payload_bytes_max: 0 }
+        Self {
+            connection,
+            events: Vec::new(),
+            received: Vec::new(),
+            segments: 0,
+            payload_bytes: 0,
+            payload_bytes_max: 0,
+        }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
@@ -100,6 +108,15 @@ impl Pair {
             random,
             wire: Wire::default(),
         }
+    }
+
+    /// Two ends that both open actively, their SYNs about to cross (RFC 9293 §3.5, figure 7).
+    pub(super) fn crossing(config: Config, channel: Channel, seed: u64) -> Self {
+        let mut pair = Self::new(config.clone(), config.clone(), channel, seed);
+        let initial = SequenceNumber(pair.random.next() as u32);
+        let server = Connection::connect(Arc::new(config), 80, 40_000, initial, 5, pair.now);
+        pair.server = Some(End::new(server));
+        pair
     }
 
     /// Two ends whose handshake is over.
@@ -215,6 +232,7 @@ impl Pair {
                 let Some(segment) = end.connection.poll_transmit(self.channel.path, self.now) else { break };
                 assert!(left.len() < 10_000, "poll_transmit never ends");
                 end.segments += 1;
+                end.payload_bytes += segment.payload.len();
                 end.payload_bytes_max = end.payload_bytes_max.max(segment.payload.len());
                 if segment.header.sequence == next && !segment.payload.is_empty() {
                     let half = end.connection.send_half();

@@ -93,3 +93,37 @@ fn an_idle_connection_is_small_and_holds_no_buffer() {
     assert_eq!(held, [0, 0]);
     assert_eq!(pair.client.connection.poll_timeout(), None);
 }
+
+#[test]
+fn a_clean_channel_sees_every_byte_once_and_few_acknowledgements() {
+    for offload_bytes_max in [0, 64_000] {
+        let path = Path { segment_bytes_max: 1_480, offload_bytes_max };
+        let mut pair = Pair::established(Config::linux(), Channel { path, ..Channel::CLEAN }, 4);
+        let data = pattern(4 << 20);
+        let now = pair.now;
+        assert_eq!(pair.client.write(&data, now), data.len());
+        pair.run_until(|pair| pair.server().received.len() == data.len());
+        assert_eq!(pair.client.payload_bytes, data.len(), "something was sent twice");
+        // 4 MiB in 5 ms steps: slow start reaches it in nine round trips, and each turn is answered once.
+        assert!(pair.now - now < Duration::from_millis(110), "{:?}", pair.now - now);
+        assert!(pair.server().segments < 30, "{} acknowledgements", pair.server().segments);
+    }
+}
+
+#[test]
+fn two_syns_that_cross_make_one_connection() {
+    for seed in 0..50 {
+        let loss = if seed == 0 { 0 } else { 20 };
+        let mut pair = Pair::crossing(Config::linux(), Channel { loss, ..Channel::CLEAN }, seed);
+        let data = pattern(100_000);
+        let now = pair.now;
+        pair.client.write(&data, now);
+        pair.server().write(&data, now);
+        pair.run_until(|pair| {
+            pair.client.received.len() == data.len() && pair.server().received.len() == data.len()
+        });
+        assert!(pair.client.received == data && pair.server().received == data, "seed {seed}");
+        assert_eq!(pair.client.connection.state(), State::Established);
+        assert_eq!(pair.server().connection.state(), State::Established);
+    }
+}
