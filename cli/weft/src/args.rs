@@ -93,7 +93,7 @@ pub struct RunArguments {
     /// End the command after this long, as in 90, 90s, 2m or 1h30m, and exit with 124
     #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, help_heading = "End")]
     pub timeout: Option<Duration>,
-    /// Exit with 100 where something was refused and the command itself succeeded
+    /// Exit with 100 where something was refused, whatever the command exits with
     #[arg(long, help_heading = "End")]
     pub fail_on_deny: bool,
     /// The command and its arguments

@@ -28,7 +28,7 @@ pub struct Options {
     pub tls_opaque: bool,
     /// How long the command may run.
     pub timeout: Option<Duration>,
-    /// Exit with 100 where something was refused and the command itself succeeded.
+    /// Exit with 100 where something was refused, whatever the command exits with.
     pub fail_on_deny: bool,
     /// Ports of the host that lead to ports inside.
     pub publish: Vec<Publish>,

@@ -39,7 +39,7 @@ Examples:
 Exit status:
   that of COMMAND, or
   128 + N  COMMAND was ended by signal N
-  100      something was refused and COMMAND succeeded, with --fail-on-deny
+  100      something was refused, with --fail-on-deny, whatever COMMAND exits with
   124      COMMAND ran longer than --timeout
   125      weft itself failed, a rule or an option cannot be understood included
   126      COMMAND cannot be executed

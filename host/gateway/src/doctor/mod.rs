@@ -245,7 +245,7 @@ fn open_files() -> Finding {
     match maximum {
         Some(maximum) if maximum < OPEN_FILES_WANTED => Finding::lacking(
             NAME,
-            format!("at most {maximum}: about {} connections at once", maximum / 2),
+            format!("at most {maximum}: as many connections at once"),
             format!(
                 "ulimit -Hn {OPEN_FILES_WANTED}, as root, or LimitNOFILE={OPEN_FILES_WANTED} in the unit"
             ),
