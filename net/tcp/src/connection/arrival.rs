@@ -151,6 +151,12 @@ impl Connection {
                 self.handle_fin_acknowledged(now);
             }
         }
+        // DEVIATES RFC 9293 §3.8.6.1 (a closed window is probed for ever): where nobody holds the connection any
+        // more, a peer that never opens its window would keep our memory for ever.
+        let orphan = self.receive.is_closed() && !self.may_write();
+        if !orphan {
+            self.send.handle_answer();
+        }
         Ok(())
     }
 

@@ -28,10 +28,7 @@ impl SendHalf {
         } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
             self.handle_duplicate();
         }
-        if self.flight() == 0 {
-            // A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
-            self.retries = 0;
-        }
+
         // DEVIATES RFC 9293 §3.10.7.4, fifth (WL1 and WL2 alone decide): what acknowledges more is newer than
         // all before, though it be a repeated segment with an old number; its window must count, or the old
         // one would seem to have moved on with SND.UNA.
@@ -97,6 +94,13 @@ impl SendHalf {
                 self.congestion.enter_recovery(self.flight(), self.mss());
             }
             Duplicate::Left => self.congestion.inflate(self.mss()),
+        }
+    }
+
+    /// A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
+    pub(crate) fn handle_answer(&mut self) {
+        if self.flight() == 0 {
+            self.retries = 0;
         }
     }
 

@@ -263,3 +263,19 @@ fn established_user_timeout_ends_before_the_retries() {
     assert_eq!(it.events(), [Event::Closed(CloseReason::TimedOut)]);
     assert_eq!(it.connection.poll_timeout(), None);
 }
+
+#[test]
+fn fin_wait_1_orphan_with_closed_window_is_given_up() {
+    let mut it = Script::established(Config { retries: 3, ..plain() });
+    it.arrives(". 1 ack 1 win 0");
+    it.write(1, 10);
+    it.connection.shutdown(it.now);
+    it.connection.close_receive(it.now);
+    for ms in [200, 400, 800] {
+        it.after(ms);
+        it.leaves(". 1+1 ack 1");
+        it.arrives(". 1 ack 1 win 0");
+    }
+    it.after(1_600);
+    assert_eq!(it.events(), [Event::Closed(CloseReason::TimedOut)]);
+}
