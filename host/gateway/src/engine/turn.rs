@@ -273,6 +273,8 @@ impl Engine {
         let timed_out = matches!(self.life, Life::TimedOut { .. });
         if let (Some(exit), Life::Running { .. } | Life::TimedOut { .. }) = (exit, &self.life) {
             self.life = Life::Ended { exit, timed_out, until: self.cx.now + LINGER, handed: 0 };
+            // What it sent last lies in the device, whether or not that was reported in time.
+            self.arrived = true;
         }
     }
 
