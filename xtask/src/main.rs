@@ -1,11 +1,11 @@
 //! The project's own tools: `cargo xtask TASK`.
 //!
-//! - [`test`]: everything that must hold before a change lands
+//! - [`mod@test`]: everything that must hold before a change lands
 //! - [`floors`]: which crate may import which
 //! - [`tidy`]: sizes, names and words
 //! - [`nostd`]: base and net without the standard library
 //! - [`doctor`]: what this machine lacks for the tests
-//! - [`fuzz`], [`bench`]: how they are started
+//! - [`fuzz`], [`mod@bench`]: how they are started
 //! - [`workspace`]: where everything is
 
 #![forbid(unsafe_code)]

@@ -1,5 +1,3 @@
-//! The Network seam: connect, listen, bind_udp, resolve.
-#![forbid(unsafe_code)]
 //! The Network seam: connect, listen, bind_udp and resolve, by name or address.
 //!
 //! Everything that speaks a protocol takes a [`Network`] and does not know whose it is:
