@@ -1,5 +1,5 @@
 //! What a hostile program, resolver or server may send, as functions of any bytes: each panics where something happens
-//! that must not. They are public for the fuzzer; the test replays a corpus with mutations.
+//! that must not. They are public for the fuzzer; the test replays the corpora of testing/fuzz with mutations.
 
 use crate::inspect::{QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
 use crate::names::is_synthetic;
@@ -167,7 +167,7 @@ mod tests {
     ];
 
     fn corpus(name: &str) -> Vec<Vec<u8>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testing/fuzz/corpus").join(name);
         let mut paths: Vec<_> = std::fs::read_dir(folder)
             .expect("a corpus")
             .map(|entry| entry.expect("readable").path())
