@@ -1,5 +1,6 @@
 //! Much at once: streams at full speed both ways, many connections, and every byte in its place.
 
+use interop::peers::echo::Stalled;
 use interop::peers::iperf;
 use interop::world::SITE_V4;
 use interop::{Echo, Way, World, in_every_way, needs};
@@ -141,4 +142,23 @@ except OSError as error:
     let outcome = run.output(&["python3", "-c", program]).succeeded();
     assert_eq!(outcome.stdout, "ConnectionResetError\nConnectionRefusedError\n", "{outcome}");
     server.join().expect("the server is done");
+}
+
+#[test]
+fn what_the_command_sent_before_it_ended_still_arrives() {
+    needs!["python3"];
+    let world = World::new();
+    world.name("one.test");
+    let slow = Stalled::at(&world.internet, (SITE_V4, 9));
+    // The command is done when its kernel has taken the bytes; the peer reads them only after that.
+    let program = "
+import socket
+s = socket.create_connection(('one.test', 9))
+s.sendall(b'x' * 3000000)
+print('ready', flush=True)
+";
+    let mut running = world.weft().allow("one.test:9").start(&["python3", "-c", program]);
+    running.line("ready");
+    assert_eq!(slow.drain_first(), 3_000_000);
+    let _ = running.finish().succeeded();
 }

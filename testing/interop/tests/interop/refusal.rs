@@ -1,6 +1,7 @@
 //! What is refused, told at once to the program, and never seen by the other side.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use interop::world::{HOST_V4, HOST_V6, METADATA_V4, OTHER_V4, OTHER_V6, PRIVATE_V4, PRIVATE_V6, SITE_V4};
 use interop::{Way, Witness, World, in_every_way, needs};
@@ -19,6 +20,7 @@ fn addresses(way: Way) {
     let targets =
         ["tcp 203.0.113.90 80", "tcp 2001:db8::90 80", "udp 203.0.113.90 80", "udp 2001:db8::90 80"];
     let outcome = probe(&world, world.weft_as(way).allow("one.test:80"), &targets);
+    assert!(outcome.took < Duration::from_secs(3), "told at once, not by a timer:\n{outcome}");
     // A reset is ECONNREFUSED; "administratively prohibited" is EHOSTUNREACH of IPv4 (RFC 1812 §5.2.7.1, code 13), EACCES
     // of IPv6 (RFC 4443 §3.1, code 1).
     for (target, expected) in targets.iter().zip(["ECONNREFUSED", "ECONNREFUSED", "EHOSTUNREACH", "EACCES"]) {

@@ -72,6 +72,20 @@ fn curl_reaches_a_name_whose_ipv6_address_does_not_answer() {
 }
 
 #[test]
+fn curl_reaches_a_name_whose_ipv4_address_does_not_answer() {
+    needs!["curl", "nginx", "openssl"];
+    let world = World::new();
+    world.name_at("both.test", "203.0.113.222".parse::<std::net::Ipv4Addr>().expect("an address"));
+    world.name_at("both.test", SITE_V6);
+    let _server = nginx::serve(&world, &["both.test"]);
+    let run = world.weft().allow("both.test:80");
+    let _ = run
+        .output(&["curl", "-4", "-sS", "-m", "10", "http://both.test/"])
+        .succeeded()
+        .printed("this is both.test");
+}
+
+#[test]
 fn wget_reaches_the_allowed_of_two_names() {
     needs!["wget", "nginx", "openssl"];
     let sites = Sites::new();
