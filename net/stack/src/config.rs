@@ -13,7 +13,7 @@ pub struct Config {
     /// Bytes in the send and receive buffers of all connections, beyond which no payload is taken in; one batch of
     /// frames more may be held. Default 1 GiB.
     pub tcp_bytes_max: usize,
-    /// SYNs that wait for their verdict at once. A SYN beyond is dropped. Default 1,024.
+    /// SYNs that wait for their verdict at once; the oldest goes for a new one. Default 1,024.
     pub requests_max: usize,
     /// How long a SYN may wait for its verdict. Default 75 s: longer than names and connections take to time out.
     pub request_lifetime: Duration,

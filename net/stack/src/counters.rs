@@ -102,7 +102,7 @@ drops! {
     TcpBadAddress,
     /// A SYN to a listener with as many handshakes under way as its backlog.
     TcpBacklogFull,
-    /// A SYN to a deferring listener while as many SYNs wait as may.
+    /// A SYN that waited longest for its verdict gave way for another: as many wait as may.
     TcpRequestsFull,
     /// A SYN that waits for its verdict came again.
     TcpRequestPending,

@@ -31,11 +31,17 @@ pub(crate) struct Request {
 impl Stack {
     /// Keeps a SYN and tells the owner of it.
     pub(crate) fn ask(&mut self, opening: Opening, listener: ListenerId, now: Instant) -> Verdict {
-        if self.tcp.requests.len() >= self.tcp.requests_max {
-            return Verdict::Dropped(Drop::TcpRequestsFull);
+        while self.tcp.requests.len() >= self.tcp.requests_max {
+            // RFC 4987 §3.3: the oldest gives way. Else whoever opens many would keep all others out until they time out.
+            let Some(oldest) = self.tcp.oldest_request() else {
+                return Verdict::Dropped(Drop::TcpRequestsFull);
+            };
+            self.output.counters.count(Drop::TcpRequestsFull);
+            self.expire_request(oldest);
         }
         let tuple = opening.tuple;
         let number = self.tcp.requests.insert(Request { opening, listener });
+        self.tcp.note_request(number);
         self.tcp.requests_by_tuple.insert(&tuple.words(), number);
         self.output.wheel.set(Timer::Request(number), now + self.tcp.request_lifetime);
         self.events.push_back(Event::TcpRequest {
@@ -106,7 +112,7 @@ impl Stack {
         self.send_refusal((local, remote), Protocol::TCP, &bytes, length, problem, now);
     }
 
-    /// A SYN has waited too long.
+    /// A SYN has waited too long, or gives way.
     pub(crate) fn expire_request(&mut self, number: u64) {
         if self.forget_request(number).is_some() {
             self.events.push_back(Event::TcpRequestEnded { request: RequestId(number) });

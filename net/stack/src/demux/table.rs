@@ -43,6 +43,8 @@ pub(crate) struct Tcp {
     pub(super) bindings: Bindings,
     pub(super) requests: Slab<Request>,
     pub(super) requests_by_tuple: Index,
+    /// SYNs that wait, the oldest first; some are gone since.
+    requests_by_age: VecDeque<u64>,
     /// Connections that a segment of the batch under way has reached, each once.
     pub(super) touched: Vec<u64>,
     /// Connections that have come to TIME-WAIT, the oldest first; some are gone since.
@@ -67,6 +69,7 @@ impl Tcp {
             bindings: Bindings::new(key(1)),
             requests: Slab::new(),
             requests_by_tuple: Index::new(key(2)),
+            requests_by_age: VecDeque::new(),
             touched: Vec::new(),
             time_wait: VecDeque::new(),
             secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
@@ -97,6 +100,25 @@ impl Tcp {
     pub(super) fn find_request(&self, tuple: &Tuple) -> Option<u64> {
         self.requests_by_tuple
             .find(&tuple.words(), |n| self.requests.find(n).is_some_and(|r| r.opening.tuple == *tuple))
+    }
+
+    /// A SYN waits from now on.
+    pub(super) fn note_request(&mut self, number: u64) {
+        self.requests_by_age.push_back(number);
+        if self.requests_by_age.len() > 2 * self.requests_max {
+            let requests = &self.requests;
+            self.requests_by_age.retain(|number| requests.find(*number).is_some());
+        }
+    }
+
+    /// The SYN that has waited longest.
+    pub(super) fn oldest_request(&mut self) -> Option<u64> {
+        loop {
+            let oldest = self.requests_by_age.pop_front()?;
+            if self.requests.find(oldest).is_some() {
+                return Some(oldest);
+            }
+        }
     }
 
     /// RFC 6528 §3: a clock of four microseconds, and a keyed hash of the connection's addresses and ports.

@@ -104,9 +104,41 @@ fn ten_thousand_syns_keep_the_bound() {
     for n in 0..10_000u16 {
         link.receive(tcp_frame(at(PEER_V4, 10_000 + n), at(FAR_V4, 443), syn(1), b""));
     }
-    assert_eq!(link.events().len(), bound);
     assert_eq!(link.stack.memory().requests, bound);
     assert_eq!(link.dropped(Drop::TcpRequestsFull), 9_900);
+    let (mut asked, mut ended) = (Vec::new(), Vec::new());
+    for event in link.events() {
+        match event {
+            Event::TcpRequest { request, .. } => asked.push(request),
+            Event::TcpRequestEnded { request } => ended.push(request),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(asked.len(), 10_000);
+    assert_eq!(ended, asked[..9_900], "the oldest give way, in their order");
+}
+
+#[test]
+fn one_that_waits_long_is_not_forgotten_among_many_that_do_not() {
+    let mut link = Link::with(Config { requests_max: 10, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    intercept(&mut link);
+    link.receive(tcp_frame(at(PEER_V4, 9_999), at(FAR_V4, 443), syn(1), b""));
+    let first = request(&mut link);
+    for n in 0..100u16 {
+        link.receive(tcp_frame(at(PEER_V4, 10_000 + n), at(FAR_V4, 443), syn(1), b""));
+        let other = request(&mut link);
+        link.stack.tcp_refuse(other, Refusal::Silent, link.now);
+    }
+    for n in 0..10u16 {
+        link.receive(tcp_frame(at(PEER_V4, 20_000 + n), at(FAR_V4, 443), syn(1), b""));
+    }
+    let ended = |event: &Event| matches!(event, Event::TcpRequestEnded { request } if *request == first);
+    assert_eq!(
+        link.events().iter().filter(|event| ended(event)).count(),
+        1,
+        "the oldest of eleven gives way"
+    );
 }
 
 #[test]
