@@ -379,7 +379,12 @@ pub fn binary() -> PathBuf {
 }
 
 /// The command under test where every user can execute it.
-fn binary_for(world: &World) -> PathBuf {
+///
+/// # Panics
+///
+/// Where it was not built, or cannot be copied.
+#[must_use]
+pub fn binary_for(world: &World) -> PathBuf {
     let (built, shared) = (binary(), world.directory().join("weft"));
     if !shared.exists() && fs::hard_link(&built, &shared).is_err() {
         fs::copy(&built, &shared).expect("a copy of weft");

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod datagram;
+mod first_steps;
 mod hostile;
 mod lifecycle;
 mod names;
