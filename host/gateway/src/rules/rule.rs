@@ -17,7 +17,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All of them, in the order of their [`index`](Self::index).
+    /// All of them, in a fixed order.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
     /// The scheme that names it in a rule, without `://`.

@@ -69,7 +69,7 @@ impl TcpSocket {
         SocketAddr::try_from(net::getpeername(&self.0).ok()??).ok()
     }
 
-    /// Reads once, at most [`READ_BYTES_MAX`].
+    /// Reads once, at most 65,160 bytes.
     ///
     /// # Errors
     ///
