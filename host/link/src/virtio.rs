@@ -68,7 +68,7 @@ impl VirtioHeader {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] where a mark lies outside the frame, or the kind of segment is none that we offer.
+    /// Where a mark lies outside the frame, or the kind of segment is none that we offer.
     pub fn decode(&self, frame: &[u8]) -> Result<Offload, Malformed> {
         let [flags, gso_type, ..] = self.0;
         let checksum = if flags & NEEDS_CSUM != 0 {
