@@ -249,7 +249,7 @@ impl Options {
     }
 
     /// Bytes of the options with their padding, a multiple of 4 and at most 40. SACK blocks that find no room are
-    /// not counted, as [`emit`](Self::emit) leaves them out (RFC 2018 §3: three beside timestamps).
+    /// not counted, as `emit` leaves them out (RFC 2018 §3: three beside timestamps).
     pub fn length(&self) -> usize {
         let length = self.length_without_sack();
         match self.sack_blocks_fitting() {
