@@ -15,22 +15,41 @@ use stack::{Refusal, RequestId, Stack};
 use std::net::SocketAddr;
 use time::{Duration, Instant};
 
-/// How many processes are searched for in an interval.
-const SEARCHES_MAX: u32 = 200;
-const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Which part of the gateway's time searching for processes may take: one in so many.
+const SEARCH_SHARE: u32 = 10;
 
-/// Searches for processes that are left in the current interval.
+/// How much of that may be taken at once, as the time in which it is earned: 100 ms of searching.
+const SEARCH_CREDIT: Duration = Duration::from_secs(1);
+
+/// The time that searches for processes may still take. A search costs what the command makes it cost, by the files
+/// that it holds open, so that counting searches would bound nothing.
 #[derive(Debug)]
 pub(super) struct Searches {
-    renewed: Instant,
-    left: u32,
+    /// When all that was taken is earned again.
+    earned: Instant,
 }
 
 impl Searches {
-    /// All of them, from `now`.
+    /// All of the credit, at `now`.
     pub fn new(now: Instant) -> Self {
-        Self { renewed: now, left: SEARCHES_MAX }
+        Self { earned: now }
     }
+
+    /// Whether there is credit for one more.
+    fn may_start(&self, now: Instant) -> bool {
+        self.earned <= now + SEARCH_CREDIT
+    }
+
+    /// One more took this long.
+    fn handle_taken(&mut self, took: Duration, now: Instant) {
+        self.earned = self.earned.max(now) + took * SEARCH_SHARE;
+    }
+}
+
+/// What this thread has worked so far: time in which others had the processor is not the command's to cost.
+fn worked() -> Duration {
+    let worked = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(worked.tv_sec as u64, worked.tv_nsec as u32)
 }
 
 /// A flow's beginning, for the report of its end.
@@ -199,14 +218,44 @@ impl Cx {
     /// The process that holds the command's socket `remote`, as long as looking for it costs little: a command that
     /// is refused ten thousand times a second is not worth ten thousand searches.
     fn process(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Process> {
-        if self.now >= self.searches.renewed + SEARCH_INTERVAL {
-            self.searches = Searches { renewed: self.now, left: SEARCHES_MAX };
+        if !self.searches.may_start(self.now) {
+            return None;
         }
-        self.searches.left = self.searches.left.checked_sub(1)?;
-        self.processes.find(protocol, remote, local)
+        let before = worked();
+        let found = self.processes.find(protocol, remote, local);
+        self.searches.handle_taken(worked().saturating_sub(before), self.now);
+        found
     }
 }
 
 fn target(protocol: Protocol, way: &Way) -> Target {
     Target { host: way.host(), port: protocol.has_ports().then(|| way.port()), kind: protocol.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_take_their_share_of_the_time_and_no_more() {
+        let (start, took) = (Instant::from_secs(1), Duration::from_millis(10));
+        let mut searches = Searches::new(start);
+        let mut at_once = 0;
+        while searches.may_start(start) {
+            searches.handle_taken(took, start);
+            at_once += 1;
+        }
+        assert_eq!(at_once, 11, "100 ms, and the one that ends above them");
+        assert!(!searches.may_start(start + Duration::from_millis(99)));
+        assert!(searches.may_start(start + Duration::from_millis(100)), "10 ms are earned in 100 ms");
+        let mut later = 0;
+        for millisecond in 0..10_000 {
+            let now = start + Duration::from_millis(100 + millisecond);
+            while searches.may_start(now) {
+                searches.handle_taken(took, now);
+                later += 1;
+            }
+        }
+        assert!((99..=101).contains(&later), "one second of ten, not {later} times 10 ms");
+    }
 }
