@@ -34,6 +34,8 @@ pub(super) struct Relay {
     up: Up,
     /// From the far side to the program.
     down: Down,
+    /// The far side's connection broke in the last turn.
+    broken: Option<Errno>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,7 @@ pub(super) enum Pumped {
 impl Relay {
     /// A relay between an established connection and a connected socket.
     pub fn new(connection: TcpId, socket: TcpSocket, inspection: StreamInspection) -> Self {
-        Self { connection, socket, inspection, up: Up::default(), down: Down::default() }
+        Self { connection, socket, inspection, up: Up::default(), down: Down::default(), broken: None }
     }
 
     /// The host's socket reported.
@@ -91,13 +93,21 @@ impl Relay {
 
     /// Moves what can be moved now.
     pub fn pump(&mut self, stack: &mut Stack, pool: &Pool, now: Instant) -> Pumped {
+        if let Some(error) = self.broken {
+            return Pumped::Broken(error);
+        }
         let up = self.pump_up(stack, now);
-        if !matches!(up, Pumped::Waiting | Pumped::More) {
+        if matches!(up, Pumped::Refused(_)) {
             return up;
         }
-        let down = match self.pump_down(stack, pool, now) {
-            Ok(more) => more,
-            Err(error) => return Pumped::Broken(error),
+        let down = match (self.pump_down(stack, pool, now), up.clone()) {
+            // What the far side sent before it broke was read just now: it leaves in this turn, the reset in the
+            // next. A server that refuses an upload answers, closes, and resets in one go.
+            (Err(error), _) | (Ok(_), Pumped::Broken(error)) => {
+                self.broken = Some(error);
+                return Pumped::More;
+            }
+            (Ok(more), _) => more,
         };
         if self.up.ended && self.down.ended {
             return Pumped::Done;
