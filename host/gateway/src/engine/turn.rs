@@ -309,7 +309,8 @@ impl Engine {
                     *handed = sent;
                     *until = now + LINGER;
                 }
-                let over = *until <= now || !self.tcp.is_sending();
+                let sending = self.arrived || self.tcp.is_sending() || self.udp.is_sending();
+                let over = *until <= now || !sending;
                 over.then_some(Outcome { exit: *exit, timed_out: *timed_out })
             }
         }

@@ -225,6 +225,13 @@ impl UdpFlows {
         true
     }
 
+    /// Whether datagrams of the program still wait for the name that they were sent to.
+    pub fn is_sending(&self) -> bool {
+        let waits =
+            |flow: &Flow| flow.socket.is_none() && !flow.waiting.is_empty() && !flow.inspection.waits();
+        self.flows.iter().any(|(_, flow)| waits(flow))
+    }
+
     /// Forgets the flows whose time is over.
     pub fn handle_timeout(&mut self, cx: &mut Cx) {
         while let Some((at, index)) = self.deadlines.first()
