@@ -23,6 +23,9 @@ const ASKERS_MAX: usize = 8_192;
 /// How many bytes of answers wait for a connection that does not read before it is closed.
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
 
+/// How many answers to one upstream question are looked at when its socket reports; more are not waited for.
+const ANSWERS_MAX: usize = 16;
+
 /// Where the command's questions come in and where they go.
 #[derive(Debug)]
 pub(super) struct DnsFront {
@@ -140,9 +143,14 @@ impl DnsFront {
 
     /// The socket of an upstream question reported.
     pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize, readiness: Readiness) {
-        let came = self.upstreams.handle_readiness(index, readiness, &cx.pool, &mut cx.scratch);
-        if let Some((id, outcome)) = came {
+        // A readiness is told once: the answer may stand behind one that is forged or belongs to nothing.
+        for _ in 0..ANSWERS_MAX {
+            let came = self.upstreams.handle_readiness(index, readiness, &cx.pool, &mut cx.scratch);
+            let Some((id, outcome)) = came else { return };
             cx.resolver.handle_upstream(id, outcome.as_deref().map_err(Failure::clone), cx.now);
+            if outcome.is_err() {
+                return;
+            }
         }
     }
 
