@@ -3,29 +3,29 @@
 use super::Sources;
 use crate::domain::DomainName;
 use crate::resolver::{Addresses, Family, Resolution, Resolved};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-/// Who waits for which name.
+/// Who waits for which name: at most one for each place that a flow can have, however many flows come and go while
+/// the resolver is silent.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    by_name: HashMap<DomainName, Vec<Waiter>>,
+    by_name: HashMap<DomainName, BTreeMap<(Sources, usize), Waiter>>,
 }
 
+/// Which families are not known yet.
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
-    source: Sources,
-    index: usize,
     v4: bool,
     v6: bool,
 }
 
 impl Waiters {
-    /// The flow at `index` waits for what `resolution` does not know yet.
+    /// The flow at `index` waits for what `resolution` does not know yet. An earlier flow at that index has ended.
     pub fn insert(&mut self, name: &DomainName, source: Sources, index: usize, resolution: &Resolution) {
         let (v4, v6) = (resolution.v4.is_none(), resolution.v6.is_none());
         if v4 || v6 {
-            self.by_name.entry(name.clone()).or_default().push(Waiter { source, index, v4, v6 });
+            self.by_name.entry(name.clone()).or_default().insert((source, index), Waiter { v4, v6 });
         }
     }
 
@@ -34,13 +34,13 @@ impl Waiters {
     pub fn take(&mut self, resolved: &Resolved) -> Vec<(Sources, usize)> {
         let Some(waiters) = self.by_name.get_mut(&resolved.name) else { return Vec::new() };
         let mut told = Vec::new();
-        waiters.retain_mut(|waiter| {
+        waiters.retain(|flow, waiter| {
             let wanted = match resolved.family {
                 Family::V4 => std::mem::take(&mut waiter.v4),
                 Family::V6 => std::mem::take(&mut waiter.v6),
             };
             if wanted {
-                told.push((waiter.source, waiter.index));
+                told.push(*flow);
             }
             waiter.v4 || waiter.v6
         });
@@ -92,5 +92,16 @@ mod tests {
         assert_eq!(waiters.take(&resolved(Family::V4)), []);
         assert_eq!(waiters.take(&resolved(Family::V6)), [(Sources::Udp, 2)]);
         assert!(waiters.by_name.is_empty());
+    }
+
+    #[test]
+    fn flows_that_follow_each_other_at_one_index_wait_once() {
+        let name = DomainName::parse("a.example").expect("name");
+        let mut waiters = Waiters::default();
+        for _ in 0..1_000 {
+            waiters.insert(&name, Sources::Udp, 7, &Resolution { v4: None, v6: None });
+        }
+        let resolved = Resolved { name, family: Family::V4, addresses: Ok(Vec::new()) };
+        assert_eq!(waiters.take(&resolved), [(Sources::Udp, 7)]);
     }
 }

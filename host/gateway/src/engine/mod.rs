@@ -36,7 +36,7 @@ use runtime::Token;
 
 /// Whose descriptor a token belongs to: the kind stands in the top byte, an attempt's number in the next, the
 /// flow's index below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Sources {
     Device,
