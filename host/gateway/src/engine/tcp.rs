@@ -370,7 +370,10 @@ impl TcpFlows {
     fn remove(&mut self, cx: &mut Cx, index: usize) {
         let Some(flow) = self.flows.try_remove(index) else { return };
         self.timers.cancel(index);
-        cx.names().unpin(flow.local.ip());
+        // A connection from outside pinned nothing, whatever address it came from.
+        if flow.way.name().is_some() {
+            cx.names().unpin(flow.local.ip());
+        }
         if let Phase::Dialling { request, .. } = flow.phase {
             self.by_request.remove(&request);
         }
