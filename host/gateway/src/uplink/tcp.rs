@@ -163,14 +163,18 @@ impl Listener {
     ///
     /// The kernel's, where no descriptor is left.
     pub fn accept(&self) -> io::Result<Option<(TcpSocket, SocketAddr)>> {
-        match net::acceptfrom_with(&self.0, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok((socket, remote)) => {
-                sockopt::set_tcp_nodelay(&socket, true)?;
-                let remote = remote.and_then(|any: SocketAddrAny| SocketAddr::try_from(any).ok());
-                Ok(remote.map(|remote| (TcpSocket(socket), remote)))
+        loop {
+            match net::acceptfrom_with(&self.0, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, remote)) => {
+                    sockopt::set_tcp_nodelay(&socket, true)?;
+                    let remote = remote.and_then(|any: SocketAddrAny| SocketAddr::try_from(any).ok());
+                    return Ok(remote.map(|remote| (TcpSocket(socket), remote)));
+                }
+                Err(error) if would_block(error) => return Ok(None),
+                // It is gone; others may wait behind it.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if would_block(error) || error == Errno::CONNABORTED => Ok(None),
-            Err(error) => Err(error),
         }
     }
 }
