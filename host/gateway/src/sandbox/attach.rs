@@ -97,3 +97,9 @@ pub(super) fn allow_ping(groups: Option<(u32, u32)>) -> Result<(), LaunchError> 
     let Some((first, last)) = groups else { return Ok(()) };
     std::fs::write(SETTING, format!("{first} {last}")).during(Step::AllowPing, SETTING)
 }
+
+/// Lets the command listen on every port of its own network, as root could outside: it has no capability there.
+pub(super) fn allow_ports() -> Result<(), LaunchError> {
+    const SETTING: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    std::fs::write(SETTING, "0").during(Step::AllowPorts, SETTING)
+}

@@ -53,6 +53,8 @@ steps! {
     OpenSocketTables = "opening the sandbox's socket tables",
     /// Ping without privilege.
     AllowPing = "letting the command send ICMP echo",
+    /// Ports below 1024 without privilege.
+    AllowPorts = "letting the command listen on ports below 1024",
     /// A process file system of the new PID namespace.
     MountProc = "mounting a new /proc",
     /// The kernel's switches, out of uid 0's reach.

@@ -72,6 +72,7 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     let socket_tables = attach::socket_tables()?;
     let foreign_proc = mounts::mount_proc().map_err(warn).is_err();
     attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
+    attach::allow_ports().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
     mounts::mount_files(has_ipv6, &warn)?;
     let bonds = Confinement { foreign_proc, terminal: assignment.terminal };

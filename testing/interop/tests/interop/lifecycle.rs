@@ -133,9 +133,9 @@ fn a_published_port_leads_inside_and_back() {
     let world = World::new();
     let program = "
 import socket
-tcp = socket.create_server(('0.0.0.0', 8000))
+tcp = socket.create_server(('0.0.0.0', 80))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(('0.0.0.0', 8001))
+udp.bind(('0.0.0.0', 81))
 print('ready', flush=True)
 connection, _ = tcp.accept()
 connection.sendall(b'inside got ' + connection.recv(100))
@@ -143,9 +143,9 @@ connection.close()
 data, address = udp.recvfrom(100)
 udp.sendto(b'inside got ' + data, address)
 ";
-    let run = world.weft().option("--publish").option("18000:8000");
+    let run = world.weft().option("--publish").option("18000:80");
     let mut running =
-        run.option("--publish").option("203.0.113.2:18001:8001/udp").start(&["python3", "-c", program]);
+        run.option("--publish").option("203.0.113.2:18001:81/udp").start(&["python3", "-c", program]);
     running.line("ready");
     let mut connection = world.host.connect(([127, 0, 0, 1], 18000).into()).expect("the published port");
     connection.write_all(b"tcp").expect("the connection takes bytes");
