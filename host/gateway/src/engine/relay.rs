@@ -21,6 +21,13 @@ use time::Instant;
 /// How much is taken from the stack before it is written on, in bytes.
 const TAKE_BYTES_MAX: usize = 512 * 1024;
 
+/// The same once what all connections have left over exceeds [`LEFT_BYTES_MAX`].
+const TAKE_BYTES_MIN: usize = 16 * 1024;
+
+/// How many bytes all connections together may have left over before each takes less: what stalled far sides cost
+/// beyond the stack's own buffers, which are bounded there. As many connections as there can be add 1 GB to it.
+const LEFT_BYTES_MAX: usize = 64 << 20;
+
 /// How many bytes one connection moves in one direction before the others have their turn.
 const TURN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -91,12 +98,13 @@ impl Relay {
         self.down.closing |= readiness.ended;
     }
 
-    /// Moves what can be moved now.
-    pub fn pump(&mut self, stack: &mut Stack, pool: &Pool, now: Instant) -> Pumped {
+    /// Moves what can be moved now, while all connections together have `left` bytes left over.
+    pub fn pump(&mut self, stack: &mut Stack, pool: &Pool, left: usize, now: Instant) -> Pumped {
         if let Some(error) = self.broken {
             return Pumped::Broken(error);
         }
-        let up = self.pump_up(stack, now);
+        let take_max = if left < LEFT_BYTES_MAX { TAKE_BYTES_MAX } else { TAKE_BYTES_MIN };
+        let up = self.pump_up(stack, take_max, now);
         if matches!(up, Pumped::Refused(_)) {
             return up;
         }
@@ -115,13 +123,13 @@ impl Relay {
         if up == Pumped::More || down { Pumped::More } else { Pumped::Waiting }
     }
 
-    fn pump_up(&mut self, stack: &mut Stack, now: Instant) -> Pumped {
+    fn pump_up(&mut self, stack: &mut Stack, take_max: usize, now: Instant) -> Pumped {
         let mut moved = 0;
         while !self.up.ended && !self.up.blocked {
             if moved >= TURN_BYTES_MAX {
                 return Pumped::More;
             }
-            self.take(stack, now);
+            self.take(stack, take_max, now);
             match self.inspection.verdict() {
                 Verdict::Pass => {}
                 Verdict::Wait => return Pumped::Waiting,
@@ -147,9 +155,15 @@ impl Relay {
     }
 
     /// Takes bytes from the stack, past the inspection while it is not over.
-    fn take(&mut self, stack: &mut Stack, now: Instant) {
-        while self.up.pending.len() < TAKE_BYTES_MAX {
-            let Some(chunk) = stack.tcp_read(self.connection, TAKE_BYTES_MAX, now) else { break };
+    fn take(&mut self, stack: &mut Stack, take_max: usize, now: Instant) {
+        loop {
+            // A ClientHello is read to its end, or to where the inspection refuses it.
+            let inspected = *self.inspection.verdict() == Verdict::Wait;
+            let room = if inspected { TAKE_BYTES_MAX } else { take_max };
+            if self.up.pending.len() >= room {
+                break;
+            }
+            let Some(chunk) = stack.tcp_read(self.connection, take_max, now) else { break };
             self.inspection.handle_bytes(&chunk);
             self.up.pending.push(chunk);
         }
@@ -194,6 +208,11 @@ impl Relay {
     /// Bytes that went each way so far.
     pub fn traffic(&self) -> Traffic {
         Traffic { up: self.up.bytes, down: self.down.bytes }
+    }
+
+    /// Bytes from the program that the last write left over.
+    pub fn left(&self) -> usize {
+        self.up.pending.len()
     }
 
     /// Whether everything that the program sent has been handed to the host, and it will send no more.

@@ -44,6 +44,8 @@ pub(super) struct TcpFlows {
     ready: VecDeque<usize>,
     timers: Wheel<usize>,
     profile: Arc<tcp::Config>,
+    /// Bytes that writes to the far sides have left over, of all flows.
+    left: usize,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl TcpFlows {
             ready: VecDeque::new(),
             timers: Wheel::new(now),
             profile,
+            left: 0,
         }
     }
 
@@ -307,7 +310,10 @@ impl TcpFlows {
             let Some(flow) = self.flows.get_mut(index) else { continue };
             flow.queued = false;
             let Phase::Relaying { relay, .. } = &mut flow.phase else { continue };
-            match relay.pump(&mut cx.stack, &cx.pool, cx.now) {
+            let before = relay.left();
+            let pumped = relay.pump(&mut cx.stack, &cx.pool, self.left, cx.now);
+            self.left = self.left + relay.left() - before;
+            match pumped {
                 Pumped::Waiting => {}
                 Pumped::More => self.queue(index),
                 Pumped::Done => self.close(cx, index, Closing::Finished),
@@ -356,6 +362,7 @@ impl TcpFlows {
         else {
             return;
         };
+        self.left -= relay.left();
         let in_order = closing == Closing::Finished;
         cx.report_close(opened, relay.traffic(), closing);
         if !in_order {
