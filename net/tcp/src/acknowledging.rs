@@ -48,6 +48,15 @@ impl Acknowledging {
         }
     }
 
+    /// The peer's FIN arrived. It may wait as data does: our own FIN, or the last of our data, may carry it.
+    pub(crate) fn handle_fin(&mut self) {
+        if self.quick > 0 {
+            self.set_now();
+        } else if self.due == Due::No {
+            self.due = Due::Soon;
+        }
+    }
+
     /// Payload of `joined` segments arrived out of order (RFC 5681 §4.2: an immediate duplicate for each).
     pub(crate) fn handle_gap(&mut self, joined: u16) {
         self.due = Due::Now;

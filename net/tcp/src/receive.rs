@@ -210,7 +210,7 @@ impl ReceiveHalf {
         }
         if segment.header.flags.contains(Flags::FIN) {
             self.fin.get_or_insert(start + length);
-            self.acks.set_now();
+            self.acks.handle_fin();
         }
         let finished = self.fin == Some(self.next);
         if finished {

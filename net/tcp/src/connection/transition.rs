@@ -85,8 +85,13 @@ impl Connection {
         self.events.push(Event::PeerClosed);
         match self.phase {
             Phase::Established => self.enter(Phase::CloseWait, now),
-            Phase::FinWait1 => self.enter(Phase::Closing, now),
+            // Nothing of ours is to come that could carry the acknowledgement.
+            Phase::FinWait1 => {
+                self.receive.acks_mut().set_now();
+                self.enter(Phase::Closing, now);
+            }
             Phase::FinWait2 { .. } => {
+                self.receive.acks_mut().set_now();
                 self.enter(Phase::TimeWait { until: now + self.config.time_wait }, now);
             }
             Phase::SynSent(_)

@@ -99,6 +99,7 @@ fn fin_wait_2_orphan_is_given_up() {
 fn established_fin_then_shutdown_closes_in_order() {
     let mut it = Script::established(plain());
     it.arrives("F 1 ack 1 win 65535");
+    it.after(40);
     it.leaves(". 1 ack 2");
     it.is_in(State::CloseWait);
     assert!(it.connection.is_at_end());
@@ -114,9 +115,30 @@ fn established_fin_then_shutdown_closes_in_order() {
 }
 
 #[test]
+fn close_wait_own_fin_carries_the_acknowledgement() {
+    let mut it = Script::established(plain());
+    it.arrives("F 1 ack 1 win 65535");
+    it.is_quiet();
+    it.connection.shutdown(it.now);
+    it.leaves("F 1 ack 2");
+    it.is_quiet();
+    it.arrives(". 2 ack 2 win 65535");
+    assert!(it.connection.is_over());
+}
+
+#[test]
+fn close_wait_young_connection_acknowledges_the_fin_at_once() {
+    let mut it = Script::established(Config { quick_acks: 2, ..plain() });
+    it.arrives("F 1 ack 1 win 65535");
+    it.leaves(". 1 ack 2");
+    it.is_quiet();
+}
+
+#[test]
 fn close_wait_repeated_fin_is_acknowledged() {
     let mut it = Script::established(plain());
     it.arrives("F 1 ack 1 win 65535");
+    it.after(40);
     it.leaves(". 1 ack 2");
     it.is_dropped("F 1 ack 1 win 65535", Drop::OutsideWindow);
     it.leaves(". 1 ack 2");
@@ -127,6 +149,7 @@ fn close_wait_repeated_fin_is_acknowledged() {
 fn close_wait_text_behind_fin_is_ignored() {
     let mut it = Script::established(plain());
     it.arrives("F 1 ack 1 win 65535");
+    it.after(40);
     it.leaves(". 1 ack 2");
     it.arrives("P 2+10 ack 1 win 65535");
     assert_eq!(it.connection.readable(), 0);
@@ -199,6 +222,7 @@ fn last_ack_abort_is_silent_once_fin_has_left() {
     for (fin_left, reset) in [(false, true), (true, false)] {
         let mut it = Script::established(plain());
         it.arrives("F 1 ack 1 win 65535");
+        it.after(40);
         it.leaves(". 1 ack 2");
         it.connection.shutdown(it.now);
         if fin_left {

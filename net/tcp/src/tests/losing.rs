@@ -180,6 +180,7 @@ fn established_duplicates_after_a_timeout_repeat_nothing() {
 fn last_ack_lost_fin_and_data_are_repeated() {
     let mut it = Script::established(plain());
     it.arrives("F 1 ack 1 win 65535");
+    it.after(40);
     it.leaves(". 1 ack 2");
     it.write(1, 10);
     it.connection.shutdown(it.now);

@@ -168,6 +168,7 @@ fn syn_received_ack_with_data_and_fin_takes_all() {
     let mut it = Script::accept(plain(), "S 0 win 65535 mss 1000");
     it.leaves("S 0 ack 1");
     it.arrives("PF 1+100 ack 1 win 65535");
+    it.after(40);
     it.leaves(". 1 ack 102");
     it.reads(1, 100);
     assert_eq!(it.events(), [Event::Established, Event::Readable, Event::PeerClosed]);
