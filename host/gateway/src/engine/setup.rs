@@ -154,6 +154,10 @@ fn profile() -> tcp::Config {
         receive_buffer_bytes: BUFFER_BYTES,
         // What is relayed was written by somebody who decided when to write it.
         nagle: false,
+        // The program waits on the same machine: an acknowledgement that its answer can carry within a millisecond
+        // need not wake it up by itself.
+        quick_acks: 0,
+        delayed_ack: Duration::from_millis(1),
         ..tcp::Config::linux()
     }
 }
