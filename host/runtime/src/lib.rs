@@ -2,6 +2,7 @@
 //!
 //! - [`Clock`] reads the machine's monotonic clock as [`time::Instant`]
 //! - [`Poller`] says which file descriptors became ready
+//! - [`Spin`] says whether to look for work again before sleeping
 //! - [`Port`] joins one interface of a stack to one device
 //! - [`Sockets`] opens tokio streams, listeners and datagram sockets on a stack in this process
 #![deny(unsafe_code)]
@@ -10,8 +11,10 @@ mod clock;
 mod poller;
 mod port;
 mod sockets;
+mod spin;
 
 pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
 pub use sockets::{Sockets, TcpListener, TcpStream, UdpSocket};
+pub use spin::Spin;

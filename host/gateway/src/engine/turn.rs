@@ -12,7 +12,7 @@ use super::udp::UdpFlows;
 use crate::report::Reporter;
 use crate::sandbox::{Exit, Sandbox};
 use packet::Device;
-use runtime::{Port, Readiness};
+use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
 use stack::{Event, UdpId};
 use std::sync::Arc;
@@ -23,10 +23,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long what the command sent before its end may take to be handed to the host without any progress.
 const LINGER: Duration = Duration::from_secs(3);
-
-/// How long a turn that did something is followed by looking again at once, before the thread sleeps: a wake-up
-/// across cores costs more than this.
-const SPIN: Duration = Duration::from_micros(20);
 
 /// Turns of the device in a row before host sockets have theirs.
 const BATCHES_MAX: usize = 4;
@@ -92,15 +88,15 @@ impl Engine {
     pub fn run(mut self) -> Result<(Outcome, Reporter), EngineError> {
         self.sandbox.start().map_err(|error| EngineError { doing: "starting the command", error })?;
         let mut ready = Vec::new();
-        let mut busy_until = self.cx.now;
+        let mut spin = Spin::new(self.cx.now);
         loop {
-            let wait = self.wait(busy_until);
+            let wait = self.wait(&spin);
             ready.append(&mut self.again);
             let events = self.cx.poller.wait(wait);
             ready.extend(events.map_err(|error| EngineError { doing: "waiting for work", error })?);
             self.cx.now = self.cx.clock.now();
             if !ready.is_empty() {
-                busy_until = self.cx.now + SPIN;
+                spin.handle_work(self.cx.now);
             }
             for readiness in ready.drain(..) {
                 self.handle_readiness(readiness);
@@ -113,8 +109,8 @@ impl Engine {
     }
 
     /// How long nothing happens by itself; `None` for ever.
-    fn wait(&self, busy_until: Instant) -> Option<Duration> {
-        if self.arrived || !self.again.is_empty() || self.tcp.has_work() || self.cx.now < busy_until {
+    fn wait(&self, spin: &Spin) -> Option<Duration> {
+        if self.arrived || !self.again.is_empty() || self.tcp.has_work() || spin.is_worth_it(self.cx.now) {
             return Some(Duration::ZERO);
         }
         let deadlines = [
