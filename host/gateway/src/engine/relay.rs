@@ -82,9 +82,10 @@ pub(super) enum Pumped {
 }
 
 impl Relay {
-    /// A relay between an established connection and a connected socket.
+    /// A relay between an established connection and a connected socket, which is read once it reports.
     pub fn new(connection: TcpId, socket: TcpSocket, inspection: StreamInspection) -> Self {
-        Self { connection, socket, inspection, up: Up::default(), down: Down::default(), broken: None }
+        let down = Down { drained: true, ..Down::default() };
+        Self { connection, socket, inspection, up: Up::default(), down, broken: None }
     }
 
     /// The host's socket reported.

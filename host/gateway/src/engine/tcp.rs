@@ -64,7 +64,7 @@ enum Phase {
     Dialling {
         request: RequestId,
         dial: Dial,
-        attempts: Vec<(usize, TcpSocket)>,
+        attempts: Vec<Attempt>,
         /// Why addresses of the name may not be used, if some may not.
         denial: Option<Denial>,
     },
@@ -75,6 +75,14 @@ enum Phase {
     },
     /// Between two phases, inside one call.
     Moving,
+}
+
+/// One of a name's addresses, being tried.
+#[derive(Debug)]
+struct Attempt {
+    number: usize,
+    socket: TcpSocket,
+    remote: SocketAddr,
 }
 
 impl Phase {
@@ -171,14 +179,14 @@ impl TcpFlows {
                         Ok(socket) => {
                             let token = Sources::Tcp.attempt_token(index, attempt);
                             match cx.poller.add(&socket, token) {
-                                Ok(()) => attempts.push((attempt, socket)),
+                                Ok(()) => attempts.push(Attempt { number: attempt, socket, remote }),
                                 Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
                             }
                         }
                         Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
                     }
                 }
-                Some(Step::Cancel { attempt }) => attempts.retain(|(other, _)| *other != attempt),
+                Some(Step::Cancel { attempt }) => attempts.retain(|other| other.number != attempt),
                 Some(Step::Done { attempt }) => return self.admit(cx, index, attempt),
                 Some(Step::Failed(reason)) => return self.fail(cx, index, reason),
                 None => {
@@ -201,13 +209,14 @@ impl TcpFlows {
             return;
         };
         self.by_request.remove(&request);
-        let socket = attempts.into_iter().find(|(attempt, _)| *attempt == winner);
+        let winner = attempts.into_iter().find(|attempt| attempt.number == winner);
         let admitted = cx.stack.tcp_admit(request, self.profile.clone(), cx.now);
-        let (Some((_, socket)), Some(connection)) = (socket, admitted) else { return self.remove(cx, index) };
+        let (Some(winner), Some(connection)) = (winner, admitted) else { return self.remove(cx, index) };
         let flow = &mut self.flows[index];
         let inspection = StreamInspection::new(flow.way.name(), cx.gate.tls_opaque);
-        let opened = cx.report_connect(Protocol::Tcp, &flow.way, flow.local, flow.remote, socket.peer());
-        let relay = Relay::new(connection, socket, inspection);
+        let opened =
+            cx.report_connect(Protocol::Tcp, &flow.way, flow.local, flow.remote, Some(winner.remote));
+        let relay = Relay::new(connection, winner.socket, inspection);
         flow.phase = Phase::Relaying { connection, relay, opened };
         self.by_connection.insert(connection, index);
         self.queue(index);
@@ -259,13 +268,20 @@ impl TcpFlows {
         let Some(flow) = self.flows.get_mut(index) else { return };
         match &mut flow.phase {
             Phase::Dialling { dial, attempts, .. } => {
-                let Some((_, socket)) = attempts.iter().find(|(other, _)| *other == attempt) else { return };
-                match socket.outcome() {
+                let Some(Attempt { socket, .. }) = attempts.iter().find(|other| other.number == attempt)
+                else {
+                    return;
+                };
+                match socket.outcome(readiness) {
                     Ok(()) => dial.handle_connected(attempt),
                     Err(Errno::INPROGRESS) => return,
                     Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
                 }
                 self.advance(cx, index);
+                // What the far side sent with its handshake is not reported again.
+                if let Some(Flow { phase: Phase::Relaying { relay, .. }, .. }) = self.flows.get_mut(index) {
+                    relay.handle_readiness(readiness);
+                }
             }
             Phase::Relaying { relay, .. } => {
                 relay.handle_readiness(readiness);

@@ -2,6 +2,7 @@
 
 use super::{family, would_block};
 use packet::{Bytes, Chain, Pool};
+use runtime::Readiness;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno, IoSlice};
 use rustix::net::{self, Shutdown, SocketAddrAny, SocketFlags, SocketType, sockopt};
@@ -50,23 +51,22 @@ impl TcpSocket {
         }
     }
 
-    /// How the attempt to connect ended, once the socket became writable.
+    /// How the attempt to connect ended, once the socket reported.
     ///
     /// # Errors
     ///
     /// Why it failed; `INPROGRESS` where it has not ended.
-    pub fn outcome(&self) -> io::Result<()> {
+    pub fn outcome(&self, readiness: Readiness) -> io::Result<()> {
+        if readiness.writable && !readiness.ended {
+            // Only a connected socket that did not fail can be written to.
+            return Ok(());
+        }
         sockopt::socket_error(&self.0)??;
         match net::getpeername(&self.0) {
             Ok(_) => Ok(()),
             Err(Errno::NOTCONN) => Err(Errno::INPROGRESS),
             Err(error) => Err(error),
         }
-    }
-
-    /// The far side's address, while there is one.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        SocketAddr::try_from(net::getpeername(&self.0).ok()??).ok()
     }
 
     /// Reads once, at most 65,160 bytes.
