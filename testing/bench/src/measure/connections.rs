@@ -6,7 +6,7 @@ use super::{Bench, ECHO_PORTS, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::process;
-use crate::topology::{SERVER, workload_program};
+use crate::topology::workload_program;
 
 /// Clients at once, for each table.
 const CLIENTS: [&str; 2] = ["1", "16"];
@@ -36,6 +36,7 @@ pub const CONNECTIONS: Measure = Measure {
     ],
     candidates: &[
         Candidate::Kernel,
+        Candidate::Relay,
         Candidate::Pasta,
         Candidate::Slirp4netns,
         Candidate::WeftTap,
@@ -51,7 +52,8 @@ fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(
         let stage = Stage::with_echo_server(bench, candidate)?;
         let (program, seconds) = (workload_program(), bench.settings.seconds.to_string());
         let (first, last) = (ECHO_PORTS.0.to_string(), ECHO_PORTS.1.to_string());
-        let words = [&program, "workload", "connections", SERVER, &first, &last, clients, &seconds];
+        let words =
+            [&program, "workload", "connections", stage.sandbox.server(), &first, &last, clients, &seconds];
         let limit = SETUP_LIMIT + Duration::from_secs(bench.settings.seconds);
         let report = process::run(stage.sandbox.command(&words), limit)?.success()?;
         figures.push(report.trim().parse().map_err(|_| format!("not a figure: {report}"))?);
