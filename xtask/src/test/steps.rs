@@ -49,7 +49,11 @@ fn docs() -> Result<(), Failure> {
 }
 
 /// Advisories are left out: they come from a database outside, and tests use no outside network.
+///
+/// The tool reads the sources of every dependency, those for other systems too: on a new machine nothing has brought
+/// them yet.
 fn deny() -> Result<(), Failure> {
+    run(quiet(&["fetch", "--locked"]))?;
     let mut command = tools::cargo_with(&tools::DENY)?;
     command.args([
         "deny",
