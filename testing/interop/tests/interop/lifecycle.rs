@@ -93,10 +93,18 @@ fn control_c_once_ends_the_command() {
 
 #[test]
 fn control_c_lets_the_command_end_in_its_own_way() {
-    needs!["setsid"];
+    needs!["setsid", "python3"];
     let world = World::new();
-    let script = "trap 'echo cleaning up; exit 5' INT; echo ready; while :; do sleep 1000; done";
-    let mut terminal = Terminal::start(world.weft(), &["sh", "-c", script]);
+    // Not a shell with a trap: it would sleep on after an interrupt that comes before the child it waits for.
+    let program = "
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print('ready', flush=True)
+signal.sigwait([signal.SIGINT])
+print('cleaning up', flush=True)
+sys.exit(5)
+";
+    let mut terminal = Terminal::start(world.weft(), &["python3", "-c", program]);
     terminal.until_shown("ready");
     terminal.press(b"\x03");
     terminal.until_shown("cleaning up");
@@ -105,10 +113,17 @@ fn control_c_lets_the_command_end_in_its_own_way() {
 
 #[test]
 fn control_c_twice_kills_a_command_that_holds_on() {
-    needs!["setsid"];
+    needs!["setsid", "python3"];
     let world = World::new();
-    let script = "trap 'echo not yet' INT; echo ready; while :; do sleep 1000; done";
-    let mut terminal = Terminal::start(world.weft(), &["sh", "-c", script]);
+    let program = "
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print('ready', flush=True)
+while True:
+    signal.sigwait([signal.SIGINT])
+    print('not yet', flush=True)
+";
+    let mut terminal = Terminal::start(world.weft(), &["python3", "-c", program]);
     terminal.until_shown("ready");
     terminal.press(b"\x03");
     terminal.until_shown("not yet");
