@@ -142,7 +142,8 @@ fn build_stack(
         vec![v4(plan::GATEWAY_V4), v4(plan::RESOLVER_V4), v6(plan::GATEWAY_V6), v6(plan::RESOLVER_V6)];
     let mut config = InterfaceConfig::new(capabilities, plan::GATEWAY_MAC, addresses);
     config.intercept = true;
-    config.router = Some(RouterConfig { prefixes: vec![v6(plan::GATEWAY_V6)], ..RouterConfig::default() });
+    // The route to us stands when the command starts, and nobody else is on the link: nothing of both is advertised.
+    config.router = Some(RouterConfig { lifetime: Duration::ZERO, ..RouterConfig::default() });
     let interface = stack.add_interface(config, now).map_err(|error| SetupError::Stack(error.to_string()))?;
     Ok((stack, interface))
 }

@@ -21,6 +21,9 @@ const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 
+/// A gateway is on the link, whatever the routes say (linux/rtnetlink.h).
+const RTNH_F_ONLINK: u32 = 4;
+
 /// Requests that [`RouteSocket::perform`](super::RouteSocket::perform) sends together; each is acknowledged.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -88,42 +91,35 @@ impl Requests {
         self.end();
     }
 
-    /// Gives interface `index` an address; an IPv6 address is usable at once, without duplicate detection
-    /// (RFC 4862 §5.4): the link has two ends, and we are the other.
+    /// Gives interface `index` an address, and no route to its network: with two ends on the link, and us the other,
+    /// whatever else has an address in it is behind the gateway too. For the same reason an IPv6 address is usable at
+    /// once, without duplicate detection (RFC 4862 §5.4).
     pub fn add_address(&mut self, index: u32, address: IpAddr, prefix_length: u8) {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         self.begin("adding an address", libc::RTM_NEWADDR, flags);
-        let no_detection = if address.is_ipv6() { libc::IFA_F_NODAD as u8 } else { 0 };
-        let body = [family(address), prefix_length, no_detection, libc::RT_SCOPE_UNIVERSE];
+        let no_detection = if address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+        // The header's flags have a byte, and this one is beyond it: the attribute replaces them.
+        let flags = no_detection | libc::IFA_F_NOPREFIXROUTE;
+        let body = [family(address), prefix_length, 0, libc::RT_SCOPE_UNIVERSE];
         self.bytes.extend_from_slice(&body);
         self.bytes.extend_from_slice(&index.to_ne_bytes());
         if address.is_ipv4() {
             self.address(libc::IFA_LOCAL, address);
         }
         self.address(libc::IFA_ADDRESS, address);
+        self.attribute(libc::IFA_FLAGS, &flags.to_ne_bytes());
         self.end();
     }
 
-    /// Sends what no other route takes to `gateway` through interface `index`.
+    /// Sends what no other route takes to `gateway`, which is on the link of interface `index`.
     pub fn add_default_route(&mut self, index: u32, gateway: IpAddr) {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         self.begin("adding a default route", libc::RTM_NEWROUTE, flags);
         let (table, protocol) = (libc::RT_TABLE_MAIN, libc::RTPROT_STATIC);
-        let body = [
-            family(gateway),
-            0,
-            0,
-            0,
-            table,
-            protocol,
-            libc::RT_SCOPE_UNIVERSE,
-            libc::RTN_UNICAST,
-            0,
-            0,
-            0,
-            0,
-        ];
+        let scope = libc::RT_SCOPE_UNIVERSE;
+        let body = [family(gateway), 0, 0, 0, table, protocol, scope, libc::RTN_UNICAST];
         self.bytes.extend_from_slice(&body);
+        self.bytes.extend_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
         self.address(libc::RTA_GATEWAY, gateway);
         self.attribute(libc::RTA_OIF, &index.to_ne_bytes());
         self.end();
