@@ -1,12 +1,15 @@
 //! From a socket to a process that holds it, by `/proc/PID/fd`.
 
 use super::diag::{self, DiagSocket};
+use super::ping;
 use crate::report::Process;
 use crate::rules::Protocol;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::process::Pid;
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -44,6 +47,7 @@ impl Processes {
     }
 
     /// The process that holds the socket with these ends, `local` being its own; `None` where that cannot be told.
+    /// The port of a ping socket is the identifier of its echo requests.
     pub fn find(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Process> {
         let socket = self.socket(protocol, local, remote)?;
         let link = format!("socket:[{}]", socket.inode);
@@ -76,6 +80,10 @@ impl Processes {
 
     /// Asks the kernel for the socket. It answers at once, before the call that asks returns.
     fn socket(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<DiagSocket> {
+        if protocol == Protocol::Icmp {
+            let inode = self.ping_socket(local)?;
+            return Some(DiagSocket { inode, cookie: 0 });
+        }
         let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         self.sequence = self.sequence.wrapping_add(1);
         let request = diag::request(protocol, canonical(local), canonical(remote), self.sequence)?;
@@ -88,6 +96,17 @@ impl Processes {
                 return diag::parse_reply(reply);
             }
         }
+    }
+}
+
+impl Processes {
+    /// The inode of the ping socket that has this address and identifier.
+    fn ping_socket(&self, local: SocketAddr) -> Option<u32> {
+        let leaf = if local.is_ipv4() { "net/icmp" } else { "net/icmp6" };
+        let mut table = String::new();
+        let file = File::open(process_path(self.root, leaf)).ok()?;
+        file.take(ping::TABLE_BYTES_MAX).read_to_string(&mut table).ok()?;
+        ping::find_identifier(&table, local.port())
     }
 }
 
@@ -153,7 +172,7 @@ mod tests {
         assert_eq!(processes.find(Protocol::Udp, bound, remote).map(|one| one.id), Some(std::process::id()));
         drop(stream);
         assert_eq!(processes.find(Protocol::Tcp, local, remote), None);
-        assert_eq!(processes.find(Protocol::Icmp, local, remote), None);
+        assert_eq!(processes.find(Protocol::Icmp, local, remote), None, "no ping socket has the identifier");
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl EchoFlows {
             Ok(way) => way,
             Err(denial) => {
                 cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
-                cx.report_denial(Protocol::Icmp, wanted, SocketAddr::new(echo.remote, 0), &denial);
+                let command = SocketAddr::new(echo.remote, echo.identifier);
+                cx.report_denial(Protocol::Icmp, wanted, command, &denial);
                 return None;
             }
         };
@@ -123,7 +124,8 @@ impl EchoFlows {
                 self.connect(cx, index, &admitted);
             }
             Err(denial) => {
-                let (wanted, command) = (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, 0));
+                let (wanted, command) =
+                    (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, flow.identifier));
                 for echo in std::mem::take(&mut flow.waiting) {
                     cx.stack.refuse_echo(&echo, Refusal::Prohibited, cx.now);
                 }
@@ -155,7 +157,8 @@ impl EchoFlows {
                 let reason = format!(
                     "opening a ping socket failed: {error}; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them"
                 );
-                let (local, remote) = (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, 0));
+                let (local, remote) =
+                    (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, flow.identifier));
                 cx.report_failure(Protocol::Icmp, &flow.way, local, remote, reason);
                 for echo in std::mem::take(&mut flow.waiting) {
                     cx.stack.refuse_echo(&echo, Refusal::HostUnreachable, cx.now);

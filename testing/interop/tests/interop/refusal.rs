@@ -19,15 +19,24 @@ fn addresses(way: Way) {
         [Witness::at(&world.internet, (OTHER_V4, 80)), Witness::at(&world.internet, (OTHER_V6, 80))];
     let targets =
         ["tcp 203.0.113.90 80", "tcp 2001:db8::90 80", "udp 203.0.113.90 80", "udp 2001:db8::90 80"];
-    let outcome = probe(&world, world.weft_as(way).allow("one.test:80"), &targets);
+    // In the network inside, where nobody has them.
+    let near = ["tcp 10.0.2.77 80", "tcp fd00:2::77 80", "udp 10.0.2.77 80", "udp fd00:2::77 80"];
+    let outcome = probe(&world, world.weft_as(way).allow("one.test:80"), &[targets, near].concat());
     assert!(outcome.took < Duration::from_secs(3), "told at once, not by a timer:\n{outcome}");
     // A reset is ECONNREFUSED; "administratively prohibited" is EHOSTUNREACH of IPv4 (RFC 1812 §5.2.7.1, code 13), EACCES
     // of IPv6 (RFC 4443 §3.1, code 1).
-    for (target, expected) in targets.iter().zip(["ECONNREFUSED", "ECONNREFUSED", "EHOSTUNREACH", "EACCES"]) {
-        assert_eq!(result(&outcome, target), expected, "{target}:\n{outcome}");
+    for targets in [targets, near] {
+        for (target, expected) in
+            targets.iter().zip(["ECONNREFUSED", "ECONNREFUSED", "EHOSTUNREACH", "EACCES"])
+        {
+            assert_eq!(result(&outcome, target), expected, "{target}:\n{outcome}");
+        }
     }
-    let outcome = world.weft_as(way).output(&["ping", "-n", "-c", "1", "-W", "5", "203.0.113.90"]).failed();
-    assert!(outcome.stdout.contains("filtered") || outcome.stdout.contains("rohibited"), "{outcome}");
+    for target in ["203.0.113.90", "2001:db8::90", "10.0.2.77", "fd00:2::77"] {
+        let outcome = world.weft_as(way).output(&["ping", "-n", "-c", "1", "-W", "5", target]).failed();
+        assert!(outcome.stdout.contains("filtered") || outcome.stdout.contains("rohibited"), "{outcome}");
+        assert!(outcome.stderr.contains("refused ping["), "named by its process:\n{outcome}");
+    }
     assert!(witnesses.iter().all(|witness| witness.seen() == 0), "{outcome}");
 }
 
