@@ -73,6 +73,7 @@ pub(super) fn configure(mtu: u16) -> Result<Result<(), LaunchError>, LaunchError
     quiet(&socket, index);
     let mut v4 = Requests::new();
     v4.set_loopback_up();
+    v4.set_queue_length(index, plan::QUEUE_LENGTH);
     v4.set_up(index, Some(mtu), Some(plan::MAC));
     v4.add_address(index, IpAddr::V4(plan::ADDRESS_V4), plan::PREFIX_LENGTH_V4);
     v4.add_default_route(index, IpAddr::V4(plan::GATEWAY_V4));

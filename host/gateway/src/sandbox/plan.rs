@@ -36,3 +36,7 @@ pub const GATEWAY_MAC: [u8; 6] = [0x02, 0x77, 0x65, 0x66, 0x74, 0x02];
 /// The largest IP packet on the link, in bytes. Segmentation offload carries 64 KB at once whatever this is;
 /// 1,500 is what programs that look expect.
 pub const MTU_DEFAULT: u16 = 1500;
+
+/// How many packets wait for the gateway before the next is lost: the SYNs or datagrams that a program sends at once. The
+/// memory is that of the sockets which sent them, and bounded by their send buffers.
+pub(super) const QUEUE_LENGTH: u32 = 8_192;

@@ -65,6 +65,14 @@ impl Requests {
         self.end();
     }
 
+    /// Lets `packets` wait at interface `index` for its reader, where it has a queue at all.
+    pub fn set_queue_length(&mut self, index: u32, packets: u32) {
+        self.begin("setting an interface's queue length", libc::RTM_NEWLINK, 0);
+        self.interface_info(index, 0, 0);
+        self.attribute(libc::IFLA_TXQLEN, &packets.to_ne_bytes());
+        self.end();
+    }
+
     /// Sets the loopback interface (index 1 in every namespace) up.
     pub fn set_loopback_up(&mut self) {
         self.begin("setting the loopback interface up", libc::RTM_NEWLINK, 0);
