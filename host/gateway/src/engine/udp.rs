@@ -9,6 +9,7 @@ use super::gate::{Denial, Way, host_addresses};
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
 use crate::domain::DomainName;
+use crate::inspect;
 use crate::report::Closing;
 use crate::resolver::Resolution;
 use crate::rules::Protocol;
@@ -88,7 +89,12 @@ impl UdpFlows {
                 let denial = Denial::by_inspection(&flow.way, &refusal);
                 cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
                 cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
-                return self.remove(cx, index, Closing::Refused);
+                // Of a flow that is none of QUIC's one datagram in a thousand begins as such a packet does: it alone
+                // is lost. Where it is QUIC, so is every one that opens a connection.
+                if known.is_none() || !matches!(refusal, inspect::Refusal::UnknownQuicVersion(_)) {
+                    self.remove(cx, index, Closing::Refused);
+                }
+                return;
             }
         }
         if known.is_none() {
@@ -200,7 +206,12 @@ impl UdpFlows {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let Some((socket, _)) = &flow.socket else { return };
         match socket.send(&payload) {
-            Ok(sent) => flow.traffic.up += if sent { payload.len() as u64 } else { 0 },
+            Ok(sent) => {
+                flow.traffic.up += if sent.went { payload.len() as u64 } else { 0 };
+                if let Some(error) = sent.earlier {
+                    flow.tell_error(cx, error, Bytes::new());
+                }
+            }
             Err(error) => flow.tell_error(cx, error, payload),
         }
     }

@@ -42,20 +42,25 @@ impl UdpSocket {
         SocketAddr::try_from(net::getpeername(&self.0).ok()??).ok()
     }
 
-    /// Sends one datagram to the connected peer. Whether it went: a full queue drops it, as a network would.
+    /// Sends one datagram to the connected peer.
     ///
     /// # Errors
     ///
-    /// The kernel's; `CONNREFUSED` reports an ICMP answer to an earlier datagram.
-    pub fn send(&self, payload: &[u8]) -> io::Result<bool> {
-        sent(net::send(&self.0, payload, SendFlags::NOSIGNAL))
+    /// The kernel's, for this datagram.
+    pub fn send(&self, payload: &[u8]) -> io::Result<Sent> {
+        let once = || sent(net::send(&self.0, payload, SendFlags::NOSIGNAL));
+        match once() {
+            Ok(went) => Ok(Sent { went, earlier: None }),
+            // What the network answered to an earlier datagram is told once, in place of sending this one.
+            Err(earlier) => once().map(|went| Sent { went, earlier: Some(earlier) }),
+        }
     }
 
     /// Sends one datagram to `remote`.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The kernel's.
     pub fn send_to(&self, payload: &[u8], remote: SocketAddr) -> io::Result<bool> {
         sent(net::sendto(&self.0, payload, SendFlags::NOSIGNAL, &remote))
     }
@@ -77,6 +82,15 @@ impl UdpSocket {
     }
 }
 
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Whether it went: a full queue drops it, as a network would.
+    pub went: bool,
+    /// The ICMP error that had come back for an earlier one.
+    pub earlier: Option<Errno>,
+}
+
 /// Whether a datagram went.
 fn sent(outcome: io::Result<usize>) -> io::Result<bool> {
     match outcome {
@@ -93,5 +107,26 @@ fn open(address: SocketAddr) -> io::Result<OwnedFd> {
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    #[test]
+    fn what_came_back_for_an_earlier_datagram_does_not_cost_the_next() {
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let remote = closed.local_addr().expect("its address");
+        drop(closed);
+        let socket = UdpSocket::connect(remote).expect("a socket");
+        assert_eq!(socket.send(b"first"), Ok(Sent { went: true, earlier: None }));
+        poll(&mut [PollFd::new(&socket, PollFlags::ERR)], None).expect("its refusal");
+        let peer = std::net::UdpSocket::bind(remote).expect("the port again");
+        assert_eq!(socket.send(b"second"), Ok(Sent { went: true, earlier: Some(Errno::CONNREFUSED) }));
+        let mut buffer = [0; 16];
+        let length = peer.recv(&mut buffer).expect("the second datagram");
+        assert_eq!(&buffer[..length], b"second");
     }
 }
