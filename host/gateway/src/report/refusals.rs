@@ -13,6 +13,8 @@ pub const REPEATS_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     known: HashMap<Key, usize>,
+    /// The one told last of each target.
+    by_target: HashMap<Target, usize>,
     told: Vec<Told>,
     /// Refusals of which nothing was told, there being too many different ones.
     untold: u64,
@@ -47,8 +49,10 @@ impl Refusals {
     ) -> Option<String> {
         self.total += 1;
         let key = Key { program: process.map(|process| process.name.clone()), target: target.clone() };
-        if let Some(index) = self.known.get(&key) {
-            let told = &mut self.told[*index];
+        // A program that could not be found is taken for the one that was named with the same target.
+        let unfound = || self.by_target.get(target).filter(|_| process.is_none());
+        if let Some(&index) = self.known.get(&key).or_else(unfound) {
+            let told = &mut self.told[index];
             // A program that asks for one name asks several times: for both families, and again with its domains.
             if told.kind != Kind::Dns {
                 told.repeats += 1;
@@ -69,6 +73,7 @@ impl Refusals {
             line += &format!("; allow with {}", super::escape(hint));
         }
         self.known.insert(key, self.told.len());
+        self.by_target.insert(target.clone(), self.told.len());
         self.told.push(Told { subject, kind: target.kind, repeats: 0 });
         Some(line)
     }

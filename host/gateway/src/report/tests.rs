@@ -132,6 +132,29 @@ fn repeated_refusals_are_counted_and_told_now_and_then() {
 }
 
 #[test]
+fn a_program_that_was_not_found_is_the_one_that_was_named_before() {
+    let mut report = Report::default();
+    let deny = |process: Option<Process>, host: &str| Event::Deny {
+        process,
+        target: target(Kind::Tcp, host, Some(80)),
+        reason: "no rule allows it".to_owned(),
+        hint: None,
+    };
+    report.record(&deny(process("curl", 1), "a.example"), T0, 0);
+    report.record(&deny(None, "a.example"), T0, 0);
+    report.record(&deny(None, "b.example"), T0, 0);
+    report.finish();
+    assert_eq!(
+        messages(&mut report),
+        [
+            "weft: refused curl[1] tcp a.example:80: no rule allows it",
+            "weft: refused an unknown program tcp b.example:80: no rule allows it",
+            "weft: refused curl[1] tcp a.example:80 once more",
+        ]
+    );
+}
+
+#[test]
 fn a_name_that_is_asked_for_again_is_told_once() {
     let mut report = Report::default();
     for _ in 0..3 {
