@@ -192,7 +192,8 @@ fn parse_bracketed(text: &str, start: usize) -> Result<(Target, usize), Wrong> {
     Ok((Target::Network(network(address, bits, inside)?), end))
 }
 
-/// An IPv6 address without brackets, which cannot have a port: whatever stands behind the last colon belongs to it.
+/// An IPv6 network without brackets, which cannot have a port. An address needs them: what stands behind its last colon
+/// could be a port.
 fn parse_bare_v6(text: &str, start: usize) -> Result<(Target, usize), Wrong> {
     let rest = &text[start..];
     if rest.contains(['[', ']']) {
@@ -209,17 +210,14 @@ fn parse_bare_v6(text: &str, start: usize) -> Result<(Target, usize), Wrong> {
         let bits = parse_prefix(&rest[slash + 1..], start + slash + 1, 128)?;
         return Ok((Target::Network(network(address, bits, start)?), text.len()));
     }
-    let address = parse_v6(rest, start)?;
-    if let Some((shorter, port)) = rest.rsplit_once(':')
-        && shorter.parse::<Ipv6Addr>().is_ok()
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return wrong(
-            start,
-            format!("expected brackets: this could mean [{rest}] or port {port} of [{shorter}]"),
-        );
-    }
-    Ok((Target::Network(network(address, 128, start)?), text.len()))
+    parse_v6(rest, start)?;
+    let with_port = rest
+        .rsplit_once(':')
+        .filter(|(shorter, port)| {
+            shorter.parse::<Ipv6Addr>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit())
+        })
+        .map(|(shorter, port)| format!(", or [{shorter}]:{port}"));
+    wrong(start, format!("expected brackets: [{rest}]{}", with_port.unwrap_or_default()))
 }
 
 fn parse_prefix(text: &str, start: usize, bits_max: u8) -> Result<u8, Wrong> {
