@@ -20,7 +20,7 @@ pub(super) struct CommandLine(Vec<CString>);
 impl CommandLine {
     pub fn new(arguments: &[OsString]) -> Result<Self, LaunchError> {
         let wrong = |detail: &str| Err(LaunchError::new(Step::ReadCommand, detail, Errno::INVAL));
-        if arguments.first().is_none_or(|program| program.is_empty()) {
+        if arguments.is_empty() {
             return wrong("no command is given");
         }
         match arguments.iter().map(|argument| CString::new(argument.clone().into_vec())).collect() {

@@ -29,7 +29,7 @@ pub fn what_cannot_be_executed_is_told_apart() {
     let (status, _) = status_of(&copy, &["/etc"]);
     assert_eq!(status, 126);
     let (status, told) = status_of(&copy, &[""]);
-    assert!(status == 125 && told.contains("no command is given"), "{status} {told}");
+    assert!(status == 127 && told.contains("not found"), "{status} {told}");
 }
 
 /// Starts a launcher whose command says a line when it is ready, and waits for that.

@@ -45,6 +45,7 @@ fn a_command_that_is_not_there_or_not_executable_has_its_status() {
     let world = World::new();
     let _ = world.weft().output(&["no-such-command-here"]).exited(127).told("no-such-command-here");
     let _ = world.weft().output(&["/no/such/command"]).exited(127);
+    let _ = world.weft().output(&[""]).exited(127).told("''");
     let text = world.write("text", "not a program");
     std::fs::set_permissions(&text, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("its mode");
     let _ = world.weft().output(&[text.as_os_str()]).exited(126);
