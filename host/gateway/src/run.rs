@@ -49,12 +49,16 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         timeout: options.timeout,
         seed: random_seed()?,
     };
-    let (outcome, mut reporter) = Engine::new(parts)?.run()?;
+    let (outcome, mut reporter, wire) = Engine::new(parts)?.run()?;
     if let Exit::NotExecuted(_) = outcome.exit {
-        eprintln!("weft: {}: {}", options.command[0].to_string_lossy(), outcome.exit);
+        let name = options.command[0].to_string_lossy();
+        eprintln!("weft: {}: {}", if name.is_empty() { "''" } else { &name }, outcome.exit);
     }
     if let Err(error) = reporter.finish() {
         return Err(RunError::Report(error));
+    }
+    if let Err(error) = wire.finish() {
+        return Err(RunError::Capture(error));
     }
     if outcome.timed_out {
         return Ok(EXIT_TIMEOUT);
@@ -158,6 +162,8 @@ pub enum RunError {
     Engine(EngineError),
     /// Events could not be written: the record is not whole.
     Report(std::io::Error),
+    /// Frames could not be written: the capture is not whole.
+    Capture(std::io::Error),
     /// A call that does not fail failed.
     System(&'static str, rustix::io::Errno),
 }
@@ -174,6 +180,9 @@ impl fmt::Display for RunError {
             Self::Engine(error) => write!(f, "{error}"),
             Self::Report(error) => {
                 write!(f, "writing the report failed, so the record is not whole: {error}")
+            }
+            Self::Capture(error) => {
+                write!(f, "writing the capture failed, so it is not whole: {error}")
             }
             Self::System(doing, error) => write!(f, "{doing} failed: {error}"),
         }

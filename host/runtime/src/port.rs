@@ -35,6 +35,11 @@ impl<D: Device> Port<D> {
         &self.device
     }
 
+    /// The device, when no more is exchanged.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+
     /// Gives the stack one batch of received frames. Whether the batch was full, so that more may wait.
     ///
     /// # Errors

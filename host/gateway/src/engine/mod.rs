@@ -25,6 +25,7 @@ mod tcp;
 mod turn;
 mod udp;
 mod upstream;
+mod wire;
 
 pub(crate) use gate::Gate;
 pub(crate) use setup::Parts;

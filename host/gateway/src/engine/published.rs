@@ -25,10 +25,16 @@ const IDLE: Duration = Duration::from_secs(300);
 /// How many connections or datagrams are taken before the rest of the gateway has its turn.
 const TURN_MAX: usize = 64;
 
+/// How long a listener waits for a descriptor before it is tried again: the connection that wants one waits in the
+/// kernel, and is not reported a second time.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// The published ports.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     listeners: Vec<(Listener, u16)>,
+    /// Listeners that had no descriptor for a connection, and when they are tried again.
+    retries: Vec<(Instant, usize)>,
     sockets: Vec<(UdpSocket, u16)>,
     peers: Slab<Peer>,
     by_address: HashMap<(usize, SocketAddr), usize>,
@@ -102,8 +108,15 @@ impl Published {
     ) -> bool {
         let Some((listener, port)) = self.listeners.get(index) else { return false };
         for _ in 0..TURN_MAX {
-            // No descriptor left: the connection waits in the kernel until one is.
-            let Ok(Some((socket, outside))) = listener.accept() else { return false };
+            let (socket, outside) = match listener.accept() {
+                Ok(Some(accepted)) => accepted,
+                Ok(None) => return false,
+                Err(_) => {
+                    self.retries.retain(|(_, other)| *other != index);
+                    self.retries.push((cx.now + RETRY, index));
+                    return false;
+                }
+            };
             let inside = inside(outside, *port);
             let gateway = gateway(outside);
             match cx.stack.tcp_connect(Some(gateway), inside, profile.clone(), cx.now) {
@@ -112,6 +125,12 @@ impl Published {
             }
         }
         true
+    }
+
+    /// The next listener that is to be tried again.
+    pub fn take_retry(&mut self, now: Instant) -> Option<usize> {
+        let due = self.retries.iter().position(|(at, _)| *at <= now)?;
+        Some(self.retries.swap_remove(due).1)
     }
 
     /// Datagrams wait at a published port. Whether more may.
@@ -182,7 +201,8 @@ impl Published {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| at)
+        let retry = self.retries.iter().map(|(at, _)| *at).min();
+        self.deadlines.first().map(|(at, _)| at).into_iter().chain(retry).min()
     }
 
     fn remove(&mut self, cx: &mut Cx, index: usize) {

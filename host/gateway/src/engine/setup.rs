@@ -11,13 +11,13 @@ use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::turn::{Engine, Life};
 use super::udp::UdpFlows;
+use super::wire::Wire;
 use crate::attribution::Processes;
 use crate::options::Publish;
 use crate::report::{Event, Reporter};
 use crate::resolver::Resolver;
 use crate::rules::Protocol;
 use crate::sandbox::{Launched, plan};
-use link::Pcap;
 use packet::{Capabilities, Device, Pool};
 use runtime::{Clock, Poller, Port};
 use rustix::io::Errno;
@@ -82,16 +82,10 @@ impl Engine {
             stack.udp_bind(Binding::Intercept).map_err(|error| SetupError::Stack(error.to_string()))?;
         let dns = DnsFront::open(&mut stack, &profile, parts.upstreams)
             .map_err(|error| SetupError::Stack(error.to_string()))?;
-        let device: Box<dyn Device> = match parts.pcap {
-            Some(file) => {
-                let captured = Pcap::new(device, std::io::BufWriter::new(file));
-                Box::new(captured.map_err(SetupError::Capture)?)
-            }
-            None => Box::new(device),
-        };
+        let wire = Wire::new(device, parts.pcap).map_err(SetupError::Capture)?;
         let processes = Processes::new(socket_tables, sandbox.init_pid());
         let mut engine = Self {
-            port: Port::new(interface, device),
+            port: Port::new(interface, wire),
             signals,
             intercept_udp,
             dns,

@@ -9,9 +9,9 @@ use super::published::Published;
 use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::udp::UdpFlows;
+use super::wire::Wire;
 use crate::report::Reporter;
 use crate::sandbox::{Exit, Sandbox};
-use packet::Device;
 use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
 use stack::{Event, UdpId};
@@ -30,7 +30,7 @@ const BATCHES_MAX: usize = 4;
 /// The gateway of one run.
 pub(crate) struct Engine {
     pub(super) cx: Cx,
-    pub(super) port: Port<Box<dyn Device>>,
+    pub(super) port: Port<Wire>,
     pub(super) sandbox: Sandbox,
     pub(super) signals: Signals,
     pub(super) intercept_udp: UdpId,
@@ -79,13 +79,14 @@ pub(crate) struct Outcome {
 }
 
 impl Engine {
-    /// Turns until the command has ended and what it sent is handed over.
+    /// Turns until the command has ended and what it sent is handed over; with how it ended come the report, and the
+    /// wire with what its capture came to.
     ///
     /// # Errors
     ///
     /// Where the device or the wait itself fails: then the command has no network any more, and is killed when
     /// the engine is dropped.
-    pub fn run(mut self) -> Result<(Outcome, Reporter), EngineError> {
+    pub fn run(mut self) -> Result<(Outcome, Reporter, Wire), EngineError> {
         self.sandbox.start().map_err(|error| EngineError { doing: "starting the command", error })?;
         let mut ready = Vec::new();
         let mut spin = Spin::new(self.cx.now);
@@ -103,7 +104,7 @@ impl Engine {
             }
             self.turn()?;
             if let Some(outcome) = self.outcome() {
-                return Ok((outcome, self.cx.reporter));
+                return Ok((outcome, self.cx.reporter, self.port.into_device()));
             }
         }
     }
@@ -152,10 +153,7 @@ impl Engine {
                 false
             }
             Sources::Udp => self.udp.handle_readiness(cx, index),
-            Sources::Echo => {
-                self.echo.handle_readiness(cx, index);
-                false
-            }
+            Sources::Echo => self.echo.handle_readiness(cx, index),
             Sources::PublishedTcp => self.published.accept(cx, &mut self.tcp, &self.profile, index),
             Sources::PublishedUdp => self.published.receive(cx, index),
         };
@@ -180,6 +178,10 @@ impl Engine {
         self.udp.handle_timeout(&mut self.cx);
         self.echo.handle_timeout(&mut self.cx);
         self.published.handle_timeout(&mut self.cx);
+        while let Some(index) = self.published.take_retry(self.cx.now) {
+            let token = Sources::PublishedTcp.token(index);
+            self.handle_readiness(Readiness { token, readable: true, writable: false, ended: false });
+        }
         self.dns.turn(&mut self.cx);
         self.deliver_names();
         self.dispatch();

@@ -181,6 +181,42 @@ udp.sendto(b'inside got ' + data, address)
     let _ = running.finish().succeeded();
 }
 
+#[test]
+fn a_published_port_goes_on_once_there_are_descriptors_again() {
+    needs!["python3"];
+    let world = World::new();
+    let program = "
+import socket, threading
+def echo(connection):
+    with connection:
+        while data := connection.recv(100):
+            connection.sendall(data)
+listener = socket.create_server(('0.0.0.0', 80))
+print('ready', flush=True)
+while True:
+    threading.Thread(target=echo, args=listener.accept()[:1], daemon=True).start()
+";
+    let run = world.weft().option("--publish").option("18000:80");
+    let mut running = run.start(&["python3", "-c", program]);
+    running.line("ready");
+    // Room for three more: no connection beyond can be taken.
+    let held = std::fs::read_dir(format!("/proc/{}/fd", running.id())).expect("weft's descriptors").count();
+    let limit = rustix::process::Rlimit { current: Some(held as u64 + 3), maximum: Some(held as u64 + 3) };
+    let weft = rustix::process::Pid::from_raw(running.id() as i32);
+    rustix::process::prlimit(weft, rustix::process::Resource::Nofile, limit).expect("its limit");
+    let mut connections: Vec<_> = (0..8)
+        .map(|_| world.host.connect(([127, 0, 0, 1], 18000).into()).expect("the published port"))
+        .collect();
+    let mut last = connections.pop().expect("eight");
+    last.write_all(b"x").expect("the connection takes bytes");
+    connections[0].write_all(b"x").expect("the connection takes bytes");
+    connections[0].read_exact(&mut [0]).expect("the first is carried");
+    drop(connections);
+    last.read_exact(&mut [0]).expect("the last is carried once the others are closed");
+    running.signal(Signal::TERM);
+    let _ = running.finish();
+}
+
 /// What of a run the machine knows while it goes on.
 #[derive(Debug)]
 struct Traces {

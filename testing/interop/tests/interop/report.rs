@@ -99,6 +99,14 @@ fn a_summary_is_shown_at_the_end_on_a_terminal() {
 }
 
 #[test]
+fn a_capture_that_cannot_be_written_is_told_with_125() {
+    needs![];
+    let world = world();
+    let outcome = world.weft().option("--pcap").option("/dev/full").shell("getent hosts two.test || true");
+    let _ = outcome.exited(125).told("the capture").told("No space left");
+}
+
+#[test]
 fn every_frame_is_kept_as_pcap_where_that_was_asked_for() {
     needs!["python3"];
     let world = world();
