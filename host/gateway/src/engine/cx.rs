@@ -70,6 +70,13 @@ pub(super) struct Traffic {
     pub down: u64,
 }
 
+impl Traffic {
+    /// Bytes both ways.
+    pub fn total(self) -> u64 {
+        self.up + self.down
+    }
+}
+
 /// Shared by all parts while one of them works.
 pub(super) struct Cx {
     pub clock: Clock,

@@ -9,6 +9,7 @@ use crate::domain::DomainName;
 use crate::resolver::Resolution;
 use crate::rules::Protocol;
 use crate::uplink::PingSocket;
+use rustix::io::Errno;
 use slab::Slab;
 use stack::{Echo, Refusal};
 use std::collections::HashMap;
@@ -23,6 +24,9 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// How many requests wait while a name is resolved.
 const WAITING_MAX: usize = 4;
+
+/// How many replies are taken before the rest of the gateway has its turn.
+const TURN_REPLIES_MAX: usize = 64;
 
 /// The program's pings.
 #[derive(Debug, Default)]
@@ -137,7 +141,7 @@ impl EchoFlows {
 
     fn connect(&mut self, cx: &mut Cx, index: usize, addresses: &[IpAddr]) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        let mut outcome = Err(rustix::io::Errno::HOSTUNREACH);
+        let mut outcome = Err(Errno::HOSTUNREACH);
         for address in addresses {
             outcome = PingSocket::connect(*address, flow.identifier);
             if outcome.is_ok() {
@@ -154,9 +158,10 @@ impl EchoFlows {
                 self.flush(index);
             }
             Err(error) => {
-                let reason = format!(
-                    "opening a ping socket failed: {error}; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them"
-                );
+                let mut reason = format!("opening a ping socket failed: {error}");
+                if matches!(error, Errno::ACCESS | Errno::PERM) {
+                    reason += "; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them";
+                }
                 let (local, remote) =
                     (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, flow.identifier));
                 cx.report_failure(Protocol::Icmp, &flow.way, local, remote, reason);
@@ -177,11 +182,11 @@ impl EchoFlows {
         }
     }
 
-    /// The socket of the flow at `index` reported.
-    pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) {
-        loop {
-            let Some(flow) = self.flows.get(index) else { return };
-            let Some(socket) = &flow.socket else { return };
+    /// The socket of the flow at `index` reported. Whether it may have more.
+    pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
+        for _ in 0..TURN_REPLIES_MAX {
+            let Some(flow) = self.flows.get(index) else { return false };
+            let Some(socket) = &flow.socket else { return false };
             match socket.receive(&mut cx.scratch) {
                 Ok(Some((sequence, payload))) => {
                     let Flow { local, remote, identifier, .. } = *flow;
@@ -189,7 +194,7 @@ impl EchoFlows {
                     // A full queue loses it, as a network would; it is counted there.
                     let _ = cx.stack.icmp_reply(reply, cx.now);
                 }
-                Ok(None) => return,
+                Ok(None) => return false,
                 Err(_) => {
                     let Flow { local, remote, identifier, .. } = *flow;
                     let payload = packet::Bytes::new();
@@ -198,6 +203,7 @@ impl EchoFlows {
                 }
             }
         }
+        true
     }
 
     /// Forgets the flows whose time is over.
