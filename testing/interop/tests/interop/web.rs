@@ -5,7 +5,7 @@ use std::process::Command;
 use interop::peers::nginx;
 use interop::server::Server;
 use interop::world::{SITE_V4, SITE_V6};
-use interop::{Echo, Run, Way, World, in_every_way, needs, programs};
+use interop::{Attach, Echo, Run, User, Way, World, in_every_way, needs, programs};
 
 in_every_way! {
     curl_reaches_the_allowed_of_two_names => curl;
@@ -162,6 +162,32 @@ public class Fetch {
     let outcome =
         run.output(&["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", program, "one.test", "two.test"]);
     let _ = outcome.succeeded().printed("this is one.test").printed("unknown two.test");
+}
+
+#[test]
+fn a_go_program_reaches_the_allowed_of_two_names() {
+    needs!["go", "nginx", "openssl"];
+    let sites = Sites::new();
+    let source = sites.world.write("fetch.go", include_str!("fetch.go"));
+    let program = sites.world.directory().join("fetch");
+    // Static, with Go's own resolver: nothing of it is the C library's.
+    let built = Command::new(programs::path("go"))
+        .args(["build", "-o"])
+        .args([&program, &source])
+        .envs([("CGO_ENABLED", "0"), ("GO111MODULE", "off")])
+        .env("GOCACHE", sites.world.directory().join("go-cache"))
+        .output()
+        .expect("go runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let program = program.to_str().expect("a path in UTF-8");
+    for attach in [Attach::Tap, Attach::Veth] {
+        for user in [User::Root, User::Ordinary] {
+            let command = [program, &sites.authority, "https://one.test/", "https://two.test/"];
+            let outcome = sites.run(Way { user, attach }).output(&command).succeeded();
+            let _ = outcome.printed("this is one.test").printed("lookup two.test").refused(&["two.test"]);
+        }
+    }
+    assert!(!sites.world.resolver.was_asked("two.test"));
 }
 
 #[test]
