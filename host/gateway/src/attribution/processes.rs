@@ -97,9 +97,7 @@ impl Processes {
             }
         }
     }
-}
 
-impl Processes {
     /// The inode of the ping socket that has this address and identifier.
     fn ping_socket(&self, local: SocketAddr) -> Option<u32> {
         let leaf = if local.is_ipv4() { "net/icmp" } else { "net/icmp6" };

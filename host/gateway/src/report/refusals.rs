@@ -1,7 +1,7 @@
 //! One line for each refusal, and a count where it is repeated.
 
 use super::event::{Kind, Process, Target};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use time::{Duration, Instant};
 
 /// How many different refusals are told one by one; of more only their number is told.
@@ -13,8 +13,8 @@ pub const REPEATS_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     known: HashMap<Key, usize>,
-    /// The one told last of each target.
-    by_target: HashMap<Target, usize>,
+    /// Targets of which something was told.
+    targets: HashSet<Target>,
     told: Vec<Told>,
     /// Refusals of which nothing was told, there being too many different ones.
     untold: u64,
@@ -49,10 +49,8 @@ impl Refusals {
     ) -> Option<String> {
         self.total += 1;
         let key = Key { program: process.map(|process| process.name.clone()), target: target.clone() };
-        // A program that could not be found is taken for the one that was named with the same target.
-        let unfound = || self.by_target.get(target).filter(|_| process.is_none());
-        if let Some(&index) = self.known.get(&key).or_else(unfound) {
-            let told = &mut self.told[index];
+        if let Some(index) = self.known.get(&key) {
+            let told = &mut self.told[*index];
             // A program that asks for one name asks several times: for both families, and again with its domains.
             if told.kind != Kind::Dns {
                 told.repeats += 1;
@@ -68,14 +66,18 @@ impl Refusals {
             Some(process) => format!("{process} {target}"),
             None => format!("an unknown program {target}"),
         };
+        // What a program wants that cannot be found is no news where one was named that wanted the same.
+        let is_news = self.targets.insert(target.clone()) || process.is_some();
         let mut line = format!("weft: refused {subject}: {}", super::escape(reason));
         if let Some(hint) = hint {
             line += &format!("; allow with {}", super::escape(hint));
         }
         self.known.insert(key, self.told.len());
-        self.by_target.insert(target.clone(), self.told.len());
-        self.told.push(Told { subject, kind: target.kind, repeats: 0 });
-        Some(line)
+        self.told.push(Told { subject, kind: target.kind, repeats: u64::from(!is_news) });
+        if !is_news {
+            self.next.get_or_insert(now + REPEATS_INTERVAL);
+        }
+        is_news.then_some(line)
     }
 
     /// Lines that tell of repetitions. Without `now` they are the last.

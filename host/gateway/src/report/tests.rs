@@ -132,7 +132,7 @@ fn repeated_refusals_are_counted_and_told_now_and_then() {
 }
 
 #[test]
-fn a_program_that_was_not_found_is_the_one_that_was_named_before() {
+fn a_program_that_was_not_found_is_no_news_where_one_was_named() {
     let mut report = Report::default();
     let deny = |process: Option<Process>, host: &str| Event::Deny {
         process,
@@ -149,7 +149,7 @@ fn a_program_that_was_not_found_is_the_one_that_was_named_before() {
         [
             "weft: refused curl[1] tcp a.example:80: no rule allows it",
             "weft: refused an unknown program tcp b.example:80: no rule allows it",
-            "weft: refused curl[1] tcp a.example:80 once more",
+            "weft: refused an unknown program tcp a.example:80 once more",
         ]
     );
 }
