@@ -79,12 +79,11 @@ impl StreamInspection {
 #[derive(Default)]
 pub(super) struct DatagramInspection {
     open: Option<(Expected, QuicInspector)>,
-    waits: bool,
 }
 
 impl std::fmt::Debug for DatagramInspection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DatagramInspection").field("waits", &self.waits).finish_non_exhaustive()
+        f.debug_struct("DatagramInspection").field("waits", &self.waits()).finish_non_exhaustive()
     }
 }
 
@@ -92,29 +91,30 @@ impl DatagramInspection {
     /// Of a flow for `name`; one for an address may carry what it likes.
     pub fn new(name: Option<&DomainName>, tls_opaque: bool) -> Self {
         let open = name.map(|name| (Expected { name: name.clone(), tls_opaque }, QuicInspector::default()));
-        Self { open, waits: false }
+        Self { open }
     }
 
     /// The flow's next datagram. While one has begun a ClientHello that is not whole, all wait.
     pub fn handle_datagram(&mut self, datagram: &[u8]) -> Verdict {
         let Some((expected, inspector)) = &mut self.open else { return Verdict::Pass };
         let verdict = match inspector.push(datagram) {
-            QuicOutcome::NotQuic | QuicOutcome::Known => None,
-            QuicOutcome::NeedMore => Some(Verdict::Wait),
-            QuicOutcome::Tls(hello) => Some(expected.judge(&hello)),
-            QuicOutcome::Malformed(what) => Some(Verdict::Refuse(inspect::Refusal::Malformed(what))),
+            QuicOutcome::NotQuic | QuicOutcome::Known => Verdict::Pass,
+            QuicOutcome::NeedMore => Verdict::Wait,
+            QuicOutcome::Tls(hello) => expected.judge(&hello),
+            QuicOutcome::Malformed(what) => Verdict::Refuse(inspect::Refusal::Malformed(what)),
+            QuicOutcome::Undecryptable => Verdict::Refuse(inspect::Refusal::UndecryptableInitial),
             QuicOutcome::UnknownVersion(version) => {
-                Some(Verdict::Refuse(inspect::Refusal::UnknownQuicVersion(version)))
+                Verdict::Refuse(inspect::Refusal::UnknownQuicVersion(version))
             }
         };
-        if let Some(verdict) = &verdict {
-            self.waits = *verdict == Verdict::Wait;
+        match verdict {
+            Verdict::Pass if inspector.is_waiting() => Verdict::Wait,
+            verdict => verdict,
         }
-        verdict.unwrap_or(if self.waits { Verdict::Wait } else { Verdict::Pass })
     }
 
     /// Whether datagrams are held.
     pub fn waits(&self) -> bool {
-        self.waits
+        self.open.as_ref().is_some_and(|(_, inspector)| inspector.is_waiting())
     }
 }

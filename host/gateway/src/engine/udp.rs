@@ -89,9 +89,13 @@ impl UdpFlows {
                 let denial = Denial::by_inspection(&flow.way, &refusal);
                 cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
                 cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
-                // Of a flow that is none of QUIC's one datagram in a thousand begins as such a packet does: it alone
-                // is lost. Where it is QUIC, so is every one that opens a connection.
-                if known.is_none() || !matches!(refusal, inspect::Refusal::UnknownQuicVersion(_)) {
+                // Of a flow that is none of QUIC's one datagram in a thousand begins as a packet does that opens a
+                // connection: it alone is lost. Where it is QUIC, so is every one that opens a connection.
+                let alone = matches!(
+                    refusal,
+                    inspect::Refusal::UndecryptableInitial | inspect::Refusal::UnknownQuicVersion(_)
+                );
+                if known.is_none() || !alone {
                     self.remove(cx, index, Closing::Refused);
                 }
                 return;

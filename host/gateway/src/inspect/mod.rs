@@ -37,6 +37,8 @@ pub enum Refusal {
     NoName,
     /// They begin as TLS or QUIC does and cannot be read; what was wrong.
     Malformed(&'static str),
+    /// A packet as it opens a QUIC connection, that does not.
+    UndecryptableInitial,
     /// QUIC of a version whose first packets cannot be read.
     UnknownQuicVersion(u32),
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Refusal {
             Self::OtherName(name) => write!(f, "its TLS names {name}"),
             Self::NoName => f.write_str("its TLS names no host; allow with --tls-opaque"),
             Self::Malformed(what) => write!(f, "its TLS cannot be read: {what}"),
+            Self::UndecryptableInitial => f.write_str("a QUIC Initial packet cannot be decrypted"),
             Self::UnknownQuicVersion(version) => write!(f, "QUIC version {version:#010x} cannot be read"),
         }
     }

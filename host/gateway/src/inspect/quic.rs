@@ -3,6 +3,11 @@
 //! RFC 9000 §17.2 (long headers), §12.2 (coalesced packets), §19 (frames); RFC 9001 §5 (keys of Initial packets);
 //! RFC 9369 (version 2); RFC 9287 (a fixed bit that may be clear). Each datagram of a flow is looked at, since any of
 //! them may open another connection; for all but Initial packets that is a look at their headers.
+//!
+//! A server may drop what is read here (a short datagram, a packet number that it knows), or know what is not read here
+//! any more. So what one connection told stands until it is forgotten as a whole, a connection whose ClientHello is not
+//! whole is never forgotten and holds all that is behind it, and an Initial packet that nobody here can decrypt goes
+//! nowhere, as the server may have its keys.
 
 use super::Hello;
 use super::client_hello::{self, Parsed};
@@ -14,8 +19,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem::discriminant;
 
-/// How many connections of one flow are remembered; the oldest is forgotten, and its Initial packets can then be
-/// decrypted by nobody here, nor open a connection at a server that has forgotten it too.
+/// How many connections of one flow are remembered; for one more the oldest is forgotten whose ClientHello was told.
 pub const CONNECTIONS_MAX: usize = 4;
 /// RFC 9000 §14.1: a datagram that opens a connection is at least this long, in bytes; servers drop shorter ones.
 const OPENING_BYTES_MIN: usize = 1_200;
@@ -40,6 +44,8 @@ pub enum QuicOutcome {
     Known,
     /// It begins as QUIC does and goes on as nothing does that a client sends; what was wrong.
     Malformed(&'static str),
+    /// An Initial packet that belongs to no connection that is remembered, and opens none.
+    Undecryptable,
     /// It may open a connection of a version whose keys are not known here.
     UnknownVersion(u32),
 }
@@ -108,6 +114,11 @@ impl QuicInspector {
             }
             outcome = match (outcome, self.read_initial(&packet)) {
                 (_, malformed @ QuicOutcome::Malformed(_)) => return malformed,
+                (QuicOutcome::NotQuic, QuicOutcome::Undecryptable) => return QuicOutcome::Undecryptable,
+                // What stood before it has been read, and may not count as told where it does not leave.
+                (_, QuicOutcome::Undecryptable) => {
+                    return QuicOutcome::Malformed("a second Initial packet cannot be decrypted");
+                }
                 (QuicOutcome::Tls(_), QuicOutcome::Tls(_)) => {
                     return QuicOutcome::Malformed("one datagram opens two connections");
                 }
@@ -128,20 +139,20 @@ impl QuicInspector {
             }
         }
         let mut connection = Connection::new(packet);
-        match connection.read(packet) {
-            Some(outcome) => {
-                if self.connections.len() == CONNECTIONS_MAX {
-                    self.connections.pop_front();
-                }
-                self.connections.push_back(connection);
-                outcome
-            }
-            None if self.connections.is_empty() => {
-                QuicOutcome::Malformed("an Initial packet cannot be decrypted")
-            }
-            // The server cannot decrypt it either.
-            None => QuicOutcome::Known,
+        let Some(outcome) = connection.read(packet) else { return QuicOutcome::Undecryptable };
+        if self.connections.len() == CONNECTIONS_MAX {
+            let Some(oldest) = self.connections.iter().position(|connection| connection.told) else {
+                return QuicOutcome::Malformed("too many connections are opened at once");
+            };
+            self.connections.remove(oldest);
         }
+        self.connections.push_back(connection);
+        outcome
+    }
+
+    /// Whether a ClientHello has begun that is not whole.
+    pub fn is_waiting(&self) -> bool {
+        self.connections.iter().any(|connection| !connection.told)
     }
 }
 

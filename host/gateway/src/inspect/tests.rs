@@ -355,6 +355,38 @@ fn a_second_connection_of_a_flow_is_read_too() {
         inspector.push(&open("example.com", &[number; 9]));
         assert!(inspector.connections_len() <= CONNECTIONS_MAX);
     }
+    let answered = initial(Version::V1, b"server", DESTINATION, 1, &padded(crypto(0, b"x")));
+    assert_eq!(inspector.push(&answered), QuicOutcome::Undecryptable, "the server may still know the first");
+}
+
+#[test]
+fn a_hello_that_is_not_whole_is_never_forgotten() {
+    let hello = quic_hello("other.example", false);
+    let begin = |destination: &[u8]| {
+        initial(Version::V1, destination, destination, 0, &padded(crypto(0, &hello[..100])))
+    };
+    let whole = |destination: &[u8]| {
+        let hello = quic_hello("example.com", false);
+        initial(Version::V1, destination, destination, 0, &padded(crypto(0, &hello)))
+    };
+    let mut inspector = QuicInspector::default();
+    assert_eq!(inspector.push(&begin(DESTINATION)), QuicOutcome::NeedMore);
+    for number in 0..2 * CONNECTIONS_MAX as u8 {
+        assert_eq!(inspector.push(&whole(&[number; 9])), quic_named("example.com"));
+        assert!(inspector.is_waiting() && inspector.connections_len() <= CONNECTIONS_MAX);
+    }
+    let rest = initial(Version::V1, b"server", DESTINATION, 1, &padded(crypto(100, &hello[100..])));
+    assert_eq!(inspector.push(&rest), quic_named("other.example"));
+    assert!(!inspector.is_waiting());
+
+    let mut inspector = QuicInspector::default();
+    for number in 0..CONNECTIONS_MAX as u8 {
+        assert_eq!(inspector.push(&begin(&[number; 9])), QuicOutcome::NeedMore);
+    }
+    assert!(
+        matches!(inspector.push(&whole(DESTINATION)), QuicOutcome::Malformed(_)),
+        "nothing may be forgotten"
+    );
 }
 
 #[test]
@@ -390,7 +422,11 @@ fn what_is_not_quic_passes_and_what_only_looks_like_it_does_not() {
     );
     let mut damaged = initial(Version::V1, DESTINATION, DESTINATION, 0, &padded(crypto(0, b"x")));
     damaged[600] ^= 1;
-    assert!(matches!(push(&damaged), QuicOutcome::Malformed(_)));
+    assert_eq!(push(&damaged), QuicOutcome::Undecryptable);
+    let hello =
+        initial(Version::V1, DESTINATION, DESTINATION, 0, &crypto(0, &quic_hello("a.example", false)));
+    let behind = [hello, damaged].concat();
+    assert!(matches!(push(&behind), QuicOutcome::Malformed(_)), "a hello is not told by what is dropped");
     let mut cleared = initial(Version::V1, DESTINATION, DESTINATION, 0, &padded(vec![8, 0]));
     assert!(matches!(push(&cleared), QuicOutcome::Malformed(_)), "a STREAM frame");
     cleared[0] &= !0x40;
