@@ -12,7 +12,10 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace")
 }
 
-/// All files below the root, as paths from the root in order; without build directories and version control.
+/// Folders that hold no source: what builds, version control, npm and the fuzzer leave.
+const LEFT: [&str; 4] = ["target", ".git", "node_modules", "found"];
+
+/// All files below the root, as paths from the root in order, without [`LEFT`].
 pub fn files() -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::new()];
@@ -24,8 +27,7 @@ pub fn files() -> Result<Vec<PathBuf>, Failure> {
             let path = directory.join(entry.file_name());
             let kind = entry.file_type().map_err(broken)?;
             if kind.is_dir() {
-                let name = entry.file_name();
-                if name != "target" && name != ".git" && name != "node_modules" {
+                if !LEFT.iter().any(|left| entry.file_name() == *left) {
                     open.push(path);
                 }
             } else if kind.is_file() && path != Path::new(".git") {
