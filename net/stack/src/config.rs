@@ -13,6 +13,9 @@ pub struct Config {
     /// Bytes in the send and receive buffers of all connections, beyond which no payload is taken in; one batch of
     /// frames more may be held. Default 1 GiB.
     pub tcp_bytes_max: usize,
+    /// Whether SYNs beyond a listener's backlog are answered by SYN cookies (RFC 4987 §3.6), and not dropped. Default
+    /// yes.
+    pub syn_cookies: bool,
     /// SYNs that wait for their verdict at once; the oldest goes for a new one. Default 1,024.
     pub requests_max: usize,
     /// How long a SYN may wait for its verdict. Default 75 s: longer than names and connections take to time out.
@@ -43,6 +46,7 @@ impl Default for Config {
         Self {
             connections_max: 131_072,
             tcp_bytes_max: 1 << 30,
+            syn_cookies: true,
             requests_max: 1_024,
             request_lifetime: Duration::from_secs(75),
             udp_sockets_max: 1_024,

@@ -19,7 +19,7 @@ use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
 use alloc::sync::Arc;
 use packet::Bytes;
 use time::{Instant, SequenceNumber};
-use wire::tcp::{Flags, Header};
+use wire::tcp::{Flags, HEADER_LENGTH, Header};
 
 /// One TCP connection.
 ///
@@ -116,6 +116,16 @@ impl Connection {
         let mut connection = Self::new(config, ports, phase, initial, timestamp_offset, now);
         connection.agree(syn, now);
         connection
+    }
+
+    /// The SYN-ACK has left by `path` before this value was made, whose parts were kept in it (RFC 4987 §3.6): none is
+    /// due, and nothing is timed by it.
+    pub fn handle_answered_before(&mut self, path: Path) {
+        self.use_path_mss(path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16));
+        if let Some(handshake) = self.phase.handshake() {
+            handshake.due = false;
+        }
+        self.send.handle_syn_sent_before();
     }
 
     fn new(

@@ -121,6 +121,12 @@ impl SendHalf {
         self.sent_at = now;
     }
 
+    /// Our SYN has left long ago.
+    pub(crate) fn handle_syn_sent_before(&mut self) {
+        self.nxt = self.una + 1;
+        self.max = self.nxt;
+    }
+
     /// The handshake is over: `number` acknowledges our SYN, with the first window.
     pub(crate) fn handle_established(
         &mut self,

@@ -1,13 +1,18 @@
 //! Listeners, and what becomes of a SYN that comes to one.
 
+use super::cookie;
+use super::transmit::outgoing;
 use crate::bindings::plain;
-use crate::demux::{Flow, Listener, Opening, Owner};
+use crate::demux::{Flow, Listener, Opening, Owner, Tuple};
+use crate::ip::Incoming;
+use crate::output::ip_header_length;
 use crate::stack::Stack;
 use crate::{BindError, Binding, Drop, Listen, ListenerId, Verdict};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use tcp::Connection;
+use tcp::{Connection, Path};
 use time::Instant;
+use wire::tcp::{Flags, Header};
 
 /// Listeners of a stack: each is an entry in a table.
 const LISTENERS_MAX: usize = 65_536;
@@ -59,10 +64,10 @@ impl Stack {
         if setup.defer {
             return self.ask(opening, ListenerId(listener), now);
         }
-        if found.half_open >= setup.backlog {
-            return Verdict::Dropped(Drop::TcpBacklogFull);
-        }
         let config = Arc::clone(&setup.config);
+        if found.half_open >= setup.backlog {
+            return self.answer_by_cookie(&opening, config, now);
+        }
         match self.accept(&opening, config, Owner::Listener(ListenerId(listener)), now) {
             Ok(_) => {
                 if let Some(listener) = self.tcp.listeners.find_mut(listener) {
@@ -72,6 +77,70 @@ impl Stack {
             }
             Err(reason) => Verdict::Dropped(reason),
         }
+    }
+
+    /// Answers a SYN of which nothing is kept (RFC 4987 §3.6).
+    fn answer_by_cookie(&mut self, opening: &Opening, config: Arc<tcp::Config>, now: Instant) -> Verdict {
+        let &Opening { interface, tuple, ref syn, initial_min } = opening;
+        // Which numbers are safe after an earlier connection (RFC 6191) is not a cookie's to choose.
+        if !self.tcp.syn_cookies || initial_min.is_some() {
+            return Verdict::Dropped(Drop::TcpBacklogFull);
+        }
+        let Some(hop) = self.output.hop_back(interface, tuple.remote().ip()) else {
+            return Verdict::Dropped(Drop::NoRoute);
+        };
+        let Some(mtu) = self.output.interface(hop.interface).map(|interface| interface.capabilities.mtu)
+        else {
+            return Verdict::Dropped(Drop::NoRoute);
+        };
+        let syn = cookie::answerable(syn);
+        let initial = self.tcp.cookies.make(&tuple, &syn, now);
+        let offset = self.tcp.timestamp_offset(&tuple);
+        let slow = cookie::slowness(&syn, (now.as_millis() as u32).wrapping_add(offset));
+        let mut connection = Connection::accept(config, &syn, initial, offset.wrapping_sub(slow), now);
+        let Some(answer) = connection.poll_transmit(plain_path(mtu, &tuple), now) else {
+            return Verdict::Dropped(Drop::TcpBacklogFull);
+        };
+        let mut packet = packet::Packet::default();
+        answer.header.emit(packet.headers.prepend(answer.header.length()));
+        // A full queue has counted the drop; the peer's next SYN is answered again.
+        let _ = self.output.send(hop, outgoing(&tuple), packet, now);
+        Verdict::Accepted
+    }
+
+    /// The connection whose handshake the acknowledgement of a cookie ends, if it is one.
+    pub(crate) fn accept_by_cookie(
+        &mut self,
+        incoming: &Incoming,
+        tuple: Tuple,
+        header: &Header,
+        now: Instant,
+    ) -> Option<u64> {
+        let ends = header.flags.contains(Flags::ACK) && !header.flags.intersects(Flags::SYN | Flags::RST);
+        if !ends || !self.tcp.cookies.are_out(now) || self.tcp.find_request(&tuple).is_some() {
+            return None;
+        }
+        let listener = self.listener_for(incoming, &tuple)?;
+        let setup = &self.tcp.listeners.find(listener)?.setup;
+        if setup.defer {
+            return None;
+        }
+        let config = Arc::clone(&setup.config);
+        let syn = self.tcp.cookies.open(&tuple, header, now)?;
+        if !self.has_room() {
+            return None;
+        }
+        let hop = self.output.hop_back(incoming.interface, tuple.remote().ip())?;
+        let mtu = self.output.interface(hop.interface)?.capabilities.mtu;
+        let offset = self.tcp.timestamp_offset(&tuple);
+        let mut connection = Connection::accept(config, &syn, header.acknowledgement - 1, offset, now);
+        connection.handle_answered_before(plain_path(mtu, &tuple));
+        let number =
+            self.add_flow(Flow::new(tuple, connection, Owner::Listener(ListenerId(listener)), hop, mtu));
+        if let Some(listener) = self.tcp.listeners.find_mut(listener) {
+            listener.half_open += 1;
+        }
+        Some(number)
     }
 
     /// Makes the connection that a SYN asks for.
@@ -103,4 +172,9 @@ impl Stack {
         self.tcp.touch(number);
         number
     }
+}
+
+/// What one segment has room for, without a device that cuts larger ones.
+fn plain_path(mtu: u16, tuple: &Tuple) -> Path {
+    Path { segment_bytes_max: mtu - ip_header_length(tuple.remote().ip()) as u16, offload_bytes_max: 0 }
 }

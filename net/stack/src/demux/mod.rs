@@ -5,11 +5,13 @@
 //! |---|---|
 //! | connections by addresses and ports | [`table`], [`flow`] |
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
+//! | SYNs of which nothing is kept | [`cookie`] |
 //! | segments in and out | [`receive`], [`transmit`] |
 //! | what follows from either: events, timers, the end | [`settle`] |
 //! | what the owner calls | [`owner`] |
 
 mod connect;
+mod cookie;
 mod flow;
 mod listen;
 mod owner;

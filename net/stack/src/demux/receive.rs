@@ -36,6 +36,9 @@ impl Stack {
         let remote = SocketAddr::new(incoming.source, header.source_port);
         let tuple = Tuple::new(local, remote);
         let Some(number) = self.tcp.find(&tuple) else {
+            if let Some(number) = self.accept_by_cookie(&incoming, tuple, &header, now) {
+                return self.receive_for_flow(number, incoming, header, header_length, now);
+            }
             return self.receive_unmatched(&incoming, tuple, &header, header_length, None, now);
         };
         self.output.stations.pass(Station::Demultiplex);
@@ -99,7 +102,7 @@ impl Stack {
         Some(initial_min)
     }
 
-    fn listener_for(&self, incoming: &Incoming, tuple: &Tuple) -> Option<u64> {
+    pub(super) fn listener_for(&self, incoming: &Incoming, tuple: &Tuple) -> Option<u64> {
         let intercepts = self.output.interface(incoming.interface)?.intercept;
         self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts)
     }

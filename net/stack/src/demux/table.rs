@@ -1,6 +1,7 @@
 //! The tables of TCP: connections by addresses and ports, listeners, SYNs that wait, and the keys of the numbers that
 //! peers see (RFC 6528, RFC 6056, RFC 7323).
 
+use super::cookie::Cookies;
 use super::request::Request;
 use super::{Flow, Tuple};
 use crate::bindings::Bindings;
@@ -50,6 +51,8 @@ pub(crate) struct Tcp {
     /// Connections that have come to TIME-WAIT, the oldest first; some are gone since.
     pub(super) time_wait: VecDeque<u64>,
     pub(super) secrets: Secrets,
+    pub(super) cookies: Cookies,
+    pub(super) syn_cookies: bool,
     pub(super) port_counters: [u16; PORT_COUNTERS],
     pub(super) connections_max: usize,
     pub(super) bytes_max: usize,
@@ -73,6 +76,8 @@ impl Tcp {
             touched: Vec::new(),
             time_wait: VecDeque::new(),
             secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
+            cookies: Cookies::new(key(6)),
+            syn_cookies: config.syn_cookies,
             port_counters: [0; PORT_COUNTERS],
             connections_max: config.connections_max,
             bytes_max: config.tcp_bytes_max,

@@ -2,6 +2,7 @@
 
 mod arp;
 mod connections;
+mod cookies;
 mod datagrams;
 mod fragments;
 mod hostile;

@@ -76,7 +76,8 @@ fn wrong_checksum_and_impossible_ports_are_dropped() {
 
 #[test]
 fn handshakes_under_way_are_bounded_by_the_backlog() {
-    let mut link = Link::acquainted();
+    let mut link = Link::with(Config { syn_cookies: false, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
     listen(&mut link, 80, 2);
     for port in 1..=5 {
         link.receive(tcp_frame(at(PEER_V4, port), at(OUR_V4, 80), syn(1), b""));

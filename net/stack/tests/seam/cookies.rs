@@ -1,0 +1,119 @@
+//! SYN cookies: a listener whose backlog is full still answers, and keeps nothing (RFC 4987 §3.6).
+
+use crate::link::*;
+use crate::requests::syn;
+use crate::segments::{listen, segment};
+use core::net::SocketAddr;
+use stack::Event;
+use time::{Duration, SequenceNumber};
+use wire::tcp::{Flags, Header, Options, Timestamps};
+
+const FULL: u16 = 80;
+
+/// A stack whose listener has its backlog full of a SYN that is never acknowledged.
+fn full() -> Link {
+    let mut link = Link::acquainted();
+    listen(&mut link, FULL, 1);
+    link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, FULL), syn(1), b""));
+    let _ = answer(&mut link);
+    link
+}
+
+fn answer(link: &mut Link) -> Header {
+    link.frame().segment().2
+}
+
+/// The peer's side of a handshake that a cookie stands for: the answer to its SYN.
+fn offer(link: &mut Link, from: SocketAddr, opening: Header) -> Header {
+    let before = link.stack.memory().connections;
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), opening, b""));
+    let offer = answer(link);
+    assert!(offer.flags.contains(Flags::SYN | Flags::ACK), "{offer:?}");
+    assert_eq!(offer.acknowledgement, opening.sequence + 1);
+    assert_eq!(link.stack.memory().connections, before, "nothing is kept of it");
+    offer
+}
+
+fn acknowledgement(offer: &Header) -> Header {
+    let timestamps = offer.options.timestamps.map(|ours| Timestamps { value: 78, echo: ours.value });
+    let header = segment(offer.acknowledgement, offer.sequence + 1, Flags::ACK);
+    Header { options: Options { timestamps, ..Options::default() }, ..header }
+}
+
+#[test]
+fn a_full_backlog_is_answered_and_the_acknowledgement_makes_the_connection() {
+    let mut link = full();
+    let from = at(PEER_V4, 40_000);
+    let timestamps = Some(Timestamps { value: 77, echo: 0 });
+    let options = Options { mss: Some(1_460), window_scale: Some(7), timestamps, ..Options::default() };
+    let offer = offer(&mut link, from, Header { options, ..syn(1_000) });
+    assert!(offer.options.window_scale.is_some() && offer.options.mss.is_some());
+    // The first bytes come with the acknowledgement.
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b"hello"));
+    let events = link.events();
+    let Some(Event::TcpAccepted { connection, remote, .. }) = events.first() else {
+        panic!("a connection is expected: {events:?}");
+    };
+    assert_eq!(*remote, from);
+    assert_eq!(link.stack.tcp_read(*connection, 100, link.now).as_deref(), Some(&b"hello"[..]));
+    // It has the peer's segment size and window scale: 64,240 << 7 bytes may be under way, in segments of 1,448.
+    let mut data = vec![7; 100_000].into();
+    link.stack.tcp_write(*connection, &mut data, link.now);
+    let sizes: Vec<usize> = link.frames().iter().map(|frame| frame.segment().3.len()).collect();
+    assert!(sizes.len() >= 10 && sizes.iter().all(|size| *size == 1_448), "{sizes:?}");
+}
+
+#[test]
+fn without_timestamps_neither_scale_nor_selective_acknowledgements_are_agreed() {
+    let mut link = full();
+    let options =
+        Options { mss: Some(1_300), window_scale: Some(7), sack_permitted: true, ..Options::default() };
+    let from = at(PEER_V4, 40_000);
+    let offer = offer(&mut link, from, Header { options, ..syn(1_000) });
+    assert_eq!((offer.options.window_scale, offer.options.sack_permitted), (None, false));
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
+    assert!(matches!(link.events()[..], [Event::TcpAccepted { .. }]));
+}
+
+#[test]
+fn what_is_no_cookie_or_an_old_one_is_reset() {
+    let mut link = full();
+    let from = at(PEER_V4, 40_000);
+    let offer = offer(&mut link, from, syn(1_000));
+    let good = acknowledgement(&offer);
+    let forged = [
+        Header { acknowledgement: good.acknowledgement + 100, ..good },
+        Header { sequence: good.sequence + 100, ..good },
+    ];
+    for header in forged {
+        link.receive(tcp_frame(from, at(OUR_V4, FULL), header, b""));
+        assert_eq!(answer(&mut link).flags, Flags::RST);
+    }
+    link.receive(tcp_frame(at(PEER_V4, 40_001), at(OUR_V4, FULL), good, b""));
+    assert_eq!(answer(&mut link).flags, Flags::RST, "it is another connection's");
+    link.now += Duration::from_secs(129);
+    link.acquaint();
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), good, b""));
+    assert_eq!(answer(&mut link).flags, Flags::RST, "it is too old");
+    assert!(link.events().is_empty());
+}
+
+#[test]
+fn a_flood_leaves_nothing_and_others_are_served() {
+    let mut link = full();
+    let before = link.stack.memory();
+    for number in 0..20_000_u32 {
+        let from = at([10, 0, (number >> 8) as u8 | 128, number as u8], 1_024 + (number % 60_000) as u16);
+        link.receive(tcp_frame(from, at(OUR_V4, FULL), syn(number), b""));
+        if number % 64 == 0 {
+            let _ = link.frames();
+        }
+    }
+    let _ = link.frames();
+    let after = link.stack.memory();
+    assert_eq!((after.connections, after.tcp_bytes), (before.connections, before.tcp_bytes));
+    let from = at(PEER_V4, 40_000);
+    let offer = offer(&mut link, from, syn(SequenceNumber(5).0));
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
+    assert!(matches!(link.events()[..], [Event::TcpAccepted { .. }]));
+}
