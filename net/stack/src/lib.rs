@@ -80,6 +80,6 @@ pub use demux::TcpInfo;
 pub use error::{BindError, ConnectError, InterfaceError, RouteError, SendError};
 pub use event::{Datagram, Echo, Event, Refusal};
 pub use id::{InterfaceId, ListenerId, RequestId, TcpId, UdpId};
-pub use route::{Prefix, Route};
+pub use route::{NotAPrefix, Prefix, Route};
 pub use stack::Stack;
 pub use station::Station;
