@@ -38,6 +38,16 @@ impl Tap {
         Ok(fd)
     }
 
+    /// Makes the interface `name` in the caller's network namespace, or attaches to the one that is there and has no
+    /// owner yet; `mtu` is the interface's.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn open(name: &str, mtu: u16) -> Result<Self, DeviceError> {
+        Ok(Self::from_fd(Self::create(name)?, mtu))
+    }
+
     /// A device over a descriptor from [`create`](Self::create); `mtu` is the interface's.
     pub fn from_fd(fd: OwnedFd, mtu: u16) -> Self {
         Self { framed: Framed::new(fd, "reading from the TAP", "writing to the TAP"), mtu }

@@ -16,5 +16,5 @@ mod spin;
 pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
-pub use sockets::{Sockets, TcpListener, TcpStream, UdpSocket};
+pub use sockets::{ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf};
 pub use spin::Spin;

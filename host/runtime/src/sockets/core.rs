@@ -11,8 +11,9 @@ use std::task::{Context, Waker};
 use tcp::CloseReason;
 use tokio::sync::Notify;
 
-/// How many connections a listener keeps before its owner accepts them.
-const BACKLOG: usize = 1_024;
+/// How many connections a listener keeps before its owner accepts them, and as many again in their handshake; one more
+/// is reset.
+pub(super) const BACKLOG: usize = 1_024;
 
 /// A stack in this process and the way to its sockets. Clones share the stack.
 #[derive(Clone, Debug)]

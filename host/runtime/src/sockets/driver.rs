@@ -1,7 +1,7 @@
 //! The task that moves frames between the stack and its device.
 
 use super::Sockets;
-use super::core::{Connection, State};
+use super::core::{BACKLOG, Connection, State};
 use crate::Port;
 use packet::Device;
 use stack::Event;
@@ -80,7 +80,9 @@ impl State {
                     connection.handle_event(event);
                 }
                 Event::TcpAccepted { listener, connection, remote, .. } => {
-                    let Some(accepting) = self.listeners.get_mut(&listener) else {
+                    let accepting = self.listeners.get_mut(&listener);
+                    let Some(accepting) = accepting.filter(|accepting| accepting.ready.len() < BACKLOG)
+                    else {
                         self.stack.tcp_abort(connection, now);
                         self.stack.tcp_release(connection, now);
                         continue;

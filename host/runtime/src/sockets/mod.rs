@@ -6,9 +6,12 @@
 
 mod core;
 mod driver;
+mod split;
+mod start;
 mod tcp;
 mod udp;
 
 pub use self::core::Sockets;
+pub use split::{ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -2,7 +2,7 @@
 
 use super::core::{Connection, Shared};
 use packet::Bytes;
-use stack::{ListenerId, TcpId};
+use stack::{ListenerId, TcpId, TcpInfo};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +28,41 @@ impl TcpStream {
     /// The other side's address and port.
     pub fn peer_addr(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Our side's address and port; `None` once the connection is over.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.lock().stack.tcp_addresses(self.id).map(|(local, _)| local)
+    }
+
+    /// What the connection is doing; `None` once it is over.
+    pub fn info(&self) -> Option<TcpInfo> {
+        self.shared.lock().stack.tcp_info(self.id)
+    }
+
+    /// Whether small writes leave at once (TCP_NODELAY), and do not wait for the acknowledgement of one before
+    /// (RFC 9293 §3.7.4). At first they wait.
+    pub fn set_nodelay(&self, on: bool) {
+        self.shared.lock().stack.tcp_set_nagle(self.id, !on);
+        self.shared.work.notify_one();
+    }
+
+    /// Waits until a read would not: bytes, the end of the stream, or an error are there.
+    pub async fn readable(&self) {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            if state.stack.tcp_readable(self.id) > 0 || state.stack.tcp_is_at_end(self.id) {
+                return Poll::Ready(());
+            }
+            match state.connections.get_mut(&self.id) {
+                Some(connection) if connection.closed.is_none() => {
+                    connection.read.park(cx);
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
     }
 
     /// Waits for the handshake.
@@ -56,6 +91,10 @@ impl TcpStream {
     ///
     /// `ConnectionReset`, `TimedOut`, `HostUnreachable`.
     pub async fn read_bytes(&mut self) -> io::Result<Bytes> {
+        self.take_bytes().await
+    }
+
+    pub(super) async fn take_bytes(&self) -> io::Result<Bytes> {
         poll_fn(|cx| self.poll_take(cx, usize::MAX)).await
     }
 
@@ -64,7 +103,11 @@ impl TcpStream {
     /// # Errors
     ///
     /// `BrokenPipe` where the sending side is closed, else as [`read_bytes`](Self::read_bytes).
-    pub async fn write_bytes(&mut self, mut data: Bytes) -> io::Result<()> {
+    pub async fn write_bytes(&mut self, data: Bytes) -> io::Result<()> {
+        self.put_bytes(data).await
+    }
+
+    pub(super) async fn put_bytes(&self, mut data: Bytes) -> io::Result<()> {
         while !data.is_empty() {
             poll_fn(|cx| self.poll_put(cx, &mut data)).await?;
         }
@@ -115,23 +158,60 @@ impl TcpStream {
     }
 }
 
-impl AsyncRead for TcpStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl TcpStream {
+    pub(super) fn poll_read_into(&self, cx: &Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         self.poll_take(cx, into.remaining()).map_ok(|chunk| into.put_slice(&chunk))
     }
+
+    pub(super) fn poll_write_from(
+        &self,
+        cx: &Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut room = self.shared.lock().stack.tcp_writable(self.id).max(1);
+        let mut data = Vec::with_capacity(room.min(from.iter().map(|slice| slice.len()).sum()));
+        for slice in from {
+            let part = &slice[..slice.len().min(room)];
+            data.extend_from_slice(part);
+            room -= part.len();
+        }
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.poll_put(cx, &mut Bytes::from(data))
+    }
+
+    pub(super) fn shutdown_now(&self) {
+        let now = self.shared.clock.now();
+        self.shared.lock().stack.tcp_shutdown(self.id, now);
+        self.shared.work.notify_one();
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_into(cx, into)
+    }
 }
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        if from.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let room = self.shared.lock().stack.tcp_writable(self.id);
-        let mut data = Bytes::copy_from_slice(&from[..from.len().min(room.max(1))]);
-        self.poll_put(cx, &mut data)
+        self.poll_write_from(cx, &[io::IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_from(cx, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -139,9 +219,7 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let now = self.shared.clock.now();
-        self.shared.lock().stack.tcp_shutdown(self.id, now);
-        self.shared.work.notify_one();
+        self.shutdown_now();
         Poll::Ready(Ok(()))
     }
 }

@@ -1,0 +1,60 @@
+//! A stack made and turned in one call, for a program that wants sockets and no more.
+
+use super::Sockets;
+use crate::Clock;
+use packet::Device;
+use rustix::rand::{GetRandomFlags, getrandom};
+use stack::{Config, InterfaceConfig, Prefix, Route, Stack};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+impl Sockets {
+    /// A stack of its own behind `device`, with `addresses` there, which sends by `gateways` what is on no network of
+    /// these. A task of the tokio runtime that this is called in turns it until the device fails.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where addresses or gateways cannot be used together; the system's, where it has no random bytes.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```no_run
+    /// # use runtime::Sockets;
+    /// # async fn serve<D>(device: D) -> Result<(), Box<dyn std::error::Error>>
+    /// # where D: packet::Device + std::os::fd::AsFd + Send + 'static {
+    /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
+    /// let mut listener = sockets.listen("0.0.0.0:80".parse()?)?;
+    /// let (stream, peer) = listener.accept().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start<D>(device: D, addresses: &[Prefix], gateways: &[IpAddr]) -> io::Result<Self>
+    where
+        D: Device + AsFd + Send + 'static,
+    {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let mut seed = [0; 32];
+        let mut hardware = [0; 6];
+        getrandom(&mut seed[..], GetRandomFlags::empty())?;
+        getrandom(&mut hardware[..], GetRandomFlags::empty())?;
+        // Administered locally, of one station (IEEE 802 §8.4).
+        hardware[0] = hardware[0] & 0xfc | 0x02;
+        let clock = Clock::start();
+        let now = clock.now();
+        let mut stack = Stack::new(Config::default(), seed, now);
+        let config = InterfaceConfig::new(device.capabilities(), hardware, addresses.to_vec());
+        let interface = stack.add_interface(config, now).map_err(|error| invalid(error.to_string()))?;
+        for gateway in gateways {
+            let everywhere: IpAddr = if gateway.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+            let destination = Prefix::new(everywhere, 0);
+            let route = Route { destination, interface, gateway: Some(*gateway) };
+            stack.add_route(route).map_err(|error| invalid(error.to_string()))?;
+        }
+        let sockets = Self::new(stack, interface, clock);
+        tokio::spawn(sockets.clone().drive(device));
+        Ok(sockets)
+    }
+}
