@@ -1,7 +1,7 @@
 //! What a hostile program, resolver or server may send, as functions of any bytes: each panics where something happens
 //! that must not. They are public for the fuzzer; the test replays the corpora of testing/fuzz with mutations.
 
-use crate::inspect::{QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
+use crate::inspect::{OpenedConnections, QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
 use crate::names::is_synthetic;
 use crate::resolver::{Client, Config, Resolver, Transport, UDP_BYTES_MAX, Upstream, UpstreamQuery};
 use crate::rules::{Rule, Rules};
@@ -114,11 +114,12 @@ pub fn client_hello(input: &[u8]) {
 /// A flow's datagrams, each behind its length in two bytes.
 pub fn quic(mut input: &[u8]) {
     let mut inspector = QuicInspector::default();
+    let mut opened = OpenedConnections::default();
     while let Some((length, rest)) = input.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
         let (datagram, rest) = rest.split_at(length);
         input = rest;
-        let outcome = inspector.push(datagram);
+        let outcome = inspector.push(datagram, &mut opened, Instant::ZERO);
         let long = datagram.first().is_some_and(|first| first & 0x80 != 0);
         assert!(long || outcome == QuicOutcome::NotQuic, "only a long header opens a connection");
     }

@@ -21,6 +21,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The other side has closed or reset: there is an end or an error to read behind what waits.
     pub ended: bool,
+    /// An urgent mark stands in the stream: a read stops there, though more waits behind it (RFC 6093 §3.1).
+    pub urgent: bool,
 }
 
 /// How many descriptors one wait reports at most; the rest come with the next.
@@ -61,8 +63,11 @@ impl Poller {
     ///
     /// The kernel's, where the descriptor cannot be polled or memory is short.
     pub fn add(&self, source: impl AsFd, token: Token) -> io::Result<()> {
-        let flags =
-            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::PRI
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
         epoll::add(&self.epoll, source, epoll::EventData::new_u64(token.0), flags)
     }
 
@@ -86,9 +91,13 @@ impl Poller {
             let wrong = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
             Readiness {
                 token: Token(event.data.u64()),
-                readable: wrong || flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::RDHUP),
+                readable: wrong
+                    || flags.intersects(
+                        epoll::EventFlags::IN | epoll::EventFlags::PRI | epoll::EventFlags::RDHUP,
+                    ),
                 writable: wrong || flags.contains(epoll::EventFlags::OUT),
                 ended: wrong || flags.contains(epoll::EventFlags::RDHUP),
+                urgent: flags.contains(epoll::EventFlags::PRI),
             }
         }))
     }

@@ -209,8 +209,13 @@ impl ReceiveHalf {
             }
         }
         if segment.header.flags.contains(Flags::FIN) {
-            self.fin.get_or_insert(start + length);
-            self.acks.handle_fin();
+            let fin = *self.fin.get_or_insert(start + length);
+            if fin == self.next {
+                self.acks.handle_fin();
+            } else {
+                // RFC 5681 §4.2: behind a gap it is out of order as data is, and answered at once.
+                self.acks.set_now();
+            }
         }
         let finished = self.fin == Some(self.next);
         if finished {

@@ -10,9 +10,13 @@
 /// Bytes of a table that are looked at: some 1,500 sockets.
 pub(super) const TABLE_BYTES_MAX: u64 = 256 * 1024;
 
-/// The inode of the socket whose requests have `identifier`; `None` where there is none, or more than one.
+/// The inode of the socket whose requests have `identifier`; `None` where there is none, or more than one, or where the
+/// table is cut short, so that there may be more.
 #[must_use]
 pub fn find_identifier(table: &str, identifier: u16) -> Option<u32> {
+    if table.len() as u64 > TABLE_BYTES_MAX || !table.ends_with('\n') {
+        return None;
+    }
     let mut found = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (_, port) = fields.nth(1)?.rsplit_once(':')?;
@@ -44,6 +48,8 @@ mod tests {
         assert_eq!(find_identifier(TABLE, 8), None);
         assert_eq!(find_identifier(TABLE, 12), None, "nobody holds inode 0");
         assert_eq!(find_identifier(TABLE, 13), None, "either may be the one");
+        assert_eq!(find_identifier(&TABLE[..TABLE.len() - 1], 7), None, "it is cut short");
+        assert_eq!(find_identifier(&TABLE.repeat(1_000), 0xff), None, "it is too long");
     }
 
     proptest! {

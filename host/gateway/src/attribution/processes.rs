@@ -103,7 +103,7 @@ impl Processes {
         let leaf = if local.is_ipv4() { "net/icmp" } else { "net/icmp6" };
         let mut table = String::new();
         let file = File::open(process_path(self.root, leaf)).ok()?;
-        file.take(ping::TABLE_BYTES_MAX).read_to_string(&mut table).ok()?;
+        file.take(ping::TABLE_BYTES_MAX + 1).read_to_string(&mut table).ok()?;
         ping::find_identifier(&table, local.port())
     }
 }

@@ -1,7 +1,8 @@
 //! Whether the first bytes fit what a connection was opened for; until that is known they are held back.
 
 use crate::domain::DomainName;
-use crate::inspect::{self, QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
+use crate::inspect::{self, OpenedConnections, QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
+use time::Instant;
 
 /// What is known of the bytes so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,14 +96,19 @@ impl DatagramInspection {
     }
 
     /// The flow's next datagram. While one has begun a ClientHello that is not whole, all wait.
-    pub fn handle_datagram(&mut self, datagram: &[u8]) -> Verdict {
+    pub fn handle_datagram(
+        &mut self,
+        datagram: &[u8],
+        opened: &mut OpenedConnections,
+        now: Instant,
+    ) -> Verdict {
         let Some((expected, inspector)) = &mut self.open else { return Verdict::Pass };
-        let verdict = match inspector.push(datagram) {
+        let verdict = match inspector.push(datagram, opened, now) {
             QuicOutcome::NotQuic | QuicOutcome::Known => Verdict::Pass,
             QuicOutcome::NeedMore => Verdict::Wait,
             QuicOutcome::Tls(hello) => expected.judge(&hello),
             QuicOutcome::Malformed(what) => Verdict::Refuse(inspect::Refusal::Malformed(what)),
-            QuicOutcome::Undecryptable => Verdict::Refuse(inspect::Refusal::UndecryptableInitial),
+            QuicOutcome::Unprocessable(what) => Verdict::Refuse(inspect::Refusal::Unprocessable(what)),
             QuicOutcome::UnknownVersion(version) => {
                 Verdict::Refuse(inspect::Refusal::UnknownQuicVersion(version))
             }
@@ -110,6 +116,13 @@ impl DatagramInspection {
         match verdict {
             Verdict::Pass if inspector.is_waiting() => Verdict::Wait,
             verdict => verdict,
+        }
+    }
+
+    /// What is held is dropped: so is what was begun by it.
+    pub fn forget_unfinished(&mut self) {
+        if let Some((_, inspector)) = &mut self.open {
+            inspector.forget_unfinished();
         }
     }
 

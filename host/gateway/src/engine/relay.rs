@@ -60,8 +60,8 @@ struct Down {
     pending: Bytes,
     /// Nothing waits in the host's socket until it reports again.
     drained: bool,
-    /// The far side has closed, so that a short read is not the last.
-    closing: bool,
+    /// The far side has closed, or a mark stands in its stream, so that a short read is not the last.
+    interrupted: bool,
     ended: bool,
     bytes: u64,
 }
@@ -96,7 +96,7 @@ impl Relay {
         if readiness.writable {
             self.up.blocked = false;
         }
-        self.down.closing |= readiness.ended;
+        self.down.interrupted |= readiness.ended || readiness.urgent;
     }
 
     /// Moves what can be moved now, while all connections together have `left` bytes left over.
@@ -194,8 +194,8 @@ impl Relay {
                     moved += bytes.len();
                     self.down.bytes += bytes.len() as u64;
                     self.down.pending = bytes;
-                    // A short read has emptied the socket, unless the end is behind it.
-                    self.down.drained = !full && !self.down.closing;
+                    // A short read has emptied the socket, unless the end or a mark is behind it.
+                    self.down.drained = !full && !self.down.interrupted;
                 }
                 Received::Empty => self.down.drained = true,
                 Received::End => {

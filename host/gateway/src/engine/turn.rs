@@ -180,7 +180,8 @@ impl Engine {
         self.published.handle_timeout(&mut self.cx);
         while let Some(index) = self.published.take_retry(self.cx.now) {
             let token = Sources::PublishedTcp.token(index);
-            self.handle_readiness(Readiness { token, readable: true, writable: false, ended: false });
+            let readiness = Readiness { token, readable: true, writable: false, ended: false, urgent: false };
+            self.handle_readiness(readiness);
         }
         self.dns.turn(&mut self.cx);
         self.deliver_names();

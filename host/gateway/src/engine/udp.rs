@@ -9,7 +9,7 @@ use super::gate::{Denial, Way, host_addresses};
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
 use crate::domain::DomainName;
-use crate::inspect;
+use crate::inspect::{self, OpenedConnections};
 use crate::report::Closing;
 use crate::resolver::Resolution;
 use crate::rules::Protocol;
@@ -45,6 +45,8 @@ pub(super) struct UdpFlows {
     flows: Slab<Flow>,
     by_addresses: HashMap<(SocketAddr, SocketAddr), usize>,
     deadlines: Deadlines,
+    /// QUIC connections that any flow has opened.
+    opened: OpenedConnections,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,13 @@ struct Flow {
 impl UdpFlows {
     /// No flows; datagrams to the program leave by `socket`.
     pub fn new(socket: UdpId) -> Self {
-        Self { socket, flows: Slab::new(), by_addresses: HashMap::new(), deadlines: Deadlines::default() }
+        Self {
+            socket,
+            flows: Slab::new(),
+            by_addresses: HashMap::new(),
+            deadlines: Deadlines::default(),
+            opened: OpenedConnections::default(),
+        }
     }
 
     /// The program sent a datagram.
@@ -75,14 +83,21 @@ impl UdpFlows {
         let Some(flow) = self.flows.get_mut(index) else { return };
         // RFC 4787 §4.3, REQ-6: what the program sends keeps the flow alive.
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
-        match flow.inspection.handle_datagram(&datagram.payload) {
+        if flow.waiting.len() >= WAITING_MAX {
+            // What is not kept is not read either. A ClientHello that does not become whole goes with all that is
+            // held behind it.
+            if flow.inspection.waits() {
+                flow.inspection.forget_unfinished();
+                flow.waiting.clear();
+            }
+            return;
+        }
+        match flow.inspection.handle_datagram(&datagram.payload, &mut self.opened, cx.now) {
             Verdict::Pass if flow.socket.is_some() && flow.waiting.is_empty() => {
                 self.send(cx, index, datagram.payload);
             }
             Verdict::Pass | Verdict::Wait => {
-                if flow.waiting.len() < WAITING_MAX {
-                    flow.waiting.push(datagram.payload);
-                }
+                flow.waiting.push(datagram.payload);
                 self.flush(cx, index);
             }
             Verdict::Refuse(refusal) => {
@@ -93,7 +108,7 @@ impl UdpFlows {
                 // connection: it alone is lost. Where it is QUIC, so is every one that opens a connection.
                 let alone = matches!(
                     refusal,
-                    inspect::Refusal::UndecryptableInitial | inspect::Refusal::UnknownQuicVersion(_)
+                    inspect::Refusal::Unprocessable(_) | inspect::Refusal::UnknownQuicVersion(_)
                 );
                 if known.is_none() || !alone {
                     self.remove(cx, index, Closing::Refused);

@@ -10,11 +10,13 @@
 
 mod client_hello;
 mod crypto_stream;
+mod opened;
 mod quic;
 mod reader;
 mod tls;
 
 pub use client_hello::HELLO_BYTES_MAX;
+pub use opened::{OPENED_MAX, OpenedConnections, REMEMBERED};
 pub use quic::{CONNECTIONS_MAX, QuicInspector, QuicOutcome};
 pub use tls::{RECORDS_BYTES_MAX, TlsInspector, TlsOutcome};
 
@@ -37,8 +39,8 @@ pub enum Refusal {
     NoName,
     /// They begin as TLS or QUIC does and cannot be read; what was wrong.
     Malformed(&'static str),
-    /// A packet as it opens a QUIC connection, that does not.
-    UndecryptableInitial,
+    /// A packet as it opens a QUIC connection, that does not; what was wrong.
+    Unprocessable(&'static str),
     /// QUIC of a version whose first packets cannot be read.
     UnknownQuicVersion(u32),
 }
@@ -49,7 +51,7 @@ impl fmt::Display for Refusal {
             Self::OtherName(name) => write!(f, "its TLS names {name}"),
             Self::NoName => f.write_str("its TLS names no host; allow with --tls-opaque"),
             Self::Malformed(what) => write!(f, "its TLS cannot be read: {what}"),
-            Self::UndecryptableInitial => f.write_str("a QUIC Initial packet cannot be decrypted"),
+            Self::Unprocessable(what) => f.write_str(what),
             Self::UnknownQuicVersion(version) => write!(f, "QUIC version {version:#010x} cannot be read"),
         }
     }

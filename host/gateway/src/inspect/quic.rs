@@ -5,19 +5,22 @@
 //! them may open another connection; for all but Initial packets that is a look at their headers.
 //!
 //! A server may drop what is read here (a short datagram, a packet number that it knows), or know what is not read here
-//! any more. So what one connection told stands until it is forgotten as a whole, a connection whose ClientHello is not
-//! whole is never forgotten and holds all that is behind it, and an Initial packet that nobody here can decrypt goes
-//! nowhere, as the server may have its keys.
+//! any more. So what one connection told may not be told otherwise; once it is forgotten, none is opened by its name
+//! again ([`OpenedConnections`]); one whose ClientHello is not whole is forgotten only with all that is held behind it,
+//! of which nothing has left; and an Initial packet that nobody here can decrypt goes nowhere, as the server may have
+//! its keys.
 
 use super::Hello;
 use super::client_hello::{self, Parsed};
 use super::crypto_stream::CryptoStream;
+use super::opened::OpenedConnections;
 use super::reader::Reader;
 use rustls::Side;
 use rustls::quic::{DirectionalKeys, Suite, Version};
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem::discriminant;
+use time::Instant;
 
 /// How many connections of one flow are remembered; for one more the oldest is forgotten whose ClientHello was told.
 pub const CONNECTIONS_MAX: usize = 4;
@@ -44,8 +47,9 @@ pub enum QuicOutcome {
     Known,
     /// It begins as QUIC does and goes on as nothing does that a client sends; what was wrong.
     Malformed(&'static str),
-    /// An Initial packet that belongs to no connection that is remembered, and opens none.
-    Undecryptable,
+    /// It begins as a packet does that opens a connection, and opens none; what was wrong. It belongs to no connection
+    /// that is remembered here.
+    Unprocessable(&'static str),
     /// It may open a connection of a version whose keys are not known here.
     UnknownVersion(u32),
 }
@@ -93,8 +97,8 @@ enum Front<'a> {
 }
 
 impl QuicInspector {
-    /// Takes the flow's next datagram.
-    pub fn push(&mut self, datagram: &[u8]) -> QuicOutcome {
+    /// Takes the flow's next datagram; `opened` is of all flows.
+    pub fn push(&mut self, datagram: &[u8], opened: &mut OpenedConnections, now: Instant) -> QuicOutcome {
         let mut left = datagram;
         let mut outcome = QuicOutcome::NotQuic;
         while !left.is_empty() {
@@ -104,6 +108,9 @@ impl QuicInspector {
                 Front::UnknownVersion(version) if first && datagram.len() >= OPENING_BYTES_MIN => {
                     return QuicOutcome::UnknownVersion(version);
                 }
+                Front::Malformed(what) if first && self.connections.is_empty() => {
+                    return QuicOutcome::Unprocessable(what);
+                }
                 Front::Malformed(what) if first => return QuicOutcome::Malformed(what),
                 // RFC 9000 §12.2: what cannot be processed behind a packet is dropped, padding most of all.
                 Front::Other | Front::NotQuic | Front::UnknownVersion(_) | Front::Malformed(_) => break,
@@ -112,13 +119,11 @@ impl QuicInspector {
             if !packet.initial {
                 continue;
             }
-            outcome = match (outcome, self.read_initial(&packet)) {
+            outcome = match (outcome, self.read_initial(&packet, opened, now)) {
                 (_, malformed @ QuicOutcome::Malformed(_)) => return malformed,
-                (QuicOutcome::NotQuic, QuicOutcome::Undecryptable) => return QuicOutcome::Undecryptable,
+                (QuicOutcome::NotQuic, wrong @ QuicOutcome::Unprocessable(_)) => return wrong,
                 // What stood before it has been read, and may not count as told where it does not leave.
-                (_, QuicOutcome::Undecryptable) => {
-                    return QuicOutcome::Malformed("a second Initial packet cannot be decrypted");
-                }
+                (_, QuicOutcome::Unprocessable(what)) => return QuicOutcome::Malformed(what),
                 (QuicOutcome::Tls(_), QuicOutcome::Tls(_)) => {
                     return QuicOutcome::Malformed("one datagram opens two connections");
                 }
@@ -130,7 +135,12 @@ impl QuicInspector {
         outcome
     }
 
-    fn read_initial(&mut self, packet: &LongPacket<'_>) -> QuicOutcome {
+    fn read_initial(
+        &mut self,
+        packet: &LongPacket<'_>,
+        opened: &mut OpenedConnections,
+        now: Instant,
+    ) -> QuicOutcome {
         // The known connections first: after the server's answer a client's packets name another destination, and
         // their keys still come from the first one (RFC 9001 §5.2).
         for connection in self.connections.iter_mut().rev() {
@@ -139,7 +149,12 @@ impl QuicInspector {
             }
         }
         let mut connection = Connection::new(packet);
-        let Some(outcome) = connection.read(packet) else { return QuicOutcome::Undecryptable };
+        let Some(outcome) = connection.read(packet) else {
+            return QuicOutcome::Unprocessable("a QUIC Initial packet cannot be decrypted");
+        };
+        if !opened.admit(packet.destination, now) {
+            return QuicOutcome::Unprocessable("a QUIC connection is opened a second time");
+        }
         if self.connections.len() == CONNECTIONS_MAX {
             let Some(oldest) = self.connections.iter().position(|connection| connection.told) else {
                 return QuicOutcome::Malformed("too many connections are opened at once");
@@ -148,6 +163,11 @@ impl QuicInspector {
         }
         self.connections.push_back(connection);
         outcome
+    }
+
+    /// Forgets the connections whose ClientHello is not whole, of which nothing may have left.
+    pub fn forget_unfinished(&mut self) {
+        self.connections.retain(|connection| connection.told);
     }
 
     /// Whether a ClientHello has begun that is not whole.
@@ -343,6 +363,11 @@ fn read_frame(reader: &mut Reader<'_>, stream: &mut CryptoStream) -> Option<Resu
 
 #[cfg(test)]
 impl QuicInspector {
+    /// As [`push`](Self::push), where no other flow has opened a connection.
+    pub(super) fn hear(&mut self, datagram: &[u8]) -> QuicOutcome {
+        self.push(datagram, &mut OpenedConnections::default(), Instant::ZERO)
+    }
+
     pub(super) fn connections_len(&self) -> usize {
         self.connections.len()
     }

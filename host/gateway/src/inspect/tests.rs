@@ -6,6 +6,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::quic::{Connection as QuicConnection, Suite, Version};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, Side};
 use std::sync::Arc;
+use time::Instant;
 
 fn domain(text: &str) -> DomainName {
     text.parse().expect(text)
@@ -275,7 +276,7 @@ fn the_sample_packet_of_rfc_9001_tells_its_server_name() {
     assert_eq!(packet.len(), 1_200);
     assert_eq!(packet[..32], hex("c000000001088394c8f03e5157080000449e7b9aec34d1b1c98dd7689fb8ec11"));
     assert_eq!(packet[1_184..], hex("e221af44860018ab0856972e194cd934"));
-    assert_eq!(QuicInspector::default().push(&packet), quic_named("example.com"));
+    assert_eq!(QuicInspector::default().hear(&packet), quic_named("example.com"));
 }
 
 fn crypto(offset: usize, data: &[u8]) -> Vec<u8> {
@@ -301,12 +302,12 @@ fn a_quic_hello_tells_its_server_name_in_both_versions() {
     for version in [Version::V1, Version::V2] {
         let mut inspector = QuicInspector::default();
         let datagram = initial(version, DESTINATION, DESTINATION, 0, &padded(crypto(0, &hello)));
-        assert_eq!(inspector.push(&datagram), quic_named("example.com"));
-        assert_eq!(inspector.push(&datagram), QuicOutcome::Known, "a retransmission");
+        assert_eq!(inspector.hear(&datagram), quic_named("example.com"));
+        assert_eq!(inspector.hear(&datagram), QuicOutcome::Known, "a retransmission");
         // After the server's answer: another destination, the same keys; an ACK and a short header behind it.
         let mut later = initial(version, b"server", DESTINATION, 1, &[2, 0, 0, 0, 0, 1]);
         later.extend_from_slice(&[0x40; 30]);
-        assert_eq!(inspector.push(&later), QuicOutcome::Known);
+        assert_eq!(inspector.hear(&later), QuicOutcome::Known);
     }
 }
 
@@ -322,8 +323,8 @@ fn a_hello_over_two_datagrams_in_any_order_is_put_together() {
     ];
     for order in [[0, 1], [1, 0]] {
         let mut inspector = QuicInspector::default();
-        assert_eq!(inspector.push(&datagrams[order[0]]), QuicOutcome::NeedMore);
-        assert_eq!(inspector.push(&datagrams[order[1]]), quic_named("example.com"));
+        assert_eq!(inspector.hear(&datagrams[order[0]]), QuicOutcome::NeedMore);
+        assert_eq!(inspector.hear(&datagrams[order[1]]), quic_named("example.com"));
     }
 }
 
@@ -337,7 +338,7 @@ fn coalesced_packets_are_all_read() {
         initial(Version::V1, DESTINATION, DESTINATION, 1, &padded(crypto(100, back))),
     ]
     .concat();
-    assert_eq!(QuicInspector::default().push(&datagram), quic_named("example.com"));
+    assert_eq!(QuicInspector::default().hear(&datagram), quic_named("example.com"));
 }
 
 #[test]
@@ -346,17 +347,18 @@ fn a_second_connection_of_a_flow_is_read_too() {
     let open = |name: &str, destination: &[u8]| {
         initial(Version::V1, destination, destination, 0, &padded(crypto(0, &quic_hello(name, false))))
     };
-    assert_eq!(inspector.push(&[0; 20]), QuicOutcome::NotQuic);
-    assert_eq!(inspector.push(&open("example.com", DESTINATION)), quic_named("example.com"));
-    assert_eq!(inspector.push(&open("other.example", b"destination")), quic_named("other.example"));
+    assert_eq!(inspector.hear(&[0; 20]), QuicOutcome::NotQuic);
+    assert_eq!(inspector.hear(&open("example.com", DESTINATION)), quic_named("example.com"));
+    assert_eq!(inspector.hear(&open("other.example", b"destination")), quic_named("other.example"));
     let both = [open("a.example", b"first of two"), open("b.example", b"second of two")].concat();
-    assert!(matches!(QuicInspector::default().push(&both), QuicOutcome::Malformed(_)));
+    assert!(matches!(QuicInspector::default().hear(&both), QuicOutcome::Malformed(_)));
     for number in 0..2 * CONNECTIONS_MAX as u8 {
-        inspector.push(&open("example.com", &[number; 9]));
+        inspector.hear(&open("example.com", &[number; 9]));
         assert!(inspector.connections_len() <= CONNECTIONS_MAX);
     }
     let answered = initial(Version::V1, b"server", DESTINATION, 1, &padded(crypto(0, b"x")));
-    assert_eq!(inspector.push(&answered), QuicOutcome::Undecryptable, "the server may still know the first");
+    let outcome = inspector.hear(&answered);
+    assert!(matches!(outcome, QuicOutcome::Unprocessable(_)), "the server may still know the first");
 }
 
 #[test]
@@ -370,23 +372,47 @@ fn a_hello_that_is_not_whole_is_never_forgotten() {
         initial(Version::V1, destination, destination, 0, &padded(crypto(0, &hello)))
     };
     let mut inspector = QuicInspector::default();
-    assert_eq!(inspector.push(&begin(DESTINATION)), QuicOutcome::NeedMore);
+    assert_eq!(inspector.hear(&begin(DESTINATION)), QuicOutcome::NeedMore);
     for number in 0..2 * CONNECTIONS_MAX as u8 {
-        assert_eq!(inspector.push(&whole(&[number; 9])), quic_named("example.com"));
+        assert_eq!(inspector.hear(&whole(&[number; 9])), quic_named("example.com"));
         assert!(inspector.is_waiting() && inspector.connections_len() <= CONNECTIONS_MAX);
     }
     let rest = initial(Version::V1, b"server", DESTINATION, 1, &padded(crypto(100, &hello[100..])));
-    assert_eq!(inspector.push(&rest), quic_named("other.example"));
+    assert_eq!(inspector.hear(&rest), quic_named("other.example"));
     assert!(!inspector.is_waiting());
 
     let mut inspector = QuicInspector::default();
     for number in 0..CONNECTIONS_MAX as u8 {
-        assert_eq!(inspector.push(&begin(&[number; 9])), QuicOutcome::NeedMore);
+        assert_eq!(inspector.hear(&begin(&[number; 9])), QuicOutcome::NeedMore);
     }
     assert!(
-        matches!(inspector.push(&whole(DESTINATION)), QuicOutcome::Malformed(_)),
+        matches!(inspector.hear(&whole(DESTINATION)), QuicOutcome::Malformed(_)),
         "nothing may be forgotten"
     );
+}
+
+/// What a server has put together of a connection outlives what is remembered of it here.
+#[test]
+fn no_connection_is_opened_a_second_time_by_whatever_flow() {
+    let mut opened = OpenedConnections::default();
+    let now = Instant::from_secs(1);
+    let hello = quic_hello("example.com", false);
+    let whole =
+        |destination: &[u8]| initial(Version::V1, destination, destination, 0, &padded(crypto(0, &hello)));
+    let mut inspector = QuicInspector::default();
+    assert_eq!(inspector.push(&whole(DESTINATION), &mut opened, now), quic_named("example.com"));
+    assert_eq!(inspector.push(&whole(DESTINATION), &mut opened, now), QuicOutcome::Known);
+    for number in 0..CONNECTIONS_MAX as u8 {
+        let outcome = inspector.push(&whole(&[number; 9]), &mut opened, now);
+        assert_eq!(outcome, quic_named("example.com"));
+    }
+    for flow in [&mut inspector, &mut QuicInspector::default()] {
+        let again = flow.push(&whole(DESTINATION), &mut opened, now);
+        assert!(matches!(again, QuicOutcome::Unprocessable(_)), "{again:?}");
+    }
+    let later = now + REMEMBERED;
+    let again = QuicInspector::default().push(&whole(DESTINATION), &mut opened, later);
+    assert_eq!(again, quic_named("example.com"));
 }
 
 #[test]
@@ -395,13 +421,13 @@ fn a_hello_that_contradicts_itself_is_malformed() {
     let send = |name: &str, number| {
         initial(Version::V1, DESTINATION, DESTINATION, number, &padded(crypto(0, &quic_hello(name, false))))
     };
-    assert_eq!(inspector.push(&send("example.com", 0)), quic_named("example.com"));
-    assert!(matches!(inspector.push(&send("other.example", 1)), QuicOutcome::Malformed(_)));
+    assert_eq!(inspector.hear(&send("example.com", 0)), quic_named("example.com"));
+    assert!(matches!(inspector.hear(&send("other.example", 1)), QuicOutcome::Malformed(_)));
 }
 
 #[test]
 fn what_is_not_quic_passes_and_what_only_looks_like_it_does_not() {
-    let push = |bytes: &[u8]| QuicInspector::default().push(bytes);
+    let push = |bytes: &[u8]| QuicInspector::default().hear(bytes);
     assert_eq!(push(&[]), QuicOutcome::NotQuic);
     assert_eq!(push(&[0x40; 1_200]), QuicOutcome::NotQuic, "a short header opens nothing");
     assert_eq!(push(b"\x16\xfe\xfd"), QuicOutcome::NotQuic, "DTLS");
@@ -415,14 +441,14 @@ fn what_is_not_quic_passes_and_what_only_looks_like_it_does_not() {
         unknown[5] = id_bytes;
         assert_eq!(push(&unknown), QuicOutcome::NotQuic, "{what}");
     }
-    assert!(matches!(push(&[0xc0, 0, 0, 0, 1, 8]), QuicOutcome::Malformed(_)));
+    assert!(matches!(push(&[0xc0, 0, 0, 0, 1, 8]), QuicOutcome::Unprocessable(_)));
     assert!(
-        matches!(push(&[0xf0, 0, 0, 0, 1, 0, 0, 0]), QuicOutcome::Malformed(_)),
+        matches!(push(&[0xf0, 0, 0, 0, 1, 0, 0, 0]), QuicOutcome::Unprocessable(_)),
         "a client sends no Retry"
     );
     let mut damaged = initial(Version::V1, DESTINATION, DESTINATION, 0, &padded(crypto(0, b"x")));
     damaged[600] ^= 1;
-    assert_eq!(push(&damaged), QuicOutcome::Undecryptable);
+    assert!(matches!(push(&damaged), QuicOutcome::Unprocessable(_)));
     let hello =
         initial(Version::V1, DESTINATION, DESTINATION, 0, &crypto(0, &quic_hello("a.example", false)));
     let behind = [hello, damaged].concat();
@@ -438,9 +464,9 @@ proptest! {
     fn no_bytes_make_the_inspectors_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = outcome(&bytes);
         let _ = outcome(&[&[22, 3, 1, 0, 190, 1, 0, 0, 180], bytes.as_slice()].concat());
-        let _ = QuicInspector::default().push(&bytes);
-        let _ = QuicInspector::default().push(&[&[0xc0, 0, 0, 0, 1], bytes.as_slice()].concat());
+        let _ = QuicInspector::default().hear(&bytes);
+        let _ = QuicInspector::default().hear(&[&[0xc0, 0, 0, 0, 1], bytes.as_slice()].concat());
         let inner = initial(Version::V1, DESTINATION, DESTINATION, 0, &padded(bytes));
-        let _ = QuicInspector::default().push(&inner);
+        let _ = QuicInspector::default().hear(&inner);
     }
 }

@@ -127,6 +127,15 @@ fn close_wait_own_fin_carries_the_acknowledgement() {
 }
 
 #[test]
+fn established_fin_behind_a_gap_is_answered_at_once() {
+    let mut it = Script::established(plain());
+    it.arrives("F 1001 ack 1 win 65535");
+    it.leaves(". 1 ack 1");
+    it.arrives(". 1+1000 ack 1 win 65535");
+    it.is_in(State::CloseWait);
+}
+
+#[test]
 fn close_wait_young_connection_acknowledges_the_fin_at_once() {
     let mut it = Script::established(Config { quick_acks: 2, ..plain() });
     it.arrives("F 1 ack 1 win 65535");

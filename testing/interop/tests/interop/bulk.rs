@@ -1,5 +1,7 @@
 //! Much at once: streams at full speed both ways, many connections, and every byte in its place.
 
+use std::io::{Read, Write};
+
 use interop::peers::echo::Stalled;
 use interop::peers::iperf;
 use interop::world::SITE_V4;
@@ -161,4 +163,37 @@ print('ready', flush=True)
     running.line("ready");
     assert_eq!(slow.drain_first(), 3_000_000);
     let _ = running.finish().succeeded();
+}
+
+/// A read of the host's socket stops at the mark, as if nothing were behind it.
+#[test]
+fn bytes_behind_an_urgent_mark_arrive() {
+    const CONNECTIONS: usize = 20;
+    needs!["python3"];
+    let world = World::new();
+    let listener = world.internet.within(|| std::net::TcpListener::bind((SITE_V4, 7))).expect("a port");
+    let server = std::thread::spawn(move || {
+        for _ in 0..CONNECTIONS {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.set_nodelay(true).expect("no delay");
+            stream.write_all(b"abc").expect("it takes bytes");
+            rustix::net::send(&stream, b"!", rustix::net::SendFlags::OOB).expect("it takes an urgent byte");
+            stream.write_all(b"def").expect("it takes bytes");
+            // Open until the program has read them all.
+            let _ = stream.read(&mut [0]);
+        }
+    });
+    let program = "
+import socket, sys
+for _ in range(int(sys.argv[2])):
+    with socket.create_connection((sys.argv[1], 7)) as s:
+        data = b''
+        while len(data.replace(b'!', b'')) < 6:
+            data += s.recv(100)
+print('all arrived')
+";
+    let run = world.weft().allow(format!("{SITE_V4}:7"));
+    let outcome = run.output(&["python3", "-c", program, &SITE_V4.to_string(), &CONNECTIONS.to_string()]);
+    let _ = outcome.succeeded().printed("all arrived");
+    server.join().expect("the server's end");
 }
