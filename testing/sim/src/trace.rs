@@ -25,7 +25,8 @@ impl Trace {
         self.recording = true;
     }
 
-    pub(crate) fn record(&mut self, now: Instant, medium: Medium, packet: &Packet) {
+    /// Keeps a frame that passes now, where frames are kept.
+    pub fn record(&mut self, now: Instant, medium: Medium, packet: &Packet) {
         if !self.recording {
             return;
         }
