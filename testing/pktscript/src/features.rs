@@ -1,0 +1,152 @@
+//! What the stack can do, as far as scripts ask for it. A script that needs what is `false` here is `unsupported`, with the
+//! construct's name; when the stack has learned it, one line changes.
+
+use crate::profile::Profile;
+use crate::syntax::{Action, Body, Direction, Network, Packet, Script, Segment, TcpOption};
+use wire::tcp::Flags;
+
+/// What the stack can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Features {
+    /// RFC 2018: offers SACK, sends and takes blocks.
+    pub sack: bool,
+    /// RFC 3168.
+    pub ecn: bool,
+    /// RFC 9768.
+    pub accurate_ecn: bool,
+    /// RFC 7413.
+    pub fast_open: bool,
+    /// RFC 9293 §3.8.5: sends urgent data.
+    pub urgent: bool,
+    /// RFC 6437: a flow label of its own choice.
+    pub flow_label: bool,
+    /// A traffic class that the program chooses.
+    pub traffic_class: bool,
+    /// Options of a SYN in FreeBSD's order.
+    pub freebsd_option_order: bool,
+}
+
+/// What [`stack::Stack`] can do today.
+pub const STACK: Features = Features {
+    sack: false,
+    ecn: false,
+    accurate_ecn: false,
+    fast_open: false,
+    urgent: false,
+    flow_label: false,
+    traffic_class: false,
+    freebsd_option_order: false,
+};
+
+/// The first construct of a script's packets that the stack cannot do, with its line.
+pub fn missing(script: &Script, profile: Profile, features: &Features) -> Option<(u32, String)> {
+    script.events.iter().find_map(|event| match &event.action {
+        Action::Packet(packet) => of_packet(packet, profile, features).map(|what| (event.line, what)),
+        Action::Call(_) | Action::Command(_) | Action::Code(_) => None,
+    })
+}
+
+fn of_packet(packet: &Packet, profile: Profile, features: &Features) -> Option<String> {
+    let outbound = packet.direction == Direction::Outbound;
+    if let Some(what) = of_network(&packet.network, outbound, features) {
+        return Some(what.to_owned());
+    }
+    match &packet.body {
+        Body::Tcp(segment) => of_segment(segment, outbound, profile, features),
+        Body::Udp(_) => None,
+        Body::Icmp(_) => outbound.then(|| "ICMP that the stack sends".to_owned()),
+        Body::Other(name) => Some(name.clone()),
+    }
+}
+
+fn of_network(network: &Network, outbound: bool, features: &Features) -> Option<&'static str> {
+    if network.ecn.is_some_and(|ecn| ecn != 0) && !features.ecn {
+        return Some("ECN");
+    }
+    if outbound && network.traffic_class.is_some_and(|class| class != 0) && !features.traffic_class {
+        return Some("traffic class");
+    }
+    (outbound && network.flow_label.is_some() && !features.flow_label).then_some("flow label")
+}
+
+fn of_segment(segment: &Segment, outbound: bool, profile: Profile, features: &Features) -> Option<String> {
+    let flags = Flags(segment.flags);
+    if flags.contains(Flags::AE) && !features.accurate_ecn {
+        return Some("accurate ECN".to_owned());
+    }
+    if flags.intersects(Flags::ECE | Flags::CWR) && !features.ecn {
+        return Some("ECN".to_owned());
+    }
+    if outbound && flags.contains(Flags::URG) && !features.urgent {
+        return Some("urgent data".to_owned());
+    }
+    let options = segment.options.as_deref().unwrap_or_default();
+    for option in options {
+        let missing = match option {
+            TcpOption::SackPermitted => outbound && !features.sack,
+            TcpOption::Sack(_) => !features.sack,
+            TcpOption::FastOpen(_) | TcpOption::FastOpenExperimental(_) => !features.fast_open,
+            // An unknown option may arrive (RFC 9293 §3.1, MUST-6); sent it is not.
+            TcpOption::Raw(..) => outbound,
+            TcpOption::Other(_) => true,
+            TcpOption::End | TcpOption::Nop | TcpOption::Mss(_) | TcpOption::WindowScale(_) => false,
+            TcpOption::Timestamps { .. } => false,
+        };
+        if missing {
+            return Some(option_name(option));
+        }
+    }
+    let foreign =
+        profile == Profile::FreeBsd && outbound && flags.contains(Flags::SYN) && is_freebsd_order(options);
+    (foreign && !features.freebsd_option_order).then(|| "SYN options in FreeBSD's order".to_owned())
+}
+
+/// The window scale stands before SACK permitted and the timestamps, where Linux has it last.
+fn is_freebsd_order(options: &[TcpOption]) -> bool {
+    let at = |wanted: fn(&TcpOption) -> bool| options.iter().position(wanted);
+    let scale = at(|option| matches!(option, TcpOption::WindowScale(_)));
+    let later = at(|option| matches!(option, TcpOption::SackPermitted | TcpOption::Timestamps { .. }));
+    scale.zip(later).is_some_and(|(scale, later)| scale < later)
+}
+
+fn option_name(option: &TcpOption) -> String {
+    match option {
+        TcpOption::SackPermitted => "option sackOK".to_owned(),
+        TcpOption::Sack(_) => "option sack".to_owned(),
+        TcpOption::FastOpen(_) | TcpOption::FastOpenExperimental(_) => "Fast Open".to_owned(),
+        TcpOption::Raw(kind, _) => format!("option {kind}"),
+        TcpOption::Other(name) => format!("option {name}"),
+        TcpOption::End
+        | TcpOption::Nop
+        | TcpOption::Mss(_)
+        | TcpOption::WindowScale(_)
+        | TcpOption::Timestamps { .. } => "option".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parser::parse;
+
+    fn stops(event: &str) -> Option<String> {
+        missing(&parse(event).unwrap(), Profile::FreeBsd, &STACK).map(|(_, what)| what)
+    }
+
+    #[test]
+    fn each_construct_that_stops_a_script_has_its_name() {
+        let named = |event: &str| stops(event).unwrap_or_default();
+        assert_eq!(named("0 > S 0:0(0) <mss 1460,sackOK>"), "option sackOK");
+        assert_eq!(named("0 < . 1:1(0) ack 1 <sack 1:2>"), "option sack");
+        assert_eq!(named("0 < SEW 0:0(0) win 1"), "ECN");
+        assert_eq!(named("0 < [ce] . 1:1(0) ack 1"), "ECN");
+        assert_eq!(named("0 > S 0:0(0) <FO aa>"), "Fast Open");
+        assert_eq!(
+            named("0 > S 0:0(0) <mss 1460,nop,wscale 6,TS val 1 ecr 0>"),
+            "SYN options in FreeBSD's order"
+        );
+        assert_eq!(named("0 < gre: ipv4 1.1.1.1"), "gre");
+        assert_eq!(stops("0 < S 0:0(0) win 1 <mss 1000,sackOK,nop,nop>"), None);
+        assert_eq!(stops("0 < [noecn] . 1:1(0) ack 1"), None);
+    }
+}

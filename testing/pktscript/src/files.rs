@@ -1,0 +1,38 @@
+//! Which scripts are run: files as they are named, of directories every `*.pkt` below.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Directories that may stand in each other.
+const DEPTH_MAX: usize = 32;
+
+/// The scripts at `path`, sorted.
+///
+/// # Errors
+///
+/// Where it cannot be read.
+pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if fs::metadata(path)?.is_dir() {
+        walk(path, DEPTH_MAX, &mut found)?;
+        found.sort();
+    } else {
+        found.push(path.to_owned());
+    }
+    Ok(found)
+}
+
+fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if depth > 0 {
+                walk(&path, depth - 1, found)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "pkt") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `pktscript`: packet scripts against the stack, one line a script.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use packet::Medium;
+use pktscript::{Defines, Outcome, Profile, Run, files, report, run};
+use std::fs;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs packet scripts against the stack, in virtual time.
+///
+/// Prints one line a script: pass, fail with the line and the first field that differs, or unsupported with the construct
+/// that stops it; then a total.
+///
+/// Exit status: 0 where no script failed, 1 where one did, 2 where the command line is wrong, 3 where a script could not
+/// be read or nothing was found to run.
+#[derive(Debug, Parser)]
+#[command(name = "pktscript", version)]
+struct Arguments {
+    /// Whose defaults and dialect the scripts were written for
+    #[arg(long, value_enum)]
+    profile: Profile,
+    /// Prints JSON lines
+    #[arg(long)]
+    json: bool,
+    /// Runs only scripts whose path contains this
+    #[arg(short = 'k', value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// Prints each expected packet beside the one that was sent
+    #[arg(long)]
+    trace: bool,
+    /// Writes what passed, of one script alone
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Runs scripts over IPv6 that do not name a version
+    #[arg(long)]
+    ipv6: bool,
+    /// Fails scripts that leave packets which no event expects
+    #[arg(long)]
+    strict_end: bool,
+    /// Defines a name, as the option of the same name in a script
+    #[arg(short = 'D', value_name = "NAME=VALUE")]
+    define: Vec<String>,
+    /// Scripts, or directories of *.pkt
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// Nothing was run, or not everything that was asked for.
+const UNREADABLE: u8 = 3;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match go(&arguments) {
+        Ok(total) if total.fail > 0 => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("pktscript: {what}");
+            ExitCode::from(UNREADABLE)
+        }
+    }
+}
+
+fn go(arguments: &Arguments) -> Result<report::Total, String> {
+    let mut scripts = Vec::new();
+    for path in &arguments.paths {
+        scripts.extend(files::find(path).map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    if let Some(pattern) = &arguments.pattern {
+        scripts.retain(|path| path.to_string_lossy().contains(pattern.as_str()));
+    }
+    if scripts.is_empty() {
+        return Err("there is no script to run".to_owned());
+    }
+    if arguments.pcap.is_some() && scripts.len() > 1 {
+        return Err(format!("--pcap is of one script, and there are {}", scripts.len()));
+    }
+    let define = |word: &String| {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let how = Run {
+        defines: arguments.define.iter().map(define).collect::<Defines>(),
+        ipv6: arguments.ipv6,
+        strict_end: arguments.strict_end,
+        trace: arguments.trace,
+        capture: arguments.pcap.is_some(),
+        ..Run::new(arguments.profile)
+    };
+    let mut total = report::Total::default();
+    for path in &scripts {
+        let outcome = one(path, &how, arguments)?;
+        total.count(&outcome);
+        println!(
+            "{}",
+            if arguments.json { report::json_line(path, &outcome) } else { report::line(path, &outcome) }
+        );
+    }
+    println!("{}", if arguments.json { total.json() } else { total.to_string() });
+    Ok(total)
+}
+
+fn one(path: &Path, how: &Run, arguments: &Arguments) -> Result<Outcome, String> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (outcome, trace, capture) = run(&String::from_utf8_lossy(&bytes), how);
+    trace.iter().for_each(|line| eprintln!("{line}"));
+    if let Some(file) = &arguments.pcap {
+        fs::File::create(file)
+            .and_then(|out| capture.write_pcap(Medium::Ip, &mut BufWriter::new(out)))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(outcome)
+}

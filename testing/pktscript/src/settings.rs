@@ -1,0 +1,260 @@
+//! What set-up commands change: the stack's configuration, and what the system tells of it.
+
+use std::time::Duration;
+
+/// The settings of a script at one moment; what is opened later has them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For connections.
+    pub tcp: tcp::Config,
+    /// SO_RCVBUF of a new socket, in bytes.
+    pub receive_buffer_told: i64,
+    /// SO_SNDBUF of a new socket, in bytes.
+    pub send_buffer_told: i64,
+    /// Half of TIME-WAIT.
+    pub segment_lifetime: Duration,
+    /// For the sockets that ask for keep-alive.
+    pub keep_alive: tcp::KeepAlive,
+}
+
+/// What becomes of one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// It is as asked for.
+    Done,
+    /// It cannot be had; what it is.
+    Unsupported(String),
+}
+
+type Apply = fn(&mut Settings, i64) -> bool;
+
+/// Names with the one value that the stack obeys without being told, or a range of them: from, to.
+const FIXED: [(&str, i64, i64); 58] = [
+    ("net.ipv4.tcp_abort_on_overflow", 0, 0),
+    ("net.ipv4.tcp_adv_win_scale", -31, 31),
+    ("net.ipv4.tcp_autocorking", 0, 1),
+    ("net.ipv4.tcp_base_mss", 0, 65_535),
+    ("net.ipv4.tcp_challenge_ack_limit", 1, i64::MAX),
+    ("net.ipv4.tcp_comp_sack_nr", 0, 255),
+    ("net.ipv4.tcp_dsack", 0, 1),
+    ("net.ipv4.tcp_early_retrans", 0, 4),
+    ("net.ipv4.tcp_ecn", 0, 0),
+    ("net.ipv4.tcp_ecn_fallback", 0, 1),
+    ("net.ipv4.tcp_fack", 0, 0),
+    ("net.ipv4.tcp_fastopen", 0, i64::MAX),
+    ("net.ipv4.tcp_frto", 0, 2),
+    ("net.ipv4.tcp_invalid_ratelimit", 500, 500),
+    ("net.ipv4.tcp_l3mdev_accept", 0, 0),
+    ("net.ipv4.tcp_limit_output_bytes", 0, i64::MAX),
+    ("net.ipv4.tcp_low_latency", 0, 1),
+    ("net.ipv4.tcp_max_syn_backlog", 1, i64::MAX),
+    ("net.ipv4.tcp_max_tw_buckets", 1, i64::MAX),
+    ("net.ipv4.tcp_migrate_req", 0, 0),
+    ("net.ipv4.tcp_min_rtt_wlen", 0, i64::MAX),
+    ("net.ipv4.tcp_min_tso_segs", 0, 65_535),
+    ("net.ipv4.tcp_moderate_rcvbuf", 0, 0),
+    ("net.ipv4.tcp_mtu_probing", 0, 0),
+    ("net.ipv4.tcp_no_metrics_save", 0, 1),
+    ("net.ipv4.tcp_no_ssthresh_metrics_save", 0, 1),
+    ("net.ipv4.tcp_notsent_lowat", 0xffff_ffff, 0xffff_ffff),
+    ("net.ipv4.tcp_orphan_retries", 0, 255),
+    ("net.ipv4.tcp_pacing_ca_ratio", 0, 1_000),
+    ("net.ipv4.tcp_pacing_ss_ratio", 0, 1_000),
+    ("net.ipv4.tcp_recovery", 0, 1),
+    ("net.ipv4.tcp_reordering", 3, 3),
+    ("net.ipv4.tcp_retrans_collapse", 0, 1),
+    ("net.ipv4.tcp_rfc1337", 1, 1),
+    ("net.ipv4.tcp_sack", 0, 1),
+    ("net.ipv4.tcp_shrink_window", 0, 0),
+    ("net.ipv4.tcp_stdurg", 0, 0),
+    ("net.ipv4.tcp_syncookies", 0, 1),
+    ("net.ipv4.tcp_tso_win_divisor", 0, 255),
+    ("net.ipv4.tcp_tw_reuse", 0, 2),
+    ("net.ipv4.tcp_workaround_signed_windows", 0, 0),
+    ("net.ipv4.ip_no_pmtu_disc", 0, 0),
+    ("net.core.somaxconn", 1, i64::MAX),
+    ("net.core.rmem_max", 0, i64::MAX),
+    ("net.core.wmem_max", 0, i64::MAX),
+    ("kern.ipc.maxsockbuf", 0, i64::MAX),
+    ("kern.ipc.soacceptqueue", 1, i64::MAX),
+    ("net.inet.tcp.blackhole", 0, 0),
+    ("net.inet.tcp.drop_synfin", 0, 0),
+    ("net.inet.tcp.ecn.enable", 0, 0),
+    ("net.inet.tcp.hostcache.purgenow", 0, 1),
+    ("net.inet.tcp.icmp_may_rst", 1, 1),
+    ("net.inet.tcp.insecure_rst", 0, 0),
+    ("net.inet.tcp.insecure_syn", 0, 0),
+    ("net.inet.tcp.path_mtu_discovery", 1, 1),
+    ("net.inet.tcp.sack.enable", 0, 1),
+    ("net.inet.tcp.syncookies", 0, 1),
+    ("net.inet.tcp.tso", 0, 1),
+];
+
+/// Names whose value changes something.
+const CHANGING: [(&str, Apply); 26] = [
+    ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
+    ("net.ipv4.tcp_window_scaling", |s, v| on_off(&mut s.tcp.window_scaling, v)),
+    ("net.ipv4.tcp_slow_start_after_idle", |s, v| on_off(&mut s.tcp.slow_start_after_idle, v)),
+    ("net.ipv4.tcp_syn_retries", |s, v| small(&mut s.tcp.syn_retries, v)),
+    ("net.ipv4.tcp_synack_retries", |s, v| small(&mut s.tcp.syn_ack_retries, v)),
+    ("net.ipv4.tcp_retries2", |s, v| small(&mut s.tcp.retries, v)),
+    ("net.ipv4.tcp_fin_timeout", |s, v| span(&mut s.tcp.fin_wait_2, v, 1_000)),
+    ("net.ipv4.tcp_rto_max_ms", |s, v| span(&mut s.tcp.rto_max, v, 1)),
+    ("net.ipv4.tcp_rto_min_us", |s, v| v % 1_000 == 0 && span(&mut s.tcp.rto_min, v / 1_000, 1)),
+    ("net.ipv4.tcp_keepalive_time", |s, v| keep_alive(s, v, 1_000, |k| &mut k.idle)),
+    ("net.ipv4.tcp_keepalive_intvl", |s, v| keep_alive(s, v, 1_000, |k| &mut k.interval)),
+    ("net.ipv4.tcp_keepalive_probes", |s, v| small(&mut s.keep_alive.probes, v)),
+    ("net.inet.tcp.keepcnt", |s, v| small(&mut s.keep_alive.probes, v)),
+    ("net.ipv4.tcp_rmem", receive_buffer),
+    ("net.ipv4.tcp_wmem", send_buffer),
+    ("net.inet.tcp.rfc1323", |s, v| {
+        s.tcp.timestamps = v == 1 || v == 3;
+        s.tcp.window_scaling = v == 1 || v == 2;
+        (0..=3).contains(&v)
+    }),
+    ("net.inet.tcp.recvspace", receive_buffer),
+    ("net.inet.tcp.sendspace", send_buffer),
+    ("net.inet.tcp.rexmit_initial", |s, v| span(&mut s.tcp.rto_initial, v, 1)),
+    ("net.inet.tcp.rexmit_min", |s, v| span(&mut s.tcp.rto_min, v, 1)),
+    ("net.inet.tcp.finwait2_timeout", |s, v| span(&mut s.tcp.fin_wait_2, v, 1)),
+    ("net.inet.tcp.delacktime", |s, v| span(&mut s.tcp.delayed_ack, v, 1)),
+    ("net.inet.tcp.keepidle", |s, v| keep_alive(s, v, 1, |k| &mut k.idle)),
+    ("net.inet.tcp.keepintvl", |s, v| keep_alive(s, v, 1, |k| &mut k.interval)),
+    ("net.inet.tcp.initcwnd_segments", |s, v| small(&mut s.tcp.initial_window_segments, v)),
+    ("net.inet.tcp.msl", |s, v| {
+        span(&mut s.segment_lifetime, v, 1) && {
+            s.tcp.time_wait = 2 * s.segment_lifetime;
+            true
+        }
+    }),
+];
+
+impl Settings {
+    /// Sets what the system calls `name`.
+    pub fn set(&mut self, name: &str, value: &str) -> Setting {
+        let wanted = || Setting::Unsupported(format!("{name}={value}"));
+        if name.ends_with("tcp_congestion_control") || name == "net.inet.tcp.cc.algorithm" {
+            // Only what depends on the algorithm differs, and that is looked at.
+            return if matches!(value, "reno" | "newreno" | "cubic") { Setting::Done } else { wanted() };
+        }
+        if matches!(name, "net.ipv4.tcp_fastopen_key" | "net.ipv4.tcp_available_congestion_control") {
+            return Setting::Done;
+        }
+        // Of three sizes the middle one is the default.
+        let words: Vec<&str> = value.split_whitespace().collect();
+        let word = if words.len() == 3 { words[1] } else { value.trim() };
+        let Some(number) = number(word) else { return wanted() };
+        // Passive ECN does nothing until a peer asks for it, and then the script is stopped there.
+        if matches!((name, number), ("net.ipv4.tcp_ecn" | "net.inet.tcp.ecn.enable", 2)) {
+            return Setting::Done;
+        }
+        if let Some((_, from, to)) = FIXED.iter().find(|(known, ..)| *known == name) {
+            return if (*from..=*to).contains(&number) { Setting::Done } else { wanted() };
+        }
+        let Some((_, apply)) = CHANGING.iter().find(|(known, _)| *known == name) else {
+            return Setting::Unsupported(format!("sysctl {name}"));
+        };
+        let before = self.clone();
+        if apply(self, number) && self.tcp.check().is_ok() {
+            return Setting::Done;
+        }
+        *self = before;
+        wanted()
+    }
+
+    /// What the suites' `defaults.sh` sets.
+    pub fn set_linux_defaults(&mut self) {
+        receive_buffer(self, 540_000);
+        send_buffer(self, 262_144);
+        self.tcp.syn_retries = 5;
+        self.tcp.syn_ack_retries = 5;
+        self.tcp.slow_start_after_idle = false;
+        self.tcp.timestamps = true;
+    }
+}
+
+/// A number as a shell would read it, `$((a*b))` included.
+fn number(word: &str) -> Option<i64> {
+    if let Some(product) = word.strip_prefix("$((").and_then(|rest| rest.strip_suffix("))")) {
+        return product.split('*').try_fold(1_i64, |all, part| all.checked_mul(number(part.trim())?));
+    }
+    match word.strip_prefix("0x") {
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+fn on_off(field: &mut bool, value: i64) -> bool {
+    *field = value != 0;
+    (0..=1).contains(&value)
+}
+
+fn small(field: &mut u8, value: i64) -> bool {
+    u8::try_from(value).is_ok_and(|value| {
+        *field = value;
+        true
+    })
+}
+
+fn span(field: &mut Duration, value: i64, unit_ms: u64) -> bool {
+    u64::try_from(value).is_ok_and(|value| {
+        *field = Duration::from_millis(value.saturating_mul(unit_ms));
+        true
+    })
+}
+
+fn keep_alive(
+    settings: &mut Settings,
+    value: i64,
+    unit_ms: u64,
+    field: fn(&mut tcp::KeepAlive) -> &mut Duration,
+) -> bool {
+    span(field(&mut settings.keep_alive), value, unit_ms)
+}
+
+fn receive_buffer(settings: &mut Settings, value: i64) -> bool {
+    settings.receive_buffer_told = value;
+    u32::try_from(value).is_ok_and(|value| {
+        settings.tcp.receive_buffer_bytes = value;
+        true
+    })
+}
+
+fn send_buffer(settings: &mut Settings, value: i64) -> bool {
+    settings.send_buffer_told = value;
+    u32::try_from(value).is_ok_and(|value| {
+        settings.tcp.send_buffer_bytes = value;
+        true
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
+
+    #[test]
+    fn a_setting_is_obeyed_fixed_or_named() {
+        let mut settings = Profile::Linux.settings();
+        assert_eq!(settings.set("net.ipv4.tcp_timestamps", "0"), Setting::Done);
+        assert!(!settings.tcp.timestamps);
+        assert_eq!(settings.set("net.ipv4.tcp_rmem", "4096 20000 $((15*1024*1024))"), Setting::Done);
+        assert_eq!(settings.tcp.receive_buffer_bytes, 20_000);
+        assert_eq!(settings.set("net.ipv4.tcp_ecn", "2"), Setting::Done);
+        for (name, value) in
+            [("net.ipv4.tcp_ecn", "1"), ("net.ipv4.tcp_nonsense", "1"), ("net.ipv4.tcp_rmem", "1")]
+        {
+            assert!(matches!(settings.set(name, value), Setting::Unsupported(_)), "{name}");
+        }
+        assert_eq!(settings.tcp.receive_buffer_bytes, 20_000, "what is out of range changes nothing");
+    }
+
+    #[test]
+    fn freebsd_counts_in_milliseconds() {
+        let mut settings = Profile::FreeBsd.settings();
+        assert_eq!(settings.set("net.inet.tcp.msl", "500"), Setting::Done);
+        assert_eq!(settings.tcp.time_wait, Duration::from_secs(1));
+        assert_eq!(settings.set("net.inet.tcp.rfc1323", "0"), Setting::Done);
+        assert!(!settings.tcp.timestamps && !settings.tcp.window_scaling);
+    }
+}

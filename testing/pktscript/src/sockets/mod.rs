@@ -1,0 +1,22 @@
+//! The system's sockets over the stack: descriptors, and the calls of a script on them.
+//!
+//! | part | module |
+//! |---|---|
+//! | descriptors, and what the stack told of connections | [`table`] |
+//! | which call is which, and its arguments | [`call`], [`value`] |
+//! | opening and closing; bytes | [`open`], [`transfer`] |
+//! | datagrams | [`datagram`] |
+//! | options | [`option`] |
+//! | poll and epoll | [`poll`] |
+
+mod call;
+mod datagram;
+mod open;
+mod option;
+mod poll;
+mod table;
+mod transfer;
+mod value;
+
+pub use table::{Answer, Progress, Sockets};
+pub use value::figure;

@@ -1,0 +1,190 @@
+//! Socket options. An option that the stack does not have stops the script.
+
+use super::call::{Refused, unsupported};
+use super::table::{Answer, Descriptor, Kind, Sockets};
+use super::value::{field, figure, number, word};
+use crate::run::World;
+use crate::syntax::Value;
+use std::time::Duration;
+
+/// Options that change nothing here, whatever they are set to: they are remembered.
+const REMEMBERED: [&str; 8] = [
+    "SO_REUSEADDR",
+    "SO_REUSEPORT",
+    "SO_PRIORITY",
+    "SO_OOBINLINE",
+    "SO_BUSY_POLL",
+    "IPV6_V6ONLY",
+    "SO_NOSIGPIPE",
+    "IP_RECVERR",
+];
+
+/// Options that may be set to what the stack does anyhow.
+const FIXED: [(&str, i64); 8] = [
+    ("TCP_CORK", 0),
+    ("TCP_NOPUSH", 0),
+    ("TCP_FASTOPEN", 0),
+    ("TCP_DEFER_ACCEPT", 0),
+    ("IP_TOS", 0),
+    ("IP_MTU_DISCOVER", 2),
+    ("TCP_NOTSENT_LOWAT", 0xffff_ffff),
+    ("SO_ZEROCOPY", 0),
+];
+
+impl Sockets {
+    pub(super) fn set_option(&mut self, world: &mut World, descriptor: i64, arguments: &[Value]) -> Refused {
+        let name = word(arguments.get(2)).unwrap_or_default().to_owned();
+        let value =
+            arguments.get(3).ok_or_else(|| unsupported("a call with too few arguments".to_owned()))?;
+        if name == "TCP_CONGESTION" {
+            let algorithm = word(Some(value)).unwrap_or_default();
+            let known = matches!(algorithm, "cubic" | "reno" | "newreno");
+            return if known {
+                Ok(Answer::Returns(0))
+            } else {
+                Err(unsupported(format!("TCP_CONGESTION {algorithm}")))
+            };
+        }
+        let factor = world.profile.buffer_factor();
+        let held = self.held(descriptor)?;
+        if name == "SO_LINGER" {
+            let part = |name: &str| field(value, name).and_then(figure);
+            let (Some(on), Some(seconds)) = (part("onoff"), part("linger")) else {
+                return Err(unsupported("SO_LINGER of this form".to_owned()));
+            };
+            held.linger = (on != 0).then_some(seconds);
+            return Ok(Answer::Returns(0));
+        }
+        let number = number(Some(value)).map_err(unsupported)?;
+        if name == "TCP_NODELAY" {
+            held.config.nagle = number == 0;
+            held.remembered.insert(name, number);
+            if let Kind::Stream(id) = held.kind {
+                world.stack.tcp_set_nagle(id, number == 0);
+                return Ok(Answer::Returns(0));
+            }
+            self.listen_again(world, descriptor)?;
+            return Ok(Answer::Returns(0));
+        }
+        if REMEMBERED.contains(&name.as_str()) || FIXED.contains(&(name.as_str(), number)) {
+            held.remembered.insert(name, number);
+            return Ok(Answer::Returns(0));
+        }
+        if matches!(held.kind, Kind::Stream(_)) {
+            return Err(unsupported(format!("{name} on an open connection")));
+        }
+        configure(held, &name, number, factor)?;
+        held.remembered.insert(name, number);
+        self.listen_again(world, descriptor)?;
+        Ok(Answer::Returns(0))
+    }
+
+    pub(super) fn option(&mut self, world: &World, descriptor: i64, arguments: &[Value]) -> Refused {
+        let name = word(arguments.get(2)).unwrap_or_default().to_owned();
+        let held = self.held(descriptor)?;
+        let id = match held.kind {
+            Kind::Stream(id) => Some(id),
+            Kind::Fresh { .. } | Kind::Listening { .. } | Kind::Datagram(_) | Kind::Epoll(_) => None,
+        };
+        let known = match name.as_str() {
+            "SO_RCVBUF" => Some(held.receive_told),
+            "SO_SNDBUF" => Some(held.send_told),
+            "SO_ACCEPTCONN" => Some(i64::from(matches!(held.kind, Kind::Listening { .. }))),
+            "SO_TYPE" => Some(if matches!(held.kind, Kind::Datagram(_)) { 2 } else { 1 }),
+            "IP_MTU" => id.and_then(|id| world.stack.tcp_info(id)).map(|info| i64::from(info.path_mtu)),
+            name => held.remembered.get(name).copied(),
+        };
+        let error = match (name.as_str(), id) {
+            ("SO_ERROR", Some(id)) => self.statuses.entry(id).or_default().error.take(),
+            _ => None,
+        };
+        let wanted = arguments.get(3);
+        if name == "SO_ERROR" {
+            return Ok(compare_error(wanted, error));
+        }
+        let known = known.ok_or_else(|| unsupported(format!("getsockopt {name}")))?;
+        if matches!(wanted, Some(Value::Ellipsis)) {
+            return Ok(Answer::Returns(0));
+        }
+        let wanted = number(wanted).map_err(unsupported)?;
+        Ok(if wanted == known {
+            Answer::Returns(0)
+        } else {
+            Answer::Differs(format!("getsockopt {name}: expected {wanted}, found {known}"))
+        })
+    }
+}
+
+/// SO_ERROR is told by name or as 0.
+fn compare_error(wanted: Option<&Value>, error: Option<&'static str>) -> Answer {
+    let inner = match wanted {
+        Some(Value::List(items)) => items.first(),
+        other => other,
+    };
+    let same = match inner {
+        Some(Value::Word(name)) => error == Some(name.as_str()),
+        Some(Value::Integer(number)) => match error {
+            None => *number == 0,
+            Some(name) => errno_number(name) == Some(*number),
+        },
+        Some(Value::Ellipsis) => true,
+        _ => return Answer::Unsupported("SO_ERROR of this form".to_owned()),
+    };
+    match same {
+        true => Answer::Returns(0),
+        false => Answer::Differs(format!("getsockopt SO_ERROR: found {}", error.unwrap_or("0"))),
+    }
+}
+
+/// Linux's numbers of the errors that a connection can end with.
+fn errno_number(name: &str) -> Option<i64> {
+    Some(match name {
+        "EPIPE" => 32,
+        "ECONNABORTED" => 103,
+        "ECONNRESET" => 104,
+        "ETIMEDOUT" => 110,
+        "ECONNREFUSED" => 111,
+        "EHOSTUNREACH" => 113,
+        _ => return None,
+    })
+}
+
+/// Changes what the connections of a socket will be like.
+fn configure(held: &mut Descriptor, name: &str, value: i64, factor: i64) -> Result<(), Answer> {
+    let before = held.config.clone();
+    let small = u8::try_from(value).unwrap_or(0);
+    let seconds = Duration::from_secs(u64::try_from(value).unwrap_or(0));
+    let bytes = u32::try_from(value).unwrap_or(0);
+    let config = &mut held.config;
+    match name {
+        "SO_RCVBUF" => {
+            held.receive_told = value * factor;
+            config.receive_buffer_bytes = bytes;
+        }
+        "SO_SNDBUF" => {
+            held.send_told = value * factor;
+            config.send_buffer_bytes = bytes;
+        }
+        "SO_KEEPALIVE" => config.keep_alive = (value != 0).then_some(held.keep_alive),
+        "TCP_KEEPIDLE" => held.keep_alive.idle = seconds,
+        "TCP_KEEPINTVL" => held.keep_alive.interval = seconds,
+        "TCP_KEEPCNT" => held.keep_alive.probes = small,
+        "TCP_USER_TIMEOUT" => {
+            config.user_timeout = (value > 0).then(|| Duration::from_millis(value.unsigned_abs()));
+        }
+        "TCP_SYNCNT" => config.syn_retries = small,
+        "TCP_LINGER2" => config.fin_wait_2 = seconds,
+        "TCP_MAXSEG" => config.mss_max = u16::try_from(value).unwrap_or(0),
+        name => return Err(unsupported(format!("setsockopt {name}"))),
+    }
+    if config.keep_alive.is_some() {
+        config.keep_alive = Some(held.keep_alive);
+    }
+    match config.check() {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            held.config = before;
+            Err(unsupported(format!("{name} {value}")))
+        }
+    }
+}
