@@ -1,5 +1,6 @@
 //! Everything tunable about a connection, as data.
 
+use crate::CongestionAlgorithm;
 use time::Duration;
 
 /// How long a connection may wait for anything, so that the wheel's owner can size it.
@@ -26,6 +27,8 @@ pub struct Config {
     /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
     /// 88, 48 to 536.
     pub mss_min: u16,
+    /// The law of congestion control to start with; NewReno.
+    pub congestion: CongestionAlgorithm,
     /// The initial window in segments (RFC 6928 §2); 10, 1 to 100.
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
@@ -118,6 +121,7 @@ impl Config {
             timestamps: true,
             mss_max: 65_495,
             mss_min: 88,
+            congestion: CongestionAlgorithm::NewReno,
             initial_window_segments: 10,
             slow_start_after_idle: true,
             nagle: true,

@@ -1,25 +1,82 @@
 //! The congestion window (RFC 5681, RFC 6928): how much may be in flight. When it moves is the loss detector's
-//! business ([`loss`](crate::loss)); by how much is decided here, and only here.
+//! business ([`loss`](crate::loss)); by how much is decided here, and only here, by the law that the connection
+//! has:
+//!
+//! ```text
+//!   acknowledgement ---> handle_ack ------+--> slow start -------------+
+//!   loss, mark, RTO ---> enter_recovery --+                            +--> window, threshold
+//!                        handle_ecn       +--> law: NewReno -----------+
+//!                        collapse, undo   |
+//!   idle --------------> restart ---------+
+//! ```
+//!
+//! What may leave during recovery is less than the window or more, and decided beside it.
+
+mod ack;
+mod algorithm;
+mod inflation;
+mod new_reno;
 
 use crate::Config;
+use new_reno::NewReno;
+use time::{Duration, Instant};
 
-/// The window that stands for "no limit yet" (RFC 5681 §3.1: arbitrarily high).
+pub(crate) use ack::Ack;
+pub use algorithm::CongestionAlgorithm;
+pub(crate) use inflation::Inflation;
+
+/// The threshold that stands for "no limit yet" (RFC 5681 §3.1: arbitrarily high).
 const THRESHOLD_INITIAL: u32 = u32::MAX;
 /// The window never grows beyond what any peer's window can be.
 const WINDOW_BYTES_MAX: u32 = 1 << 30;
 
-/// NewReno's window, in bytes.
+/// The window and the threshold, in bytes, and the law that moves them.
 #[derive(Debug)]
 pub(crate) struct Congestion {
+    law: Law,
     window: u32,
     threshold: u32,
-    /// Bytes acknowledged in congestion avoidance since the window last grew.
-    credit: u32,
+    /// Between a loss and the acknowledgement of all that was in flight then: the window does not grow.
+    recovering: bool,
+    /// What was before the last loss, in case it was none.
+    saved: Option<Saved>,
+}
+
+#[derive(Debug)]
+enum Law {
+    NewReno(NewReno),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Saved {
+    window: u32,
+    threshold: u32,
 }
 
 impl Congestion {
-    pub(crate) const fn new() -> Self {
-        Self { window: 0, threshold: THRESHOLD_INITIAL, credit: 0 }
+    pub(crate) fn new(algorithm: CongestionAlgorithm) -> Self {
+        Self {
+            law: Law::new(algorithm),
+            window: 0,
+            threshold: THRESHOLD_INITIAL,
+            recovering: false,
+            saved: None,
+        }
+    }
+
+    /// The law in force.
+    pub(crate) fn algorithm(&self) -> CongestionAlgorithm {
+        match self.law {
+            Law::NewReno(_) => CongestionAlgorithm::NewReno,
+        }
+    }
+
+    /// Another law from now on. Window and threshold stay; what the old one had learned is forgotten.
+    pub(crate) fn set_algorithm(&mut self, algorithm: CongestionAlgorithm) {
+        if algorithm != self.algorithm() {
+            self.law = Law::new(algorithm);
+            self.saved = None;
+        }
     }
 
     /// cwnd, in bytes.
@@ -27,73 +84,130 @@ impl Congestion {
         self.window
     }
 
+    /// ssthresh, in bytes: during recovery what the window shall be at its end.
+    pub(crate) fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    /// Whether the window doubles each round trip.
+    pub(crate) fn is_in_slow_start(&self) -> bool {
+        self.window < self.threshold
+    }
+
     /// The handshake is over. A SYN that had to be sent again leaves one segment (RFC 5681 §3.1).
     pub(crate) fn start(&mut self, config: &Config, mss: u32, syn_lost: bool) {
         self.window = if syn_lost { mss } else { initial_window(config, mss) };
     }
 
-    /// `acked` new bytes were acknowledged, with `flight` in flight before (RFC 5681 §3.1).
-    pub(crate) fn grow(&mut self, acked: u32, flight: u32, mss: u32) {
-        // A window that was not used says nothing about the path (RFC 7661 §4.3).
-        if self.window < self.threshold {
-            if flight < self.window / 2 {
-                return;
-            }
-            // DEVIATES RFC 5681 §3.1, RFC 3465 §2.3 (at most two segments for one acknowledgement): a receiver
-            // behind receive offload acknowledges dozens at once, and would keep the window small for long.
-            self.window = self.window.saturating_add(acked).min(self.threshold.max(self.window));
-        } else {
-            if flight.saturating_add(mss) < self.window {
-                return;
-            }
-            // RFC 3465 §2.1: one segment for each window of bytes acknowledged.
-            self.credit = self.credit.saturating_add(acked);
-            if self.credit >= self.window {
-                self.credit -= self.window;
-                self.window = self.window.saturating_add(mss);
-            }
+    /// SND.UNA has moved, in recovery or not.
+    pub(crate) fn handle_ack(&mut self, ack: &Ack) {
+        if self.recovering {
+            return;
         }
-        self.window = self.window.min(WINDOW_BYTES_MAX);
-    }
-
-    /// Fast retransmit (RFC 6582 §3.2, steps 2 and 3): half of what was in flight, and the three segments that
-    /// have left the network.
-    pub(crate) fn enter_recovery(&mut self, flight: u32, mss: u32) {
-        self.threshold = (flight / 2).max(2 * mss);
-        self.window = self.threshold + 3 * mss;
-        self.credit = 0;
-    }
-
-    /// One more segment has left the network (RFC 6582 §3.2, step 3).
-    pub(crate) fn inflate(&mut self, mss: u32) {
-        self.window = self.window.saturating_add(mss).min(WINDOW_BYTES_MAX);
-    }
-
-    /// A partial acknowledgement (RFC 6582 §3.2, step 3).
-    pub(crate) fn deflate(&mut self, acked: u32, mss: u32) {
-        self.window = self.window.saturating_sub(acked).max(mss);
-        if acked >= mss {
-            self.window += mss;
+        if self.is_in_slow_start() {
+            self.slow_start(ack);
+        } else if !ack.application_limited {
+            let Law::NewReno(law) = &mut self.law;
+            self.window = law.avoid(self.window, ack.acked_bytes, ack.mss);
         }
+        self.window = self.window.clamp(ack.mss, WINDOW_BYTES_MAX);
     }
 
-    /// Everything that was in flight at the loss is acknowledged (RFC 6582 §3.2, step 3, option 1).
-    pub(crate) fn leave_recovery(&mut self, flight: u32, mss: u32) {
-        self.window = self.threshold.min(flight.max(mss) + mss);
+    /// RFC 5681 §3.1, equation 2.
+    fn slow_start(&mut self, ack: &Ack) {
+        // A window that was not used says nothing about the path (RFC 7661 §4.3); one that was half used would
+        // have been filled by the doubling that the acknowledgement itself brings.
+        if ack.application_limited && ack.flight_before < self.window / 2 {
+            return;
+        }
+        // DEVIATES RFC 5681 §3.1, RFC 3465 §2.3 (at most two segments for one acknowledgement): a receiver
+        // behind receive offload acknowledges dozens at once, and would keep the window small for long.
+        self.window = self.window.saturating_add(ack.acked_bytes).min(self.threshold.max(self.window));
+    }
+
+    /// Segments were lost: the threshold is what the window shall be once they are repaired (RFC 5681 §3.2,
+    /// RFC 6582 §3.2, step 2).
+    pub(crate) fn enter_recovery(&mut self, flight: u32, mss: u32, _now: Instant) {
+        self.save();
+        // RFC 5681 §3.2 (2): what limited transmit sent beyond the window does not count.
+        self.threshold = self.reduce(flight.min(self.window)).max(2 * mss);
+        self.window = self.threshold;
+        self.recovering = true;
+    }
+
+    /// Everything that was in flight at the loss is acknowledged.
+    pub(crate) fn leave_recovery(&mut self) {
+        self.recovering = false;
+    }
+
+    /// Recovery ended with `flight` in flight: a window that is much larger would leave as one burst (RFC 6582
+    /// §3.2, step 3, option 1).
+    pub(crate) fn limit_burst(&mut self, flight: u32, mss: u32) {
+        self.window = self.window.min(flight.max(mss) + mss);
     }
 
     /// The retransmission timer went off (RFC 5681 §3.1): `first` where it is not a repetition.
-    pub(crate) fn collapse(&mut self, flight: u32, mss: u32, first: bool) {
+    pub(crate) fn collapse(&mut self, flight: u32, mss: u32, first: bool, _now: Instant) {
         if first {
-            self.threshold = (flight / 2).max(2 * mss);
+            // What a recovery has already lowered is no state to return to.
+            if !self.recovering {
+                self.save();
+            }
+            self.threshold = self.reduce(flight).max(2 * mss);
         }
         self.window = mss;
-        self.credit = 0;
+        self.recovering = false;
     }
 
-    /// Nothing was sent for longer than RTO (RFC 5681 §4.1).
-    pub(crate) fn restart(&mut self, config: &Config, mss: u32) {
-        self.window = self.window.min(initial_window(config, mss));
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the loss detector, once it can tell"))]
+    /// The last loss was none: the window is what it would have been (RFC 4015 §3.2).
+    pub(crate) fn undo(&mut self) {
+        if let Some(saved) = self.saved.take() {
+            self.window = self.window.max(saved.window);
+            self.threshold = self.threshold.max(saved.threshold);
+            self.recovering = false;
+        }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for ECN, once it is negotiated"))]
+    /// The network marked a packet (RFC 3168 §6.1.2, RFC 8511 §3); to be called once a round trip.
+    pub(crate) fn handle_ecn(&mut self, flight: u32, mss: u32, _now: Instant) {
+        if self.recovering {
+            return;
+        }
+        let Law::NewReno(law) = &mut self.law;
+        self.threshold = law.reduce_for_mark(flight.min(self.window)).max(2 * mss);
+        self.window = self.window.min(self.threshold);
+        self.saved = None;
+    }
+
+    /// Nothing was sent for `idle`, longer than `timeout`.
+    ///
+    /// DEVIATES RFC 5681 §4.1 (at once the initial window): the window halves for each RTO of silence, down to the
+    /// initial one, and the threshold remembers three quarters of it, so that it is soon found again; as Linux.
+    pub(crate) fn restart(&mut self, config: &Config, mss: u32, idle: Duration, timeout: Duration) {
+        let floor = initial_window(config, mss).min(self.window);
+        self.threshold = self.threshold.max(self.window / 4 * 3);
+        let halvings = (idle.as_nanos() / timeout.as_nanos().max(1)).min(31) as u32;
+        self.window = (self.window >> halvings).max(floor);
+    }
+
+    fn reduce(&mut self, flight: u32) -> u32 {
+        match &mut self.law {
+            Law::NewReno(law) => law.reduce(flight),
+        }
+    }
+
+    fn save(&mut self) {
+        self.saved = Some(Saved { window: self.window, threshold: self.threshold });
+    }
+}
+
+impl Law {
+    fn new(algorithm: CongestionAlgorithm) -> Self {
+        match algorithm {
+            CongestionAlgorithm::NewReno => Self::NewReno(NewReno::default()),
+        }
     }
 }
 
@@ -104,58 +218,4 @@ fn initial_window(config: &Config, mss: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MSS: u32 = 1_000;
-
-    fn started() -> Congestion {
-        let mut congestion = Congestion::new();
-        congestion.start(&Config::linux(), MSS, false);
-        congestion
-    }
-
-    #[test]
-    fn slow_start_doubles_and_avoidance_adds_one_segment_a_window() {
-        let mut congestion = started();
-        assert_eq!(congestion.window(), 10 * MSS);
-        congestion.grow(10 * MSS, 10 * MSS, MSS);
-        assert_eq!(congestion.window(), 20 * MSS);
-        congestion.enter_recovery(20 * MSS, MSS);
-        assert_eq!(congestion.window(), 13 * MSS);
-        congestion.leave_recovery(30 * MSS, MSS);
-        assert_eq!(congestion.window(), 10 * MSS);
-        for _ in 0..10 {
-            congestion.grow(MSS, 10 * MSS, MSS);
-        }
-        assert_eq!(congestion.window(), 11 * MSS);
-    }
-
-    #[test]
-    fn a_window_that_is_not_used_does_not_grow() {
-        let mut congestion = started();
-        congestion.grow(2 * MSS, 2 * MSS, MSS);
-        assert_eq!(congestion.window(), 10 * MSS);
-    }
-
-    #[test]
-    fn a_timeout_leaves_one_segment_and_half_the_flight_once() {
-        let mut congestion = started();
-        congestion.collapse(10 * MSS, MSS, true);
-        congestion.collapse(MSS, MSS, false);
-        assert_eq!((congestion.window(), congestion.threshold), (MSS, 5 * MSS));
-    }
-
-    #[test]
-    fn a_syn_that_was_lost_leaves_one_segment() {
-        let mut congestion = Congestion::new();
-        congestion.start(&Config::linux(), MSS, true);
-        assert_eq!(congestion.window(), MSS);
-    }
-
-    #[test]
-    fn large_segments_make_a_smaller_initial_window() {
-        assert_eq!(initial_window(&Config::linux(), 9_000), 18_000);
-        assert_eq!(initial_window(&Config::linux(), 1_448), 14_480);
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use crate::send::SendHalf;
 use crate::state::{Handshake, Phase};
 use crate::timers::Timers;
 use crate::timestamps::TimestampClock;
-use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
+use crate::{CloseReason, Config, CongestionAlgorithm, Event, Path, Segment, State, Verdict, Why};
 use alloc::sync::Arc;
 use packet::Bytes;
 use time::{Instant, SequenceNumber};
@@ -283,6 +283,16 @@ impl Connection {
     /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); at first as the profile says.
     pub fn set_nagle(&mut self, on: bool) {
         self.send.set_nagle(on);
+    }
+
+    /// The law of congestion control in force; at first as the profile says.
+    pub fn congestion(&self) -> CongestionAlgorithm {
+        self.send.congestion()
+    }
+
+    /// Another law of congestion control from now on (TCP_CONGESTION): the window stays what it is.
+    pub fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
+        self.send.set_congestion(algorithm);
     }
 
     /// No more will be written: FIN follows the last byte (RFC 9293 §3.10.4).

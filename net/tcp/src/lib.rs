@@ -20,6 +20,7 @@
 //!
 //! - [`Connection`]: the machine; `connection/` holds what happens on arrival, departure and expiry
 //! - [`Config`]: everything tunable
+//! - [`CongestionAlgorithm`]: the laws of congestion control
 //! - [`State`]: the names of the states and the table of legal moves
 //! - [`Segment`], [`Path`], [`Verdict`], [`Drop`], [`Event`], [`Why`]: what passes the border
 #![no_std]
@@ -36,6 +37,7 @@ mod connection;
 mod event;
 mod limit;
 mod loss;
+mod min_rtt;
 mod queue;
 mod reassembly;
 mod receive;
@@ -51,6 +53,7 @@ mod timestamps;
 mod window;
 
 pub use config::{Config, ConfigError, KeepAlive, TIMEOUT_MAX};
+pub use congestion::CongestionAlgorithm;
 pub use connection::{Connection, NotOpen};
 pub use event::{CloseReason, Event, Why};
 pub use reset::reset_for;

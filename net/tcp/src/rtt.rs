@@ -40,6 +40,11 @@ impl Rtt {
         self.doubled = 0;
     }
 
+    /// SRTT, once there was a sample.
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        self.measured.then(|| Duration::from_micros(self.smoothed_us.into()))
+    }
+
     /// RTO, doubled as often as the back-off says.
     pub(crate) fn timeout(&self, config: &Config) -> Duration {
         let base = if self.measured {

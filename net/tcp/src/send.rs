@@ -13,8 +13,9 @@ mod progress;
 mod sizing;
 
 use crate::Config;
-use crate::congestion::Congestion;
+use crate::congestion::{Congestion, CongestionAlgorithm, Inflation};
 use crate::loss::Loss;
+use crate::min_rtt::MinRtt;
 use crate::queue::ByteQueue;
 use crate::rtt::Rtt;
 use packet::Chain;
@@ -70,8 +71,13 @@ pub(crate) struct SendHalf {
     /// When data last left.
     sent_at: Instant,
     congestion: Congestion,
+    /// What may be in flight during recovery.
+    inflation: Inflation,
+    /// Behind what had left when the congestion window, and nothing else, last held something back.
+    limited_until: SequenceNumber,
     loss: Loss,
     rtt: Rtt,
+    min_rtt: MinRtt,
 }
 
 impl SendHalf {
@@ -99,9 +105,12 @@ impl SendHalf {
             small_end: initial,
             timed: None,
             sent_at: Instant::ZERO,
-            congestion: Congestion::new(),
+            congestion: Congestion::new(config.congestion),
+            inflation: Inflation::default(),
+            limited_until: initial,
             loss: Loss::new(initial),
             rtt: Rtt::default(),
+            min_rtt: MinRtt::new(),
         }
     }
 
@@ -137,9 +146,9 @@ impl SendHalf {
     ) {
         let syn_lost = self.retries > 0;
         match self.timed.take() {
-            Some((_, at)) => self.rtt.sample(now - at),
+            Some((_, at)) => self.sample(now - at, now),
             None => match first.elapsed {
-                Some(elapsed) => self.rtt.sample(elapsed),
+                Some(elapsed) => self.sample(elapsed, now),
                 None => self.rtt.be_cautious(),
             },
         }
@@ -190,6 +199,15 @@ impl SendHalf {
 
     pub(crate) fn set_nagle(&mut self, on: bool) {
         self.nagle = on;
+    }
+
+    /// The law of congestion control.
+    pub(crate) fn congestion(&self) -> CongestionAlgorithm {
+        self.congestion.algorithm()
+    }
+
+    pub(crate) fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
+        self.congestion.set_algorithm(algorithm);
     }
 
     /// The largest number that a segment without data can have and be taken by the peer: within its window.

@@ -59,6 +59,16 @@ impl Stack {
         self.with(connection, |flow| flow.connection.set_nagle(on));
     }
 
+    /// Another law of congestion control from now on; at first as the profile says. A connection's window stays.
+    pub fn tcp_set_congestion(&mut self, connection: TcpId, algorithm: tcp::CongestionAlgorithm) {
+        self.with(connection, |flow| flow.connection.set_congestion(algorithm));
+    }
+
+    /// The law of congestion control in force.
+    pub fn tcp_congestion(&self, connection: TcpId) -> Option<tcp::CongestionAlgorithm> {
+        self.held(connection).map(|flow| flow.connection.congestion())
+    }
+
     /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.
     /// 0 as well where the sending side is closed or the connection over.
     pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {

@@ -40,7 +40,7 @@ impl Connection {
                 handshake.due = true;
                 self.send.handle_silence();
             }
-            None => self.send.handle_timeout(),
+            None => self.send.handle_timeout(now),
         }
     }
 

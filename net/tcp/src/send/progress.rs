@@ -1,6 +1,7 @@
 //! What an acknowledgement, or its absence, changes (RFC 9293 §3.10.7.4 fifth, RFC 5681, RFC 6298, RFC 6582).
 
 use super::SendHalf;
+use crate::congestion::Ack;
 use crate::loss::{Duplicate, Progress};
 use time::{Duration, Instant, SequenceNumber};
 
@@ -26,7 +27,7 @@ impl SendHalf {
         if advanced {
             self.advance(ack, now);
         } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
-            self.handle_duplicate();
+            self.handle_duplicate(now);
         }
 
         // DEVIATES RFC 9293 §3.10.7.4, fifth (WL1 and WL2 alone decide): what acknowledges more is newer than
@@ -55,19 +56,7 @@ impl SendHalf {
     fn advance(&mut self, ack: Acknowledgement, now: Instant) {
         let flight = self.flight();
         let acked = ack.number - self.una;
-        match self.timed {
-            Some((number, at)) if ack.number.after(number) => {
-                self.timed = None;
-                self.rtt.sample(now - at);
-            }
-            Some(_) => {}
-            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
-            None => {
-                if let Some(elapsed) = ack.elapsed {
-                    self.rtt.sample(elapsed);
-                }
-            }
-        }
+        let rtt = self.measure(ack, now);
         self.retries = 0;
         self.una = ack.number;
         self.nxt = self.nxt.later(self.una);
@@ -76,24 +65,68 @@ impl SendHalf {
         self.queue.advance(queued);
         self.start += queued as u32;
         let mss = self.mss();
+        self.congestion.handle_ack(&Ack {
+            acked_bytes: acked,
+            flight_before: flight,
+            mss,
+            una: self.una,
+            nxt: self.nxt,
+            rtt,
+            smoothed_rtt: self.rtt.smoothed(),
+            min_rtt: self.min_rtt.value(),
+            application_limited: self.una.after(self.limited_until)
+                && flight.saturating_add(mss) < self.congestion.window(),
+            now,
+        });
+        self.limited_until = self.limited_until.later(self.una);
         match self.loss.handle_progress(self.una) {
-            Progress::Normal => self.congestion.grow(acked, flight, mss),
+            Progress::Normal => {}
             Progress::Partial => {
                 self.timed = None;
-                self.congestion.deflate(acked, mss);
+                self.inflation.deflate(acked, mss);
             }
-            Progress::Recovered => self.congestion.leave_recovery(self.flight(), mss),
+            Progress::Recovered => {
+                self.inflation.stop();
+                self.congestion.leave_recovery();
+                self.congestion.limit_burst(self.flight(), mss);
+            }
         }
     }
 
-    fn handle_duplicate(&mut self) {
+    /// The round trip that an acknowledgement tells, if it tells one.
+    fn measure(&mut self, ack: Acknowledgement, now: Instant) -> Option<Duration> {
+        match self.timed {
+            Some((number, at)) if ack.number.after(number) => {
+                self.timed = None;
+                self.sample(now - at, now);
+                Some(now - at)
+            }
+            // RTO has its one measurement a round trip (RFC 6298 §3); the congestion window takes what more there is.
+            Some(_) => ack.elapsed,
+            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
+            None => {
+                if let Some(elapsed) = ack.elapsed {
+                    self.sample(elapsed, now);
+                }
+                ack.elapsed
+            }
+        }
+    }
+
+    pub(super) fn sample(&mut self, rtt: Duration, now: Instant) {
+        self.rtt.sample(rtt);
+        self.min_rtt.sample(rtt, now);
+    }
+
+    fn handle_duplicate(&mut self, now: Instant) {
         match self.loss.handle_duplicate(self.una, self.max) {
             Duplicate::Waiting => {}
             Duplicate::Lost => {
                 self.timed = None;
-                self.congestion.enter_recovery(self.flight(), self.mss());
+                self.congestion.enter_recovery(self.flight(), self.mss(), now);
+                self.inflation.start(self.congestion.threshold(), self.mss());
             }
-            Duplicate::Left => self.congestion.inflate(self.mss()),
+            Duplicate::Left => self.inflation.inflate(self.mss()),
         }
     }
 
@@ -107,17 +140,20 @@ impl SendHalf {
     /// What is in flight is known to be lost, though not by congestion.
     pub(crate) fn repeat_flight(&mut self) {
         self.timed = None;
+        self.inflation.stop();
+        self.congestion.leave_recovery();
         let _ = self.loss.handle_timeout(self.max);
         self.nxt = self.una;
     }
 
     /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
-    pub(crate) fn handle_timeout(&mut self) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let flight = self.flight();
         self.handle_silence();
         self.timed = None;
         let first = self.loss.handle_timeout(self.max);
-        self.congestion.collapse(flight, self.mss(), first);
+        self.inflation.stop();
+        self.congestion.collapse(flight, self.mss(), first, now);
         self.nxt = self.una;
     }
 }

@@ -28,10 +28,12 @@ impl SendHalf {
             return Some(self.probe_window());
         }
         if config.slow_start_after_idle && self.has_idled(config, now) {
-            self.congestion.restart(config, self.mss());
+            let timeout = self.rtt.timeout(config);
+            self.congestion.restart(config, self.mss(), now - self.sent_at, timeout);
         }
         let left = self.bytes_left()?;
         let usable = self.usable();
+        self.note_limit(left, usable, path);
         let count = if left == 0 { 0 } else { self.choose(left, usable, path)? };
         let fin = self.fin && count == left && usable > count;
         if count == 0 && !fin {
@@ -57,8 +59,18 @@ impl SendHalf {
     /// What may be in flight at most.
     pub(crate) fn allowed(&self) -> u32 {
         // RFC 3042 §2: one segment beyond the window for each of the first two duplicates.
-        let congestion = self.congestion.window() + self.loss.segments_allowed() * self.mss();
+        let window = self.inflation.apply(self.congestion.window());
+        let congestion = window.saturating_add(self.loss.segments_allowed() * self.mss());
         congestion.min(self.window)
+    }
+
+    /// Notes where the congestion window, and neither writer nor peer, is what keeps the `usable` bytes below a large
+    /// segment, of `left` that wait: the acknowledgements of what is in flight now may enlarge it (RFC 7661 §4.3).
+    fn note_limit(&mut self, left: u32, usable: u32, path: Path) {
+        let large = path.offload_bytes_max.max(self.mss());
+        if usable < left.min(large) && self.congestion.window() < self.window {
+            self.limited_until = self.nxt;
+        }
     }
 
     /// How many of `left` bytes leave as one segment; `None` where they wait.

@@ -100,8 +100,8 @@ fn established_three_duplicates_repeat_the_first_segment() {
     it.arrives(". 1 ack 1 win 65535");
     it.leaves(". 1+1000 ack 1");
     it.is_quiet();
-    // 12 in flight: ssthresh 6, and 3 have left. Each further duplicate is one more.
-    (0..3).for_each(|_| it.arrives(". 1 ack 1 win 65535"));
+    // Ten in flight but for limited transmit: ssthresh 5, and 3 have left. Each further duplicate is one more.
+    (0..4).for_each(|_| it.arrives(". 1 ack 1 win 65535"));
     it.is_quiet();
     it.arrives(". 1 ack 1 win 65535");
     it.leaves(". 12001+1000 ack 1");

@@ -1,0 +1,123 @@
+//! What all laws have in common: slow start, losses, marks, idle times, and what is undone.
+
+use super::*;
+use time::SequenceNumber;
+
+pub(super) const MSS: u32 = 1_000;
+
+/// `acked` bytes of a window that was used in full.
+pub(super) fn ack(acked: u32, window: u32) -> Ack {
+    Ack {
+        acked_bytes: acked,
+        flight_before: window,
+        mss: MSS,
+        una: SequenceNumber(0),
+        nxt: SequenceNumber(0),
+        rtt: None,
+        smoothed_rtt: None,
+        min_rtt: None,
+        application_limited: false,
+        now: Instant::from_secs(1),
+    }
+}
+
+fn started() -> Congestion {
+    let mut congestion = Congestion::new(CongestionAlgorithm::NewReno);
+    congestion.start(&Config::linux(), MSS, false);
+    congestion
+}
+
+const NOW: Instant = Instant::from_secs(1);
+
+#[test]
+fn slow_start_doubles_and_avoidance_adds_one_segment_a_window() {
+    let mut congestion = started();
+    assert_eq!(congestion.window(), 10 * MSS);
+    congestion.handle_ack(&ack(10 * MSS, 10 * MSS));
+    assert_eq!(congestion.window(), 20 * MSS);
+    congestion.enter_recovery(20 * MSS, MSS, NOW);
+    assert_eq!((congestion.window(), congestion.threshold()), (10 * MSS, 10 * MSS));
+    congestion.handle_ack(&ack(20 * MSS, 20 * MSS));
+    assert_eq!(congestion.window(), 10 * MSS, "recovery is no time to grow");
+    congestion.leave_recovery();
+    for _ in 0..10 {
+        congestion.handle_ack(&ack(MSS, 10 * MSS));
+    }
+    assert_eq!(congestion.window(), 11 * MSS);
+}
+
+#[test]
+fn a_window_that_is_not_used_does_not_grow() {
+    let mut congestion = started();
+    congestion.handle_ack(&Ack { application_limited: true, ..ack(2 * MSS, 2 * MSS) });
+    assert_eq!(congestion.window(), 10 * MSS);
+    congestion.handle_ack(&Ack { application_limited: true, ..ack(2 * MSS, 5 * MSS) });
+    assert_eq!(congestion.window(), 12 * MSS);
+}
+
+#[test]
+fn a_timeout_leaves_one_segment_and_half_the_flight_once() {
+    let mut congestion = started();
+    congestion.collapse(10 * MSS, MSS, true, NOW);
+    congestion.collapse(MSS, MSS, false, NOW);
+    assert_eq!((congestion.window(), congestion.threshold()), (MSS, 5 * MSS));
+}
+
+#[test]
+fn what_limited_transmit_sent_does_not_count() {
+    let mut congestion = started();
+    congestion.enter_recovery(12 * MSS, MSS, NOW);
+    assert_eq!(congestion.threshold(), 5 * MSS);
+}
+
+#[test]
+fn a_loss_that_was_none_is_undone_also_where_a_timeout_followed() {
+    let mut congestion = started();
+    congestion.handle_ack(&ack(10 * MSS, 10 * MSS));
+    congestion.enter_recovery(20 * MSS, MSS, NOW);
+    congestion.collapse(20 * MSS, MSS, true, NOW);
+    congestion.collapse(20 * MSS, MSS, false, NOW);
+    congestion.undo();
+    assert_eq!((congestion.window(), congestion.threshold()), (20 * MSS, THRESHOLD_INITIAL));
+    congestion.enter_recovery(20 * MSS, MSS, NOW);
+    congestion.undo();
+    congestion.undo();
+    assert_eq!((congestion.window(), congestion.threshold()), (20 * MSS, THRESHOLD_INITIAL));
+}
+
+#[test]
+fn a_mark_lowers_the_window_less_than_a_loss() {
+    let mut congestion = started();
+    congestion.handle_ecn(10 * MSS, MSS, NOW);
+    assert_eq!((congestion.window(), congestion.threshold()), (8 * MSS, 8 * MSS));
+    congestion.undo();
+    assert_eq!(congestion.window(), 8 * MSS, "a mark is no guess");
+}
+
+#[test]
+fn idle_time_halves_the_window_down_to_the_initial_one() {
+    let mut congestion = started();
+    congestion.handle_ack(&ack(70 * MSS, 80 * MSS));
+    congestion.threshold = 50 * MSS;
+    let timeout = Duration::from_millis(200);
+    congestion.restart(&Config::linux(), MSS, Duration::from_millis(399), timeout);
+    assert_eq!((congestion.window(), congestion.threshold()), (40 * MSS, 60 * MSS));
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
+    assert_eq!(congestion.window(), 10 * MSS);
+    congestion.collapse(10 * MSS, MSS, true, NOW);
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
+    assert_eq!(congestion.window(), MSS, "never more than there was");
+}
+
+#[test]
+fn a_syn_that_was_lost_leaves_one_segment() {
+    let mut congestion = Congestion::new(CongestionAlgorithm::NewReno);
+    congestion.start(&Config::linux(), MSS, true);
+    assert_eq!(congestion.window(), MSS);
+}
+
+#[test]
+fn large_segments_make_a_smaller_initial_window() {
+    assert_eq!(initial_window(&Config::linux(), 9_000), 18_000);
+    assert_eq!(initial_window(&Config::linux(), 1_448), 14_480);
+}
