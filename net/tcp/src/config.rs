@@ -27,8 +27,10 @@ pub struct Config {
     /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
     /// 88, 48 to 536.
     pub mss_min: u16,
-    /// The law of congestion control to start with; NewReno.
+    /// The law of congestion control to start with; CUBIC.
     pub congestion: CongestionAlgorithm,
+    /// Whether the initial slow start ends where the round trip grows (RFC 9406), rather than by losses; on.
+    pub hystart: bool,
     /// The initial window in segments (RFC 6928 §2); 10, 1 to 100.
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
@@ -121,7 +123,8 @@ impl Config {
             timestamps: true,
             mss_max: 65_495,
             mss_min: 88,
-            congestion: CongestionAlgorithm::NewReno,
+            congestion: CongestionAlgorithm::Cubic,
+            hystart: true,
             initial_window_segments: 10,
             slow_start_after_idle: true,
             nagle: true,

@@ -3,9 +3,9 @@
 //! has:
 //!
 //! ```text
-//!   acknowledgement ---> handle_ack ------+--> slow start -------------+
+//!   acknowledgement ---> handle_ack ------+--> slow start, HyStart++ --+
 //!   loss, mark, RTO ---> enter_recovery --+                            +--> window, threshold
-//!                        handle_ecn       +--> law: NewReno -----------+
+//!                        handle_ecn       +--> law: NewReno, CUBIC ----+
 //!                        collapse, undo   |
 //!   idle --------------> restart ---------+
 //! ```
@@ -14,10 +14,15 @@
 
 mod ack;
 mod algorithm;
+mod cubic;
+mod hystart;
 mod inflation;
 mod new_reno;
 
 use crate::Config;
+use alloc::boxed::Box;
+use cubic::Cubic;
+use hystart::{Growth, HyStart};
 use new_reno::NewReno;
 use time::{Duration, Instant};
 
@@ -36,29 +41,34 @@ pub(crate) struct Congestion {
     law: Law,
     window: u32,
     threshold: u32,
+    /// Of the initial slow start (RFC 9406 §4.3), where the profile wants it.
+    hystart: Option<HyStart>,
     /// Between a loss and the acknowledgement of all that was in flight then: the window does not grow.
     recovering: bool,
     /// What was before the last loss, in case it was none.
-    saved: Option<Saved>,
+    saved: Option<Box<Saved>>,
 }
 
 #[derive(Debug)]
 enum Law {
     NewReno(NewReno),
+    Cubic(Cubic),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Saved {
     window: u32,
     threshold: u32,
+    cubic: Option<Cubic>,
 }
 
 impl Congestion {
-    pub(crate) fn new(algorithm: CongestionAlgorithm) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            law: Law::new(algorithm),
+            law: Law::new(config.congestion),
             window: 0,
             threshold: THRESHOLD_INITIAL,
+            hystart: config.hystart.then(HyStart::new),
             recovering: false,
             saved: None,
         }
@@ -68,6 +78,7 @@ impl Congestion {
     pub(crate) fn algorithm(&self) -> CongestionAlgorithm {
         match self.law {
             Law::NewReno(_) => CongestionAlgorithm::NewReno,
+            Law::Cubic(_) => CongestionAlgorithm::Cubic,
         }
     }
 
@@ -106,23 +117,35 @@ impl Congestion {
         }
         if self.is_in_slow_start() {
             self.slow_start(ack);
-        } else if !ack.application_limited {
-            let Law::NewReno(law) = &mut self.law;
-            self.window = law.avoid(self.window, ack.acked_bytes, ack.mss);
+        } else {
+            self.window = match &mut self.law {
+                Law::NewReno(_) if ack.application_limited => self.window,
+                Law::NewReno(law) => law.avoid(self.window, ack.acked_bytes, ack.mss),
+                Law::Cubic(law) => law.avoid(self.window, ack),
+            };
         }
         self.window = self.window.clamp(ack.mss, WINDOW_BYTES_MAX);
     }
 
     /// RFC 5681 §3.1, equation 2.
     fn slow_start(&mut self, ack: &Ack) {
+        let mut growth = Growth::By(ack.acked_bytes);
+        // RFC 9406 §4.3: only where the threshold is still the initial one.
+        if let Some(hystart) = self.hystart.as_mut().filter(|_| self.threshold == THRESHOLD_INITIAL) {
+            growth = hystart.handle_ack(ack);
+        }
+        let Growth::By(growth) = growth else {
+            self.threshold = self.window;
+            return;
+        };
         // A window that was not used says nothing about the path (RFC 7661 §4.3); one that was half used would
         // have been filled by the doubling that the acknowledgement itself brings.
         if ack.application_limited && ack.flight_before < self.window / 2 {
             return;
         }
-        // DEVIATES RFC 5681 §3.1, RFC 3465 §2.3 (at most two segments for one acknowledgement): a receiver
+        // DEVIATES RFC 5681 §3.1, RFC 3465 §2.3, RFC 9406 §4.3 (at most two segments, at most eight, for one acknowledgement): a receiver
         // behind receive offload acknowledges dozens at once, and would keep the window small for long.
-        self.window = self.window.saturating_add(ack.acked_bytes).min(self.threshold.max(self.window));
+        self.window = self.window.saturating_add(growth).min(self.threshold.max(self.window));
     }
 
     /// Segments were lost: the threshold is what the window shall be once they are repaired (RFC 5681 §3.2,
@@ -153,7 +176,11 @@ impl Congestion {
             if !self.recovering {
                 self.save();
             }
-            self.threshold = self.reduce(flight).max(2 * mss);
+            let threshold = match &mut self.law {
+                Law::NewReno(law) => law.reduce(flight),
+                Law::Cubic(law) => law.collapse(self.window, flight),
+            };
+            self.threshold = threshold.max(2 * mss);
         }
         self.window = mss;
         self.recovering = false;
@@ -165,6 +192,10 @@ impl Congestion {
         if let Some(saved) = self.saved.take() {
             self.window = self.window.max(saved.window);
             self.threshold = self.threshold.max(saved.threshold);
+            if let (Law::Cubic(law), Some(cubic)) = (&mut self.law, saved.cubic) {
+                // RFC 9438 §4.9: all of its state.
+                *law = cubic;
+            }
             self.recovering = false;
         }
     }
@@ -175,8 +206,12 @@ impl Congestion {
         if self.recovering {
             return;
         }
-        let Law::NewReno(law) = &mut self.law;
-        self.threshold = law.reduce_for_mark(flight.min(self.window)).max(2 * mss);
+        let flight = flight.min(self.window);
+        let threshold = match &mut self.law {
+            Law::NewReno(law) => law.reduce_for_mark(flight),
+            Law::Cubic(law) => law.reduce_for_mark(self.window, flight),
+        };
+        self.threshold = threshold.max(2 * mss);
         self.window = self.window.min(self.threshold);
         self.saved = None;
     }
@@ -190,16 +225,24 @@ impl Congestion {
         self.threshold = self.threshold.max(self.window / 4 * 3);
         let halvings = (idle.as_nanos() / timeout.as_nanos().max(1)).min(31) as u32;
         self.window = (self.window >> halvings).max(floor);
+        if let Law::Cubic(law) = &mut self.law {
+            law.restart();
+        }
     }
 
     fn reduce(&mut self, flight: u32) -> u32 {
         match &mut self.law {
             Law::NewReno(law) => law.reduce(flight),
+            Law::Cubic(law) => law.reduce(self.window, flight),
         }
     }
 
     fn save(&mut self) {
-        self.saved = Some(Saved { window: self.window, threshold: self.threshold });
+        let cubic = match &self.law {
+            Law::Cubic(law) => Some(*law),
+            Law::NewReno(_) => None,
+        };
+        self.saved = Some(Box::new(Saved { window: self.window, threshold: self.threshold, cubic }));
     }
 }
 
@@ -207,6 +250,7 @@ impl Law {
     fn new(algorithm: CongestionAlgorithm) -> Self {
         match algorithm {
             CongestionAlgorithm::NewReno => Self::NewReno(NewReno::default()),
+            CongestionAlgorithm::Cubic => Self::Cubic(Cubic::default()),
         }
     }
 }

@@ -5,34 +5,36 @@ use time::{Duration, Instant};
 /// How long one of the two spans lasts whose minima are kept: a sample counts for 150 to 300 s, so that a route
 /// that has become longer is noticed.
 const SPAN: Duration = Duration::from_secs(150);
+/// No sample.
+const NONE: u32 = u32::MAX;
 
 /// A minimum over two spans of time, of which the older is dropped as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinRtt {
-    current: Duration,
-    previous: Duration,
+    current_us: u32,
+    previous_us: u32,
     since: Instant,
 }
 
 impl MinRtt {
     pub(crate) const fn new() -> Self {
-        Self { current: Duration::MAX, previous: Duration::MAX, since: Instant::ZERO }
+        Self { current_us: NONE, previous_us: NONE, since: Instant::ZERO }
     }
 
     pub(crate) fn sample(&mut self, rtt: Duration, now: Instant) {
         let age = now - self.since;
         if age >= SPAN {
-            self.previous = if age < 2 * SPAN { self.current } else { Duration::MAX };
-            self.current = Duration::MAX;
+            self.previous_us = if age < 2 * SPAN { self.current_us } else { NONE };
+            self.current_us = NONE;
             self.since = now;
         }
-        self.current = self.current.min(rtt);
+        self.current_us = self.current_us.min(u32::try_from(rtt.as_micros()).unwrap_or(NONE));
     }
 
     /// The minimum, once there is a sample.
     pub(crate) fn value(&self) -> Option<Duration> {
-        let least = self.current.min(self.previous);
-        (least != Duration::MAX).then_some(least)
+        let least_us = self.current_us.min(self.previous_us);
+        (least_us != NONE).then(|| Duration::from_micros(least_us.into()))
     }
 }
 

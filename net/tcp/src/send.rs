@@ -105,7 +105,7 @@ impl SendHalf {
             small_end: initial,
             timed: None,
             sent_at: Instant::ZERO,
-            congestion: Congestion::new(config.congestion),
+            congestion: Congestion::new(config),
             inflation: Inflation::default(),
             limited_until: initial,
             loss: Loss::new(initial),

@@ -4,12 +4,14 @@
 //! - [`Link`]: delay, rate, queue, loss, reordering, duplication, corruption, MTU, offloads of one link
 //! - [`Port`]: a link's end as a [`packet::Device`], for whatever is no stack of the world's own
 //! - [`Transfer`]: bytes both ways over one TCP connection, compared with what was sent
+//! - [`Flows`]: connections that send as much as they may, side by side
 //! - [`for_each_seed`]: runs a test under many seeds; a failing one says how to replay it (`WEFT_SEED`)
 //! - [`Trace`]: what passed, as pcap (`WEFT_PCAP`)
 #![forbid(unsafe_code)]
 
 mod examine;
 mod finish;
+mod flows;
 mod link;
 mod port;
 mod random;
@@ -21,6 +23,7 @@ mod world;
 
 pub use examine::{Fault, examine};
 pub use finish::finish;
+pub use flows::Flows;
 pub use link::{Burst, Link, Offloading, Reorder};
 pub use port::Port;
 pub use random::Random;

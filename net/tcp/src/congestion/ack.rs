@@ -4,7 +4,6 @@ use time::{Duration, Instant, SequenceNumber};
 
 /// One acknowledgement that moved SND.UNA.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "NewReno asks for less than other laws")]
 pub(crate) struct Ack {
     /// Bytes that it acknowledged for the first time.
     pub(crate) acked_bytes: u32,
@@ -18,6 +17,7 @@ pub(crate) struct Ack {
     pub(crate) rtt: Option<Duration>,
     /// SRTT (RFC 6298 §2).
     pub(crate) smoothed_rtt: Option<Duration>,
+    #[expect(dead_code, reason = "no law asks for it yet")]
     /// The least round trip of the last minutes.
     pub(crate) min_rtt: Option<Duration>,
     /// What was acknowledged left while the writer, or the peer's window, held it back more than the congestion

@@ -6,16 +6,19 @@
 pub enum CongestionAlgorithm {
     /// NewReno (RFC 5681, RFC 6582).
     NewReno,
+    /// CUBIC (RFC 9438).
+    Cubic,
 }
 
 impl CongestionAlgorithm {
     /// Every one of them.
-    pub const ALL: [Self; 1] = [Self::NewReno];
+    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
 
     /// Its name as programs write it: TCP_CONGESTION of Linux.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NewReno => "reno",
+            Self::Cubic => "cubic",
         }
     }
 
@@ -23,7 +26,7 @@ impl CongestionAlgorithm {
     ///
     /// ```
     /// use tcp::CongestionAlgorithm;
-    /// assert_eq!(CongestionAlgorithm::from_name("reno"), Some(CongestionAlgorithm::NewReno));
+    /// assert_eq!(CongestionAlgorithm::from_name("cubic"), Some(CongestionAlgorithm::Cubic));
     /// assert_eq!(CongestionAlgorithm::from_name("vegas"), None);
     /// ```
     pub fn from_name(name: &str) -> Option<Self> {

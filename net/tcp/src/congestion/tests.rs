@@ -21,9 +21,18 @@ pub(super) fn ack(acked: u32, window: u32) -> Ack {
     }
 }
 
+fn profile(congestion: CongestionAlgorithm) -> Config {
+    Config { congestion, ..Config::linux() }
+}
+
 fn started() -> Congestion {
-    let mut congestion = Congestion::new(CongestionAlgorithm::NewReno);
-    congestion.start(&Config::linux(), MSS, false);
+    started_with(CongestionAlgorithm::NewReno)
+}
+
+fn started_with(algorithm: CongestionAlgorithm) -> Congestion {
+    let config = profile(algorithm);
+    let mut congestion = Congestion::new(&config);
+    congestion.start(&config, MSS, false);
     congestion
 }
 
@@ -111,7 +120,7 @@ fn idle_time_halves_the_window_down_to_the_initial_one() {
 
 #[test]
 fn a_syn_that_was_lost_leaves_one_segment() {
-    let mut congestion = Congestion::new(CongestionAlgorithm::NewReno);
+    let mut congestion = Congestion::new(&Config::linux());
     congestion.start(&Config::linux(), MSS, true);
     assert_eq!(congestion.window(), MSS);
 }
@@ -120,4 +129,85 @@ fn a_syn_that_was_lost_leaves_one_segment() {
 fn large_segments_make_a_smaller_initial_window() {
     assert_eq!(initial_window(&Config::linux(), 9_000), 18_000);
     assert_eq!(initial_window(&Config::linux(), 1_448), 14_480);
+}
+
+#[test]
+fn cubic_takes_three_tenths_and_a_mark_fifteen_hundredths() {
+    let mut congestion = started_with(CongestionAlgorithm::Cubic);
+    congestion.handle_ack(&ack(90 * MSS, 90 * MSS));
+    congestion.enter_recovery(100 * MSS, MSS, NOW);
+    assert_eq!((congestion.window(), congestion.threshold()), (70 * MSS, 70 * MSS));
+    congestion.leave_recovery();
+    congestion.handle_ecn(60 * MSS, MSS, NOW);
+    assert_eq!(congestion.window(), 51 * MSS);
+    congestion.collapse(50 * MSS, MSS, true, NOW);
+    assert_eq!((congestion.window(), congestion.threshold()), (MSS, 35 * MSS));
+}
+
+#[test]
+fn cubic_undone_goes_on_where_it_was() {
+    let mut congestion = started_with(CongestionAlgorithm::Cubic);
+    congestion.handle_ack(&ack(90 * MSS, 90 * MSS));
+    congestion.enter_recovery(100 * MSS, MSS, NOW);
+    congestion.leave_recovery();
+    let grown = |congestion: &mut Congestion, ms| {
+        let window = congestion.window();
+        congestion.handle_ack(&Ack { now: NOW + Duration::from_millis(ms), ..ack(window, window) });
+        congestion.window()
+    };
+    let before = [100, 200, 300].map(|ms| grown(&mut congestion, ms));
+    congestion.enter_recovery(congestion.window(), MSS, NOW);
+    congestion.undo();
+    assert_eq!(congestion.window(), before[2]);
+    let mut untouched = started_with(CongestionAlgorithm::Cubic);
+    untouched.handle_ack(&ack(90 * MSS, 90 * MSS));
+    untouched.enter_recovery(100 * MSS, MSS, NOW);
+    untouched.leave_recovery();
+    let _ = [100, 200, 300].map(|ms| grown(&mut untouched, ms));
+    assert_eq!(grown(&mut congestion, 2_000), grown(&mut untouched, 2_000));
+}
+
+#[test]
+fn hystart_ends_the_initial_slow_start_and_no_other() {
+    let slow_start = |congestion: &mut Congestion| {
+        let mut una = 0;
+        for round in 0..10 {
+            for n in 0..20 {
+                una = (round * 20 + n) * MSS;
+                let rtt = Some(Duration::from_millis(u64::from(50 + 20 * round)));
+                let nxt = SequenceNumber((round + 1) * 20 * MSS);
+                let una = SequenceNumber(una);
+                congestion.handle_ack(&Ack { una, nxt, rtt, ..ack(MSS, congestion.window()) });
+            }
+        }
+        assert_eq!(una, 199 * MSS);
+        (congestion.window(), congestion.threshold())
+    };
+    let quiet = |config| {
+        let mut congestion = Congestion::new(&config);
+        congestion.start(&config, MSS, false);
+        congestion
+    };
+    // One round and seven segments of the next at full speed, its other 13 and four rounds more at a quarter.
+    let (window, threshold) = slow_start(&mut started());
+    assert_eq!(window, threshold + MSS, "79 segments in avoidance");
+    assert_eq!(threshold, 10 * MSS + 27 * MSS + (13 + 80) * MSS / 4);
+    let without = Config { hystart: false, ..profile(CongestionAlgorithm::NewReno) };
+    assert_eq!(slow_start(&mut quiet(without)), (210 * MSS, THRESHOLD_INITIAL));
+    let mut again = started();
+    again.collapse(1_000 * MSS, MSS, true, NOW);
+    assert_eq!(slow_start(&mut again), (201 * MSS, 500 * MSS));
+}
+
+#[test]
+fn another_law_takes_the_window_over() {
+    let mut congestion = started();
+    congestion.handle_ack(&ack(90 * MSS, 90 * MSS));
+    congestion.enter_recovery(100 * MSS, MSS, NOW);
+    congestion.leave_recovery();
+    congestion.set_algorithm(CongestionAlgorithm::Cubic);
+    assert_eq!(congestion.algorithm(), CongestionAlgorithm::Cubic);
+    assert_eq!((congestion.window(), congestion.threshold()), (50 * MSS, 50 * MSS));
+    congestion.enter_recovery(50 * MSS, MSS, NOW);
+    assert_eq!(congestion.window(), 35 * MSS);
 }

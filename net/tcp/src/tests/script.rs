@@ -7,7 +7,7 @@
 //! Flags are S F R P U, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
 //! the first bytes 1. The n-th byte of either stream is `n % 251`. Windows are as on the wire.
 
-use crate::{Config, Connection, Drop, Event, Path, Segment, State, Verdict};
+use crate::{Config, CongestionAlgorithm, Connection, Drop, Event, Path, Segment, State, Verdict};
 use alloc::sync::Arc;
 use packet::{Bytes, Chain};
 use std::string::String;
@@ -28,12 +28,15 @@ pub(super) struct Script {
     pub(super) path: Path,
 }
 
-/// The profile of most scripts: no timestamps, no scaling, no quick acknowledgements; segments carry 1,000 bytes.
+/// The profile of most scripts: no timestamps, no scaling, no quick acknowledgements, windows that are halved and
+/// doubled; segments carry 1,000 bytes.
 pub(super) fn plain() -> Config {
     Config {
         timestamps: false,
         window_scaling: false,
         quick_acks: 0,
+        congestion: CongestionAlgorithm::NewReno,
+        hystart: false,
         receive_buffer_bytes: 60_000,
         ..Config::linux()
     }
