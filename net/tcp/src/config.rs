@@ -31,6 +31,11 @@ pub struct Config {
     pub congestion: CongestionAlgorithm,
     /// Whether the initial slow start ends where the round trip grows (RFC 9406), rather than by losses; on.
     pub hystart: bool,
+    /// Whether what the window allows leaves spread over the round trip, where that is 1 ms or more; on. BBR is paced
+    /// all the same.
+    ///
+    /// DEVIATES from Linux, where that is left to the queueing discipline `fq`.
+    pub pacing: bool,
     /// The initial window in segments (RFC 6928 §2); 10, 1 to 100.
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
@@ -125,6 +130,7 @@ impl Config {
             mss_min: 88,
             congestion: CongestionAlgorithm::Cubic,
             hystart: true,
+            pacing: true,
             initial_window_segments: 10,
             slow_start_after_idle: true,
             nagle: true,

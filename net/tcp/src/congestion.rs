@@ -5,7 +5,7 @@
 //! ```text
 //!   acknowledgement ---> handle_ack ------+--> slow start, HyStart++ --+
 //!   loss, mark, RTO ---> enter_recovery --+                            +--> window, threshold
-//!                        handle_ecn       +--> law: NewReno, CUBIC ----+
+//!                        handle_ecn       +--> NewReno, CUBIC, BBR -----+
 //!                        collapse, undo   |
 //!   idle --------------> restart ---------+
 //! ```
@@ -14,13 +14,16 @@
 
 mod ack;
 mod algorithm;
+mod bbr;
 mod cubic;
 mod hystart;
 mod inflation;
 mod new_reno;
 
 use crate::Config;
+use crate::delivery_rate::rate;
 use alloc::boxed::Box;
+use bbr::Bbr;
 use cubic::Cubic;
 use hystart::{Growth, HyStart};
 use new_reno::NewReno;
@@ -34,6 +37,10 @@ pub(crate) use inflation::Inflation;
 const THRESHOLD_INITIAL: u32 = u32::MAX;
 /// The window never grows beyond what any peer's window can be.
 const WINDOW_BYTES_MAX: u32 = 1 << 30;
+
+/// How much faster than a window a round trip data leaves: the window doubles in slow start, and keeps growing after.
+const PACING_SLOW_START_PERCENT: u64 = 200;
+const PACING_AVOIDANCE_PERCENT: u64 = 120;
 
 /// The window and the threshold, in bytes, and the law that moves them.
 #[derive(Debug)]
@@ -53,6 +60,7 @@ pub(crate) struct Congestion {
 enum Law {
     NewReno(NewReno),
     Cubic(Cubic),
+    Bbr(Box<Bbr>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,15 +87,43 @@ impl Congestion {
         match self.law {
             Law::NewReno(_) => CongestionAlgorithm::NewReno,
             Law::Cubic(_) => CongestionAlgorithm::Cubic,
+            Law::Bbr(_) => CongestionAlgorithm::Bbr,
         }
     }
 
     /// Another law from now on. Window and threshold stay; what the old one had learned is forgotten.
     pub(crate) fn set_algorithm(&mut self, algorithm: CongestionAlgorithm) {
-        if algorithm != self.algorithm() {
-            self.law = Law::new(algorithm);
-            self.saved = None;
+        if algorithm == self.algorithm() {
+            return;
         }
+        if let Law::Bbr(law) = &self.law
+            && !law.is_starting()
+        {
+            // What fills the path is known.
+            self.threshold = self.window;
+        } else if algorithm == CongestionAlgorithm::Bbr {
+            self.threshold = THRESHOLD_INITIAL;
+        }
+        self.law = Law::new(algorithm);
+        self.saved = None;
+    }
+
+    /// Whether the law needs samples of the delivery rate.
+    pub(crate) fn asks_for_rates(&self) -> bool {
+        matches!(self.law, Law::Bbr(_))
+    }
+
+    /// Bytes a second at which to send. A window is spread over the round trip, with room to fill it (Linux:
+    /// tcp_update_pacing_rate).
+    pub(crate) fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<u64> {
+        if let Law::Bbr(law) = &self.law
+            && let Some(rate) = law.pacing_rate()
+        {
+            return Some(rate);
+        }
+        let starting = u64::from(self.window) < u64::from(self.threshold) / 2;
+        let percent = if starting { PACING_SLOW_START_PERCENT } else { PACING_AVOIDANCE_PERCENT };
+        Some(rate(u64::from(self.window) * percent / 100, smoothed_rtt?))
     }
 
     /// cwnd, in bytes.
@@ -100,11 +136,6 @@ impl Congestion {
         self.threshold
     }
 
-    /// Whether the window doubles each round trip.
-    pub(crate) fn is_in_slow_start(&self) -> bool {
-        self.window < self.threshold
-    }
-
     /// The handshake is over. A SYN that had to be sent again leaves one segment (RFC 5681 §3.1).
     pub(crate) fn start(&mut self, config: &Config, mss: u32, syn_lost: bool) {
         self.window = if syn_lost { mss } else { initial_window(config, mss) };
@@ -112,17 +143,14 @@ impl Congestion {
 
     /// SND.UNA has moved, in recovery or not.
     pub(crate) fn handle_ack(&mut self, ack: &Ack) {
-        if self.recovering {
-            return;
-        }
-        if self.is_in_slow_start() {
-            self.slow_start(ack);
-        } else {
-            self.window = match &mut self.law {
-                Law::NewReno(_) if ack.application_limited => self.window,
-                Law::NewReno(law) => law.avoid(self.window, ack.acked_bytes, ack.mss),
-                Law::Cubic(law) => law.avoid(self.window, ack),
-            };
+        let starting = self.window < self.threshold;
+        match &mut self.law {
+            Law::Bbr(law) => self.window = law.handle_ack(self.window, ack, self.recovering),
+            Law::NewReno(_) | Law::Cubic(_) if self.recovering => return,
+            Law::NewReno(_) | Law::Cubic(_) if starting => self.slow_start(ack),
+            Law::NewReno(_) if ack.application_limited => {}
+            Law::NewReno(law) => self.window = law.avoid(self.window, ack.acked_bytes, ack.mss),
+            Law::Cubic(law) => self.window = law.avoid(self.window, ack),
         }
         self.window = self.window.clamp(ack.mss, WINDOW_BYTES_MAX);
     }
@@ -153,7 +181,13 @@ impl Congestion {
     pub(crate) fn enter_recovery(&mut self, flight: u32, mss: u32, _now: Instant) {
         self.save();
         // RFC 5681 §3.2 (2): what limited transmit sent beyond the window does not count.
-        self.threshold = self.reduce(flight.min(self.window)).max(2 * mss);
+        let flight = flight.min(self.window);
+        let threshold = match &mut self.law {
+            Law::NewReno(law) => law.reduce(flight),
+            Law::Cubic(law) => law.reduce(self.window, flight),
+            Law::Bbr(law) => law.enter_recovery(self.window, flight, mss),
+        };
+        self.threshold = threshold.max(2 * mss);
         self.window = self.threshold;
         self.recovering = true;
     }
@@ -161,12 +195,19 @@ impl Congestion {
     /// Everything that was in flight at the loss is acknowledged.
     pub(crate) fn leave_recovery(&mut self) {
         self.recovering = false;
+        if let Law::Bbr(law) = &mut self.law {
+            self.window = law.leave_recovery(self.window);
+            self.threshold = THRESHOLD_INITIAL;
+        }
     }
 
     /// Recovery ended with `flight` in flight: a window that is much larger would leave as one burst (RFC 6582
     /// §3.2, step 3, option 1).
     pub(crate) fn limit_burst(&mut self, flight: u32, mss: u32) {
-        self.window = self.window.min(flight.max(mss) + mss);
+        // BBR's pace, not its window, keeps it from bursts.
+        if !matches!(self.law, Law::Bbr(_)) {
+            self.window = self.window.min(flight.max(mss) + mss);
+        }
     }
 
     /// The retransmission timer went off (RFC 5681 §3.1): `first` where it is not a repetition.
@@ -179,6 +220,10 @@ impl Congestion {
             let threshold = match &mut self.law {
                 Law::NewReno(law) => law.reduce(flight),
                 Law::Cubic(law) => law.collapse(self.window, flight),
+                Law::Bbr(law) => {
+                    law.collapse();
+                    THRESHOLD_INITIAL
+                }
             };
             self.threshold = threshold.max(2 * mss);
         }
@@ -210,6 +255,8 @@ impl Congestion {
         let threshold = match &mut self.law {
             Law::NewReno(law) => law.reduce_for_mark(flight),
             Law::Cubic(law) => law.reduce_for_mark(self.window, flight),
+            // Version 1 knows no marks: connections that have it negotiate none.
+            Law::Bbr(_) => return,
         };
         self.threshold = threshold.max(2 * mss);
         self.window = self.window.min(self.threshold);
@@ -220,7 +267,17 @@ impl Congestion {
     ///
     /// DEVIATES RFC 5681 §4.1 (at once the initial window): the window halves for each RTO of silence, down to the
     /// initial one, and the threshold remembers three quarters of it, so that it is soon found again; as Linux.
-    pub(crate) fn restart(&mut self, config: &Config, mss: u32, idle: Duration, timeout: Duration) {
+    pub(crate) fn restart(
+        &mut self,
+        config: &Config,
+        mss: u32,
+        idle: Duration,
+        timeout: Duration,
+        now: Instant,
+    ) {
+        if let Law::Bbr(law) = &mut self.law {
+            return law.restart(now);
+        }
         let floor = initial_window(config, mss).min(self.window);
         self.threshold = self.threshold.max(self.window / 4 * 3);
         let halvings = (idle.as_nanos() / timeout.as_nanos().max(1)).min(31) as u32;
@@ -230,17 +287,10 @@ impl Congestion {
         }
     }
 
-    fn reduce(&mut self, flight: u32) -> u32 {
-        match &mut self.law {
-            Law::NewReno(law) => law.reduce(flight),
-            Law::Cubic(law) => law.reduce(self.window, flight),
-        }
-    }
-
     fn save(&mut self) {
         let cubic = match &self.law {
             Law::Cubic(law) => Some(*law),
-            Law::NewReno(_) => None,
+            Law::NewReno(_) | Law::Bbr(_) => None,
         };
         self.saved = Some(Box::new(Saved { window: self.window, threshold: self.threshold, cubic }));
     }
@@ -251,6 +301,7 @@ impl Law {
         match algorithm {
             CongestionAlgorithm::NewReno => Self::NewReno(NewReno::default()),
             CongestionAlgorithm::Cubic => Self::Cubic(Cubic::default()),
+            CongestionAlgorithm::Bbr => Self::Bbr(Box::new(Bbr::new())),
         }
     }
 }

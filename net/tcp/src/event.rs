@@ -50,6 +50,8 @@ pub enum Why {
     TimeWait,
     /// The user timeout.
     UserTimeout,
+    /// Data that waits for its turn: what leaves is spread over the round trip.
+    Pacing,
 }
 
 /// The events that wait to be drained: each kind once, so that the queue is bounded by its shape.

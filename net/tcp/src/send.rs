@@ -14,10 +14,13 @@ mod sizing;
 
 use crate::Config;
 use crate::congestion::{Congestion, CongestionAlgorithm, Inflation};
+use crate::delivery_rate::DeliveryRate;
 use crate::loss::Loss;
 use crate::min_rtt::MinRtt;
+use crate::pacing::Pacer;
 use crate::queue::ByteQueue;
 use crate::rtt::Rtt;
+use alloc::boxed::Box;
 use packet::Chain;
 use time::{Duration, Instant, SequenceNumber};
 
@@ -78,6 +81,13 @@ pub(crate) struct SendHalf {
     loss: Loss,
     rtt: Rtt,
     min_rtt: MinRtt,
+    /// For a law that asks for it.
+    delivery_rate: Option<Box<DeliveryRate>>,
+    pacer: Pacer,
+    /// Whether every law is paced, or only one that cannot do without.
+    pacing: bool,
+    /// Something that may leave is held back, for the sake of the pace.
+    held_back: bool,
 }
 
 impl SendHalf {
@@ -111,6 +121,10 @@ impl SendHalf {
             loss: Loss::new(initial),
             rtt: Rtt::default(),
             min_rtt: MinRtt::new(),
+            delivery_rate: rates_for(config.congestion),
+            pacer: Pacer::new(),
+            pacing: config.pacing,
+            held_back: false,
         }
     }
 
@@ -157,6 +171,8 @@ impl SendHalf {
         self.retries = 0;
         self.set_window(first, window);
         self.congestion.start(config, u32::from(self.mss), syn_lost);
+        self.pacer.start(self.congestion.window());
+        self.set_pace();
     }
 
     /// The path has room for `mss` bytes behind a header without options; `options` bytes of these are taken
@@ -177,7 +193,7 @@ impl SendHalf {
 
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.queue.capacity()
+        self.queue.capacity() + self.delivery_rate.as_ref().map_or(0, |rates| rates.capacity())
     }
 
     #[cfg(test)]
@@ -208,6 +224,10 @@ impl SendHalf {
 
     pub(crate) fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
         self.congestion.set_algorithm(algorithm);
+        if self.congestion.asks_for_rates() != self.delivery_rate.is_some() {
+            self.delivery_rate = rates_for(algorithm);
+        }
+        self.set_pace();
     }
 
     /// The largest number that a segment without data can have and be taken by the peer: within its window.
@@ -327,10 +347,16 @@ impl SendHalf {
     /// Notes that `payload` and perhaps FIN leave from `nxt`.
     fn depart(&mut self, payload: &Chain, fin: bool, now: Instant) {
         let length = payload.len() as u32;
-        if self.nxt == self.max && self.timed.is_none() {
+        let fresh = self.nxt == self.max;
+        if fresh && self.timed.is_none() {
             self.timed = Some((self.nxt, now));
         }
+        let flight = self.flight();
         self.nxt += length + u32::from(fin);
+        if let Some(rates) = &mut self.delivery_rate {
+            rates.handle_sent(self.nxt, fresh, flight, now);
+        }
+        self.pacer.handle_sent(length, now);
         self.max = self.max.later(self.nxt);
         if !length.is_multiple_of(self.mss()) {
             self.small_end = self.nxt;
@@ -338,4 +364,9 @@ impl SendHalf {
         self.sent_at = now;
         self.urge = false;
     }
+}
+
+/// The sampler, for a law that asks for it.
+fn rates_for(algorithm: CongestionAlgorithm) -> Option<Box<DeliveryRate>> {
+    matches!(algorithm, CongestionAlgorithm::Bbr).then(|| Box::new(DeliveryRate::new()))
 }

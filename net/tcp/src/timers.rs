@@ -4,8 +4,15 @@ use crate::Why;
 use time::Instant;
 
 /// Every reason, in the order of the deadlines; the first of two that come at once goes first.
-const REASONS: [Why; 6] =
-    [Why::Retransmit, Why::Persist, Why::DelayedAck, Why::KeepAlive, Why::TimeWait, Why::UserTimeout];
+const REASONS: [Why; 7] = [
+    Why::Retransmit,
+    Why::Persist,
+    Why::DelayedAck,
+    Why::KeepAlive,
+    Why::TimeWait,
+    Why::UserTimeout,
+    Why::Pacing,
+];
 
 /// One deadline for each reason, [`Instant::MAX`] where there is none.
 #[derive(Debug)]

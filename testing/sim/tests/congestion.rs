@@ -119,3 +119,36 @@ fn hystart_leaves_slow_start_before_heavy_loss() {
     println!("packets lost and percent of the rate: with {with:?}, without {without:?}");
     assert!(with.0 * 3 < without.0 && with.1 > without.1, "{with:?}, {without:?}");
 }
+
+#[test]
+fn bbr_fills_a_lossy_link_better_than_cubic() {
+    let fill = |algorithm| {
+        let mut path = Path::new(1, Link { loss_ppm: 5_000, ..bottleneck(50, 40, 600) });
+        path.start(profile(algorithm));
+        path.run(Duration::from_secs(5));
+        let span = Duration::from_secs(25);
+        let bytes = path.run(span)[0];
+        println!("{algorithm:?}: {:?}", path.passage());
+        path.percent(bytes, span)
+    };
+    let (bbr, cubic) = (fill(CongestionAlgorithm::Bbr), fill(CUBIC));
+    println!("with a loss of 0.5 %: BBR {bbr} %, CUBIC {cubic} %");
+    assert!(bbr >= 70 && bbr > 4 * cubic, "BBR {bbr} %, CUBIC {cubic} %");
+}
+
+#[test]
+fn bbr_keeps_the_queue_short() {
+    // The queue holds three and a half products: CUBIC fills it until it overflows, BBR has no need of it.
+    let longest = |algorithm| {
+        let mut path = Path::new(1, bottleneck(50, 40, 600));
+        path.start(profile(algorithm));
+        path.run(Duration::from_secs(5));
+        let before = path.passage().queue_full;
+        let span = Duration::from_secs(25);
+        let bytes = path.run(span)[0];
+        (path.percent(bytes, span), path.passage().queue_full - before)
+    };
+    let (bbr, cubic) = (longest(CongestionAlgorithm::Bbr), longest(CUBIC));
+    println!("percent and losses: BBR {bbr:?}, CUBIC {cubic:?}");
+    assert!(bbr.0 >= 93 && bbr.1 == 0, "{bbr:?}, {cubic:?}");
+}

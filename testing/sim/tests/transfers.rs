@@ -97,6 +97,8 @@ fn profile(seed: u64) -> tcp::Config {
         timestamps: seed % 4 != 3,
         window_scaling: seed % 6 != 5,
         nagle: !seed.is_multiple_of(11),
+        congestion: tcp::CongestionAlgorithm::ALL[(seed % 5 % 3) as usize],
+        pacing: seed % 10 < 7,
         receive_buffer_bytes: [4 << 20, 256 << 10, 20 << 10, 4 << 10][(seed % 7 / 2) as usize],
         send_buffer_bytes: [4 << 20, 64 << 10, 9_000][(seed % 9 / 3) as usize],
         ..tcp::Config::default()

@@ -153,6 +153,9 @@ fn profile() -> tcp::Config {
         // need not wake it up by itself.
         quick_acks: 0,
         delayed_ack: Duration::from_millis(1),
+        // The link is memory: it has no bottleneck whose queue has to be found or spared.
+        hystart: false,
+        pacing: false,
         ..tcp::Config::linux()
     }
 }

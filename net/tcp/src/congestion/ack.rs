@@ -1,5 +1,6 @@
 //! What a law of congestion control is told of an acknowledgement.
 
+use crate::delivery_rate::RateSample;
 use time::{Duration, Instant, SequenceNumber};
 
 /// One acknowledgement that moved SND.UNA.
@@ -17,11 +18,12 @@ pub(crate) struct Ack {
     pub(crate) rtt: Option<Duration>,
     /// SRTT (RFC 6298 §2).
     pub(crate) smoothed_rtt: Option<Duration>,
-    #[expect(dead_code, reason = "no law asks for it yet")]
     /// The least round trip of the last minutes.
     pub(crate) min_rtt: Option<Duration>,
     /// What was acknowledged left while the writer, or the peer's window, held it back more than the congestion
     /// window did: that it arrived says nothing about a larger one (RFC 7661 §4.3).
     pub(crate) application_limited: bool,
+    /// How fast the path delivers, for a law that [asks](super::Congestion::asks_for_rates).
+    pub(crate) rate: Option<RateSample>,
     pub(crate) now: Instant,
 }

@@ -8,17 +8,20 @@ pub enum CongestionAlgorithm {
     NewReno,
     /// CUBIC (RFC 9438).
     Cubic,
+    /// BBR (draft-cardwell-iccrg-bbr-congestion-control-00).
+    Bbr,
 }
 
 impl CongestionAlgorithm {
     /// Every one of them.
-    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
 
     /// Its name as programs write it: TCP_CONGESTION of Linux.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NewReno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
         }
     }
 

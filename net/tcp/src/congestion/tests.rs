@@ -17,6 +17,7 @@ pub(super) fn ack(acked: u32, window: u32) -> Ack {
         smoothed_rtt: None,
         min_rtt: None,
         application_limited: false,
+        rate: None,
         now: Instant::from_secs(1),
     }
 }
@@ -109,12 +110,12 @@ fn idle_time_halves_the_window_down_to_the_initial_one() {
     congestion.handle_ack(&ack(70 * MSS, 80 * MSS));
     congestion.threshold = 50 * MSS;
     let timeout = Duration::from_millis(200);
-    congestion.restart(&Config::linux(), MSS, Duration::from_millis(399), timeout);
+    congestion.restart(&Config::linux(), MSS, Duration::from_millis(399), timeout, NOW);
     assert_eq!((congestion.window(), congestion.threshold()), (40 * MSS, 60 * MSS));
-    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout, NOW);
     assert_eq!(congestion.window(), 10 * MSS);
     congestion.collapse(10 * MSS, MSS, true, NOW);
-    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout, NOW);
     assert_eq!(congestion.window(), MSS, "never more than there was");
 }
 

@@ -26,7 +26,9 @@ impl Connection {
                 if let Some(departing) = self.send.next_departure(path, &self.config, now) {
                     return Some(self.data_segment(departing, now));
                 }
-                if self.send.is_stalled() {
+                if let Some(at) = self.send.paced_until(now) {
+                    self.timers.set(Why::Pacing, at);
+                } else if self.send.is_stalled() {
                     self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
                 }
             }
@@ -76,6 +78,7 @@ impl Connection {
     fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
         let Departing { sequence, payload, fin, push } = departing;
         self.timers.stop(Why::Persist);
+        self.timers.stop(Why::Pacing);
         if self.send.flight() > 0 {
             self.start_retransmission(now);
         } else {

@@ -19,6 +19,8 @@ impl Connection {
                 Why::Persist => self.expire_persist(now),
                 Why::DelayedAck => self.receive.acks_mut().set_now(),
                 Why::KeepAlive => self.expire_keep_alive(now),
+                // What it held back leaves when the owner polls.
+                Why::Pacing => {}
                 Why::UserTimeout | Why::TimeWait => self.give_up(now),
             }
         }

@@ -65,6 +65,9 @@ impl SendHalf {
         self.queue.advance(queued);
         self.start += queued as u32;
         let mss = self.mss();
+        let least = self.min_rtt.value().unwrap_or(Duration::ZERO);
+        let rates = self.delivery_rate.as_mut();
+        let rate = rates.and_then(|rates| rates.handle_ack(self.una, acked, least, now));
         self.congestion.handle_ack(&Ack {
             acked_bytes: acked,
             flight_before: flight,
@@ -76,6 +79,7 @@ impl SendHalf {
             min_rtt: self.min_rtt.value(),
             application_limited: self.una.after(self.limited_until)
                 && flight.saturating_add(mss) < self.congestion.window(),
+            rate,
             now,
         });
         self.limited_until = self.limited_until.later(self.una);
@@ -91,6 +95,14 @@ impl SendHalf {
                 self.congestion.limit_burst(self.flight(), mss);
             }
         }
+        self.set_pace();
+    }
+
+    /// The pace follows the window and the round trip.
+    pub(super) fn set_pace(&mut self) {
+        let needed = self.pacing || self.congestion.asks_for_rates();
+        let rate = if needed { self.congestion.pacing_rate(self.rtt.smoothed()) } else { None };
+        self.pacer.set_rate(rate, self.min_rtt.value());
     }
 
     /// The round trip that an acknowledgement tells, if it tells one.
@@ -119,6 +131,10 @@ impl SendHalf {
     }
 
     fn handle_duplicate(&mut self, now: Instant) {
+        let (mss, flight) = (self.mss(), self.flight());
+        if let Some(rates) = &mut self.delivery_rate {
+            rates.handle_ahead(mss, flight.saturating_sub(mss), now);
+        }
         match self.loss.handle_duplicate(self.una, self.max) {
             Duplicate::Waiting => {}
             Duplicate::Lost => {
@@ -142,6 +158,7 @@ impl SendHalf {
         self.timed = None;
         self.inflation.stop();
         self.congestion.leave_recovery();
+        self.forget_departures();
         let _ = self.loss.handle_timeout(self.max);
         self.nxt = self.una;
     }
@@ -153,7 +170,15 @@ impl SendHalf {
         self.timed = None;
         let first = self.loss.handle_timeout(self.max);
         self.inflation.stop();
+        self.forget_departures();
         self.congestion.collapse(flight, self.mss(), first, now);
         self.nxt = self.una;
+    }
+
+    /// All that is in flight is to leave again.
+    fn forget_departures(&mut self) {
+        if let Some(rates) = &mut self.delivery_rate {
+            rates.forget();
+        }
     }
 }

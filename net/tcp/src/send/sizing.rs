@@ -19,6 +19,7 @@ pub(crate) struct Departing {
 impl SendHalf {
     /// The next part of the stream that leaves, if any may.
     pub(crate) fn next_departure(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
+        self.held_back = false;
         if self.loss.retransmission_due() {
             self.loss.retransmitted();
             self.timed = None;
@@ -29,7 +30,8 @@ impl SendHalf {
         }
         if config.slow_start_after_idle && self.has_idled(config, now) {
             let timeout = self.rtt.timeout(config);
-            self.congestion.restart(config, self.mss(), now - self.sent_at, timeout);
+            self.congestion.restart(config, self.mss(), now - self.sent_at, timeout, now);
+            self.set_pace();
         }
         let left = self.bytes_left()?;
         let usable = self.usable();
@@ -37,6 +39,10 @@ impl SendHalf {
         let count = if left == 0 { 0 } else { self.choose(left, usable, path)? };
         let fin = self.fin && count == left && usable > count;
         if count == 0 && !fin {
+            return None;
+        }
+        self.held_back = count > 0 && self.pacer.waits_until(now).is_some();
+        if self.held_back {
             return None;
         }
         let sequence = self.nxt;
@@ -71,12 +77,23 @@ impl SendHalf {
         if usable < left.min(large) && self.congestion.window() < self.window {
             self.limited_until = self.nxt;
         }
+        if left < self.mss()
+            && usable > left
+            && let Some(rates) = &mut self.delivery_rate
+        {
+            rates.note_limit(self.nxt - self.una);
+        }
+    }
+
+    /// Until when something that may leave is held back for the sake of the pace, as was found just now.
+    pub(crate) fn paced_until(&self, now: Instant) -> Option<Instant> {
+        self.pacer.waits_until(now).filter(|_| self.held_back)
     }
 
     /// How many of `left` bytes leave as one segment; `None` where they wait.
     fn choose(&self, left: u32, usable: u32, path: Path) -> Option<u32> {
         let mss = self.mss();
-        let large = (path.offload_bytes_max / mss).max(1) * mss;
+        let large = (path.offload_bytes_max.min(self.pacer.quantum(mss)) / mss).max(1) * mss;
         let whole = left.min(usable).min(large) / mss * mss;
         if whole == 0 {
             return self.choose_small(left, usable);
@@ -135,6 +152,10 @@ impl SendHalf {
         let payload = self.queue.slice(0, count as usize);
         let fin = self.fin && self.una + count == self.end() && self.max == self.end() + 1;
         self.sent_at = now;
+        if let Some(rates) = &mut self.delivery_rate {
+            rates.handle_repeated(self.una, now);
+        }
+        self.pacer.handle_sent(count, now);
         (count > 0 || fin).then(|| Departing {
             sequence: self.una,
             push: count > 0 && self.una + count == self.end(),

@@ -3,7 +3,7 @@
 
 use super::pair::{Channel, End, Pair};
 use super::random::Random;
-use crate::{CloseReason, Config, Event, Path, State};
+use crate::{CloseReason, Config, CongestionAlgorithm, Event, Path, State};
 use packet::Bytes;
 use std::vec::Vec;
 use time::{Duration, Instant};
@@ -85,6 +85,9 @@ fn config(random: &mut Random) -> Config {
         timestamps: random.chance(70),
         nagle: random.chance(50),
         quick_acks: random.below(20) as u8,
+        congestion: CongestionAlgorithm::ALL[random.below(3) as usize],
+        hystart: random.chance(50),
+        pacing: random.chance(70),
         retries: 30,
         syn_retries: 30,
         syn_ack_retries: 30,

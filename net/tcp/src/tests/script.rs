@@ -37,6 +37,7 @@ pub(super) fn plain() -> Config {
         quick_acks: 0,
         congestion: CongestionAlgorithm::NewReno,
         hystart: false,
+        pacing: false,
         receive_buffer_bytes: 60_000,
         ..Config::linux()
     }

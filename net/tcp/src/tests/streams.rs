@@ -80,7 +80,7 @@ fn a_lossy_channel_delivers_every_byte_in_order() {
 fn an_idle_connection_is_small_and_holds_no_buffer() {
     let size = core::mem::size_of::<Connection>();
     println!("a connection is {size} bytes");
-    assert!(size <= 600);
+    assert!(size <= 640);
     let mut pair = Pair::established(Config::linux(), Channel::CLEAN, 3);
     for _ in 0..3 {
         let now = pair.now;
@@ -98,7 +98,9 @@ fn an_idle_connection_is_small_and_holds_no_buffer() {
 fn a_clean_channel_sees_every_byte_once_and_few_acknowledgements() {
     for offload_bytes_max in [0, 64_000] {
         let path = Path { segment_bytes_max: 1_480, offload_bytes_max };
-        let mut pair = Pair::established(Config::linux(), Channel { path, ..Channel::CLEAN }, 4);
+        // All that may leave at once arrives at once.
+        let config = Config { pacing: false, ..Config::linux() };
+        let mut pair = Pair::established(config, Channel { path, ..Channel::CLEAN }, 4);
         let data = pattern(4 << 20);
         let now = pair.now;
         assert_eq!(pair.client.write(&data, now), data.len());
