@@ -38,9 +38,16 @@ const THRESHOLD_INITIAL: u32 = u32::MAX;
 /// The window never grows beyond what any peer's window can be.
 const WINDOW_BYTES_MAX: u32 = 1 << 30;
 
+/// RFC 6928 §2.
+const INITIAL_SEGMENTS: u8 = 10;
+/// How long a window may go unused before it is halved: RFC 7661 §4.4.3, five minutes.
+const NON_VALIDATED_SECS_MAX: u32 = 300;
+
 /// How much faster than a window a round trip data leaves: the window doubles in slow start, and keeps growing after.
 const PACING_SLOW_START_PERCENT: u64 = 200;
 const PACING_AVOIDANCE_PERCENT: u64 = 120;
+/// BBR before anything was measured (draft-cardwell-iccrg-bbr-congestion-control-00 §4.2.1): 2/ln(2).
+const PACING_STARTUP_PERCENT: u64 = 289;
 
 /// The window and the threshold, in bytes, and the law that moves them.
 #[derive(Debug)]
@@ -52,6 +59,8 @@ pub(crate) struct Congestion {
     hystart: Option<HyStart>,
     /// Between a loss and the acknowledgement of all that was in flight then: the window does not grow.
     recovering: bool,
+    /// When at least half of the window was last in use, in seconds.
+    validated_secs: u32,
     /// What was before the last loss, in case it was none.
     saved: Option<Box<Saved>>,
 }
@@ -78,6 +87,7 @@ impl Congestion {
             threshold: THRESHOLD_INITIAL,
             hystart: config.hystart.then(HyStart::new),
             recovering: false,
+            validated_secs: 0,
             saved: None,
         }
     }
@@ -116,13 +126,14 @@ impl Congestion {
     /// Bytes a second at which to send. A window is spread over the round trip, with room to fill it (Linux:
     /// tcp_update_pacing_rate).
     pub(crate) fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<u64> {
-        if let Law::Bbr(law) = &self.law
-            && let Some(rate) = law.pacing_rate()
-        {
-            return Some(rate);
-        }
-        let starting = u64::from(self.window) < u64::from(self.threshold) / 2;
-        let percent = if starting { PACING_SLOW_START_PERCENT } else { PACING_AVOIDANCE_PERCENT };
+        let percent = match &self.law {
+            Law::Bbr(law) => match law.pacing_rate() {
+                Some(rate) => return Some(rate),
+                None => PACING_STARTUP_PERCENT,
+            },
+            Law::NewReno(_) | Law::Cubic(_) if self.window < self.threshold / 2 => PACING_SLOW_START_PERCENT,
+            Law::NewReno(_) | Law::Cubic(_) => PACING_AVOIDANCE_PERCENT,
+        };
         Some(rate(u64::from(self.window) * percent / 100, smoothed_rtt?))
     }
 
@@ -137,12 +148,16 @@ impl Congestion {
     }
 
     /// The handshake is over. A SYN that had to be sent again leaves one segment (RFC 5681 §3.1).
-    pub(crate) fn start(&mut self, config: &Config, mss: u32, syn_lost: bool) {
-        self.window = if syn_lost { mss } else { initial_window(config, mss) };
+    pub(crate) fn start(&mut self, config: &Config, mss: u32, syn_lost: bool, now: Instant) {
+        self.window = if syn_lost { mss } else { initial_window(config.initial_window_segments, mss) };
+        self.validated_secs = seconds(now);
     }
 
     /// SND.UNA has moved, in recovery or not.
     pub(crate) fn handle_ack(&mut self, ack: &Ack) {
+        if !matches!(self.law, Law::Bbr(_)) {
+            self.validate(ack);
+        }
         let starting = self.window < self.threshold;
         match &mut self.law {
             Law::Bbr(law) => self.window = law.handle_ack(self.window, ack, self.recovering),
@@ -153,6 +168,19 @@ impl Congestion {
             Law::Cubic(law) => self.window = law.avoid(self.window, ack),
         }
         self.window = self.window.clamp(ack.mss, WINDOW_BYTES_MAX);
+    }
+
+    /// A window of which for long not even half was used is no longer known to fit the path (RFC 7661 §4.4.3).
+    fn validate(&mut self, ack: &Ack) {
+        let now_secs = seconds(ack.now);
+        if !ack.application_limited || ack.flight_before >= self.window / 2 {
+            self.validated_secs = now_secs;
+        } else if now_secs.wrapping_sub(self.validated_secs) >= NON_VALIDATED_SECS_MAX {
+            self.validated_secs = now_secs;
+            self.threshold = self.threshold.max(self.window / 4 * 3);
+            let floor = initial_window(INITIAL_SEGMENTS, ack.mss).min(self.window);
+            self.window = (self.window / 2).max(floor);
+        }
     }
 
     /// RFC 5681 §3.1, equation 2.
@@ -206,7 +234,7 @@ impl Congestion {
     pub(crate) fn limit_burst(&mut self, flight: u32, mss: u32) {
         // BBR's pace, not its window, keeps it from bursts.
         if !matches!(self.law, Law::Bbr(_)) {
-            self.window = self.window.min(flight.max(mss) + mss);
+            self.window = self.window.min(flight.max(mss).saturating_add(mss));
         }
     }
 
@@ -234,15 +262,16 @@ impl Congestion {
     #[cfg_attr(not(test), expect(dead_code, reason = "for the loss detector, once it can tell"))]
     /// The last loss was none: the window is what it would have been (RFC 4015 §3.2).
     pub(crate) fn undo(&mut self) {
-        if let Some(saved) = self.saved.take() {
-            self.window = self.window.max(saved.window);
-            self.threshold = self.threshold.max(saved.threshold);
-            if let (Law::Cubic(law), Some(cubic)) = (&mut self.law, saved.cubic) {
-                // RFC 9438 §4.9: all of its state.
-                *law = cubic;
-            }
-            self.recovering = false;
+        let Some(saved) = self.saved.take() else { return };
+        if let (Law::Cubic(law), Some(cubic)) = (&mut self.law, saved.cubic)
+            && self.window < saved.window
+        {
+            // RFC 9438 §4.9: all of its state, unless it has grown beyond it.
+            *law = cubic;
         }
+        self.window = self.window.max(saved.window);
+        self.threshold = self.threshold.max(saved.threshold);
+        self.recovering = false;
     }
 
     #[cfg_attr(not(test), expect(dead_code, reason = "for ECN, once it is negotiated"))]
@@ -267,18 +296,11 @@ impl Congestion {
     ///
     /// DEVIATES RFC 5681 §4.1 (at once the initial window): the window halves for each RTO of silence, down to the
     /// initial one, and the threshold remembers three quarters of it, so that it is soon found again; as Linux.
-    pub(crate) fn restart(
-        &mut self,
-        config: &Config,
-        mss: u32,
-        idle: Duration,
-        timeout: Duration,
-        now: Instant,
-    ) {
+    pub(crate) fn restart(&mut self, config: &Config, mss: u32, idle: Duration, timeout: Duration) {
         if let Law::Bbr(law) = &mut self.law {
-            return law.restart(now);
+            return law.restart();
         }
-        let floor = initial_window(config, mss).min(self.window);
+        let floor = initial_window(config.initial_window_segments, mss).min(self.window);
         self.threshold = self.threshold.max(self.window / 4 * 3);
         let halvings = (idle.as_nanos() / timeout.as_nanos().max(1)).min(31) as u32;
         self.window = (self.window >> halvings).max(floor);
@@ -306,11 +328,18 @@ impl Law {
     }
 }
 
-/// RFC 6928 §2, with the number of segments from the profile.
-fn initial_window(config: &Config, mss: u32) -> u32 {
-    let segments = u32::from(config.initial_window_segments);
+/// Whole seconds, modulo 2^32.
+fn seconds(at: Instant) -> u32 {
+    (at.as_millis() / 1_000) as u32
+}
+
+/// RFC 6928 §2, with another number of segments.
+fn initial_window(segments: u8, mss: u32) -> u32 {
+    let segments = u32::from(segments);
     (segments * mss).min((segments * 1_460).max(2 * mss))
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

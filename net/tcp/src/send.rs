@@ -170,7 +170,7 @@ impl SendHalf {
         self.nxt = self.start;
         self.retries = 0;
         self.set_window(first, window);
-        self.congestion.start(config, u32::from(self.mss), syn_lost);
+        self.congestion.start(config, u32::from(self.mss), syn_lost, now);
         self.pacer.start(self.congestion.window());
         self.set_pace();
     }

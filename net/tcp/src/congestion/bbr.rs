@@ -22,12 +22,12 @@ use time::{Duration, Instant};
 /// behind (§4.3.3).
 const HIGH_GAIN: u32 = 739;
 const DRAIN_GAIN: u32 = 88;
-/// Twice the product, for acknowledgements that come late and many at once (§4.2.3.3).
+/// Twice the product, for acknowledgements that come late and many at once (§4.3.4.1).
 const WINDOW_GAIN: u32 = 2 * GAIN_UNIT;
 /// PROBE_BW's cycle (§4.3.4.1): a quarter more, a quarter less, and six at rest.
 const CYCLE: [u32; 8] =
     [GAIN_UNIT * 5 / 4, GAIN_UNIT * 3 / 4, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT];
-/// The least window, in segments (§4.2.3.4).
+/// The least window, in segments (§4.2.3.3).
 const WINDOW_SEGMENTS_MIN: u32 = 4;
 /// How long PROBE_RTT keeps that (§4.3.5).
 const PROBE_RTT: Duration = Duration::from_millis(200);
@@ -49,6 +49,10 @@ pub(crate) struct Bbr {
     prior_window: u32,
     /// In recovery, the first round: as much leaves as arrives (§4.2.3.4).
     conserving: bool,
+    /// What left before so much was delivered left slowly on purpose, in PROBE_RTT.
+    slow_until: u64,
+    /// Nothing was in flight for a while: the queue was as empty as PROBE_RTT would make it.
+    idle_restart: bool,
     /// Bytes a second; none before anything was measured.
     pacing_rate: Option<u64>,
 }
@@ -80,6 +84,8 @@ impl Bbr {
             filled_pipe: false,
             prior_window: 0,
             conserving: false,
+            slow_until: 0,
+            idle_restart: false,
             pacing_rate: None,
         }
     }
@@ -99,7 +105,7 @@ impl Bbr {
         let Some(sample) = ack.rate else { return window };
         let flight = ack.flight_before.saturating_sub(ack.acked_bytes);
         self.update_bandwidth(&sample);
-        self.update_cycle(ack, flight);
+        self.update_cycle(ack, recovering);
         self.check_full_pipe(&sample);
         self.check_drain(ack, flight);
         let window = self.update_min_rtt(window, ack, &sample, flight);
@@ -112,25 +118,28 @@ impl Bbr {
         if self.rounds.update(sample.prior_delivered, sample.delivered) {
             self.conserving = false;
         }
+        let slow = sample.application_limited || sample.prior_delivered < self.slow_until;
         if let Some(rate) = sample.rate
-            && (rate >= self.bandwidth.max() || !sample.application_limited)
+            && (rate >= self.bandwidth.max() || !slow)
         {
             self.bandwidth.update(rate, self.rounds.count());
         }
     }
 
     /// §4.3.4.3.
-    fn update_cycle(&mut self, ack: &Ack, flight: u32) {
+    fn update_cycle(&mut self, ack: &Ack, losing: bool) {
         let State::ProbeBandwidth { phase, since } = self.state else { return };
         let min_rtt = self.min_rtt.value().unwrap_or(Duration::ZERO);
         let gain = CYCLE[phase];
         let over = ack.now - since > min_rtt;
         let next = match gain.cmp(&GAIN_UNIT) {
             core::cmp::Ordering::Equal => over,
-            // Long enough to have filled what it probes for.
-            core::cmp::Ordering::Greater => over && ack.flight_before >= self.inflight(gain, ack.mss),
+            // Long enough to have filled what it probes for, or to have overfilled it.
+            core::cmp::Ordering::Greater => {
+                over && (losing || ack.flight_before >= self.inflight(gain, ack.mss))
+            }
             // Until the queue that it made is gone.
-            core::cmp::Ordering::Less => over || flight <= self.inflight(GAIN_UNIT, ack.mss),
+            core::cmp::Ordering::Less => over || ack.flight_before <= self.inflight(GAIN_UNIT, ack.mss),
         };
         if next {
             self.state = State::ProbeBandwidth { phase: (phase + 1) % CYCLE.len(), since: ack.now };
@@ -161,7 +170,7 @@ impl Bbr {
         }
     }
 
-    /// §4.3.4.3: at a phase of the cycle that is left to chance, but for the one that drains. The clock is the chance,
+    /// §4.3.4.2: at a phase of the cycle that is left to chance, but for the one that drains. The clock is the chance,
     /// so that flows which began together do not probe together.
     fn enter_probe_bandwidth(&mut self, now: Instant) {
         let phase = (now.as_micros() % (CYCLE.len() as u64 - 1)) as usize;
@@ -169,7 +178,7 @@ impl Bbr {
         self.state = State::ProbeBandwidth { phase, since: now };
     }
 
-    /// §4.1.2.3, §4.3.5.
+    /// §4.1.2.3, §4.3.5: the new window.
     fn update_min_rtt(&mut self, window: u32, ack: &Ack, sample: &RateSample, flight: u32) -> u32 {
         if self.min_rtt.value().is_none()
             && let Some(known) = ack.min_rtt
@@ -181,14 +190,17 @@ impl Bbr {
         if let Some(rtt) = sample.rtt {
             self.min_rtt.update(rtt, ack.now);
         }
-        if expired && !matches!(self.state, State::ProbeRtt { .. }) {
+        let idle_restart = core::mem::take(&mut self.idle_restart);
+        if expired && !idle_restart && !matches!(self.state, State::ProbeRtt { .. }) {
             self.prior_window = window.max(self.prior_window);
             self.state = State::ProbeRtt { until: None };
         }
         let State::ProbeRtt { until } = &mut self.state else { return window };
+        self.slow_until = sample.delivered + u64::from(flight);
         match until {
             None if flight <= WINDOW_SEGMENTS_MIN * ack.mss => {
                 *until = Some((ack.now + PROBE_RTT, self.rounds.count() + 1));
+                self.rounds.restart();
             }
             Some((at, round)) if ack.now >= *at && self.rounds.count() >= *round => {
                 self.min_rtt.renew(ack.now);
@@ -220,14 +232,17 @@ impl Bbr {
         }
     }
 
-    /// §4.2.3.
+    /// §4.2.3.4 to §4.2.3.6.
     fn next_window(&mut self, window: u32, ack: &Ack, flight: u32, recovering: bool) -> u32 {
         let floor = WINDOW_SEGMENTS_MIN.saturating_mul(ack.mss);
         let mut next = window;
         if recovering && self.conserving {
             next = next.max(flight.saturating_add(ack.acked_bytes));
         } else {
-            let gain = if self.filled_pipe { WINDOW_GAIN } else { HIGH_GAIN };
+            let gain = match self.state {
+                State::Startup | State::Drain => HIGH_GAIN,
+                State::ProbeBandwidth { .. } | State::ProbeRtt { .. } => WINDOW_GAIN,
+            };
             let target = self.inflight(gain, ack.mss);
             let grown = window.saturating_add(ack.acked_bytes);
             if self.filled_pipe {
@@ -246,7 +261,7 @@ impl Bbr {
         let Some(min_rtt) = self.min_rtt.value().filter(|_| self.bandwidth.max() > 0) else {
             return u32::MAX;
         };
-        let product = u128::from(self.bandwidth.max()) * min_rtt.as_nanos() / 1_000_000_000;
+        let product = u128::from(self.bandwidth.max()).saturating_mul(min_rtt.as_nanos()) / 1_000_000_000;
         let product = product.saturating_mul(gain.into()) / u128::from(GAIN_UNIT);
         let quantum = self.pacing_rate.map_or(mss, |rate| crate::pacing::quantum(rate, mss));
         u32::try_from(product).unwrap_or(u32::MAX).saturating_add(quantum.saturating_mul(3))
@@ -271,22 +286,21 @@ impl Bbr {
         }
     }
 
-    /// The retransmission timer went off: the window is found again from one segment, by what is acknowledged.
+    /// The retransmission timer went off (§4.2.3.4): the window is found again from one segment, by what is
+    /// acknowledged, and not restored at the end: nothing tells of it.
     pub(crate) fn collapse(&mut self) {
         self.conserving = false;
         self.prior_window = 0;
     }
 
-    /// Nothing was sent for a while (§4.3.4.4): the pace is the model's, without a gain; what the path takes is tried
-    /// anew where its round trip was not seen for long.
-    pub(crate) fn restart(&mut self, now: Instant) {
+    /// Nothing was sent for a while (§4.3.4.4): the pace is the model's, without a gain.
+    pub(crate) fn restart(&mut self) {
         if let State::ProbeBandwidth { .. } = self.state
             && self.bandwidth.max() > 0
         {
             self.pacing_rate = Some(self.bandwidth.max());
         }
-        // Idle, the queue is gone: there is nothing that PROBE_RTT would have to drain.
-        self.min_rtt.renew(now);
+        self.idle_restart = true;
     }
 
     #[cfg(test)]

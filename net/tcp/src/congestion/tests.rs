@@ -33,7 +33,7 @@ fn started() -> Congestion {
 fn started_with(algorithm: CongestionAlgorithm) -> Congestion {
     let config = profile(algorithm);
     let mut congestion = Congestion::new(&config);
-    congestion.start(&config, MSS, false);
+    congestion.start(&config, MSS, false, NOW);
     congestion
 }
 
@@ -110,26 +110,26 @@ fn idle_time_halves_the_window_down_to_the_initial_one() {
     congestion.handle_ack(&ack(70 * MSS, 80 * MSS));
     congestion.threshold = 50 * MSS;
     let timeout = Duration::from_millis(200);
-    congestion.restart(&Config::linux(), MSS, Duration::from_millis(399), timeout, NOW);
+    congestion.restart(&Config::linux(), MSS, Duration::from_millis(399), timeout);
     assert_eq!((congestion.window(), congestion.threshold()), (40 * MSS, 60 * MSS));
-    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout, NOW);
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
     assert_eq!(congestion.window(), 10 * MSS);
     congestion.collapse(10 * MSS, MSS, true, NOW);
-    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout, NOW);
+    congestion.restart(&Config::linux(), MSS, Duration::from_secs(60), timeout);
     assert_eq!(congestion.window(), MSS, "never more than there was");
 }
 
 #[test]
 fn a_syn_that_was_lost_leaves_one_segment() {
     let mut congestion = Congestion::new(&Config::linux());
-    congestion.start(&Config::linux(), MSS, true);
+    congestion.start(&Config::linux(), MSS, true, NOW);
     assert_eq!(congestion.window(), MSS);
 }
 
 #[test]
 fn large_segments_make_a_smaller_initial_window() {
-    assert_eq!(initial_window(&Config::linux(), 9_000), 18_000);
-    assert_eq!(initial_window(&Config::linux(), 1_448), 14_480);
+    assert_eq!(initial_window(INITIAL_SEGMENTS, 9_000), 18_000);
+    assert_eq!(initial_window(INITIAL_SEGMENTS, 1_448), 14_480);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn hystart_ends_the_initial_slow_start_and_no_other() {
     };
     let quiet = |config| {
         let mut congestion = Congestion::new(&config);
-        congestion.start(&config, MSS, false);
+        congestion.start(&config, MSS, false, NOW);
         congestion
     };
     // One round and seven segments of the next at full speed, its other 13 and four rounds more at a quarter.
@@ -211,4 +211,20 @@ fn another_law_takes_the_window_over() {
     assert_eq!((congestion.window(), congestion.threshold()), (50 * MSS, 50 * MSS));
     congestion.enter_recovery(50 * MSS, MSS, NOW);
     assert_eq!(congestion.window(), 35 * MSS);
+}
+
+#[test]
+fn a_window_that_nobody_uses_is_halved_every_five_minutes() {
+    let mut congestion = started();
+    congestion.handle_ack(&ack(70 * MSS, 80 * MSS));
+    congestion.threshold = 40 * MSS;
+    let little =
+        |secs| Ack { application_limited: true, now: NOW + Duration::from_secs(secs), ..ack(MSS, MSS) };
+    let mut seen = alloc::vec::Vec::new();
+    for secs in [1, 299, 300, 301, 599, 600, 900, 1_200, 1_500] {
+        congestion.handle_ack(&little(secs));
+        seen.push(congestion.window() / MSS);
+    }
+    assert_eq!(seen, [80, 80, 40, 40, 40, 20, 10, 10, 10]);
+    assert_eq!(congestion.threshold(), 60 * MSS);
 }

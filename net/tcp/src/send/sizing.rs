@@ -28,9 +28,10 @@ impl SendHalf {
         if core::mem::take(&mut self.probe) && self.is_stalled() {
             return Some(self.probe_window());
         }
-        if config.slow_start_after_idle && self.has_idled(config, now) {
+        let restarts = config.slow_start_after_idle || self.congestion.asks_for_rates();
+        if restarts && self.has_idled(config, now) {
             let timeout = self.rtt.timeout(config);
-            self.congestion.restart(config, self.mss(), now - self.sent_at, timeout, now);
+            self.congestion.restart(config, self.mss(), now - self.sent_at, timeout);
             self.set_pace();
         }
         let left = self.bytes_left()?;

@@ -191,3 +191,35 @@ fn losses_leave_the_model_alone_and_the_window_comes_back() {
     assert_eq!(path.law.leave_recovery(during), window);
     assert_eq!(path.law.bandwidth(), bandwidth);
 }
+
+#[test]
+fn a_short_round_trip_does_not_forget_the_rate_while_it_looks_for_it() {
+    // 200 ms of four segments in flight are twenty rounds of 10 ms.
+    let mut path = Path::new(10_000_000, 10);
+    path.run_until("probing the round trip", |path| matches!(path.law.state(), State::ProbeRtt { .. }));
+    let before = path.law.bandwidth();
+    path.run_until("back", Path::is_probing_bandwidth);
+    assert_eq!(path.law.bandwidth(), before);
+    path.run_for(Duration::from_millis(500));
+    assert!(path.law.bandwidth().abs_diff(10_000_000) < 300_000, "{}", path.law.bandwidth());
+}
+
+#[test]
+fn idle_time_is_as_good_as_looking_for_the_round_trip() {
+    let mut path = Path::new(1_000_000, 40);
+    path.run_for(Duration::from_secs(2));
+    // The queue empties, nothing is sent for a minute, and the path has become longer.
+    while path.flight() > 0 {
+        path.window = 0;
+        path.step();
+    }
+    path.now += Duration::from_secs(60);
+    path.next_departure = path.now;
+    path.round_trip = Duration::from_millis(50);
+    path.window = 40 * MSS;
+    path.law.restart();
+    assert!(path.law.pacing_rate().is_some_and(|rate| rate == path.law.bandwidth()));
+    path.run_for(Duration::from_secs(1));
+    assert!(path.is_probing_bandwidth(), "{:?}", path.law.state());
+    assert_eq!(path.law.min_rtt.value().map(|rtt| rtt.as_millis()), Some(51));
+}
