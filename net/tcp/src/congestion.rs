@@ -194,7 +194,7 @@ impl Congestion {
             self.threshold = self.window;
             return;
         };
-        // A window that was not used says nothing about the path (RFC 7661 §4.3); one that was half used would
+        // A window that was not used says nothing about the path (RFC 7661 §4.4); one that was half used would
         // have been filled by the doubling that the acknowledgement itself brings.
         if ack.application_limited && ack.flight_before < self.window / 2 {
             return;

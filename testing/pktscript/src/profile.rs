@@ -18,7 +18,8 @@ impl Profile {
     pub fn settings(self) -> Settings {
         match self {
             Self::Linux => Settings {
-                tcp: tcp::Config { receive_buffer_bytes: 540_000, ..tcp::Config::linux() },
+                // Linux leaves pacing to a queueing discipline that scripts do not set up.
+                tcp: tcp::Config { receive_buffer_bytes: 540_000, pacing: false, ..tcp::Config::linux() },
                 receive_buffer_told: 131_072,
                 send_buffer_told: 16_384,
                 segment_lifetime: Duration::from_secs(30),
@@ -35,6 +36,7 @@ impl Profile {
                     syn_retries: 12,
                     syn_ack_retries: 3,
                     retries: 12,
+                    pacing: false,
                     ..tcp::Config::linux()
                 },
                 receive_buffer_told: 65_536,

@@ -129,13 +129,19 @@ const CHANGING: [(&str, Apply); 26] = [
     }),
 ];
 
+/// A law of congestion control by the name that Linux or FreeBSD has for it.
+pub fn congestion(name: &str) -> Option<tcp::CongestionAlgorithm> {
+    tcp::CongestionAlgorithm::from_name(if name == "newreno" { "reno" } else { name })
+}
+
 impl Settings {
     /// Sets what the system calls `name`.
     pub fn set(&mut self, name: &str, value: &str) -> Setting {
         let wanted = || Setting::Unsupported(format!("{name}={value}"));
         if name.ends_with("tcp_congestion_control") || name == "net.inet.tcp.cc.algorithm" {
-            // Only what depends on the algorithm differs, and that is looked at.
-            return if matches!(value, "reno" | "newreno" | "cubic") { Setting::Done } else { wanted() };
+            let Some(law) = congestion(value) else { return wanted() };
+            self.tcp.congestion = law;
+            return Setting::Done;
         }
         if matches!(name, "net.ipv4.tcp_fastopen_key" | "net.ipv4.tcp_available_congestion_control") {
             return Setting::Done;

@@ -21,7 +21,7 @@ pub(crate) struct Ack {
     /// The least round trip of the last minutes.
     pub(crate) min_rtt: Option<Duration>,
     /// What was acknowledged left while the writer, or the peer's window, held it back more than the congestion
-    /// window did: that it arrived says nothing about a larger one (RFC 7661 §4.3).
+    /// window did: that it arrived says nothing about a larger one (RFC 7661 §4.4).
     pub(crate) application_limited: bool,
     /// How fast the path delivers, for a law that [asks](super::Congestion::asks_for_rates).
     pub(crate) rate: Option<RateSample>,

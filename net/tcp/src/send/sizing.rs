@@ -72,7 +72,7 @@ impl SendHalf {
     }
 
     /// Notes where the congestion window, and neither writer nor peer, is what keeps the `usable` bytes below a large
-    /// segment, of `left` that wait: the acknowledgements of what is in flight now may enlarge it (RFC 7661 §4.3).
+    /// segment, of `left` that wait: the acknowledgements of what is in flight now may enlarge it (RFC 7661 §4.4).
     fn note_limit(&mut self, left: u32, usable: u32, path: Path) {
         let large = path.offload_bytes_max.max(self.mss());
         if usable < left.min(large) && self.congestion.window() < self.window {

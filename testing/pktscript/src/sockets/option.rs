@@ -4,6 +4,7 @@ use super::call::{Refused, unsupported};
 use super::table::{Answer, Descriptor, Kind, Sockets};
 use super::value::{field, figure, number, word};
 use crate::run::World;
+use crate::settings::congestion;
 use crate::syntax::Value;
 use std::time::Duration;
 
@@ -32,18 +33,28 @@ const FIXED: [(&str, i64); 8] = [
 ];
 
 impl Sockets {
+    /// TCP_CONGESTION: at once on a connection, and for those that a listener accepts from now on.
+    fn set_congestion(&mut self, world: &mut World, descriptor: i64, algorithm: &str) -> Refused {
+        let Some(law) = congestion(algorithm) else {
+            return Err(unsupported(format!("TCP_CONGESTION {algorithm}")));
+        };
+        let held = self.held(descriptor)?;
+        held.config.congestion = law;
+        if let Kind::Stream(id) = held.kind {
+            world.stack.tcp_set_congestion(id, law);
+            return Ok(Answer::Returns(0));
+        }
+        self.listen_again(world, descriptor)?;
+        Ok(Answer::Returns(0))
+    }
+
     pub(super) fn set_option(&mut self, world: &mut World, descriptor: i64, arguments: &[Value]) -> Refused {
         let name = word(arguments.get(2)).unwrap_or_default().to_owned();
         let value =
             arguments.get(3).ok_or_else(|| unsupported("a call with too few arguments".to_owned()))?;
         if name == "TCP_CONGESTION" {
             let algorithm = word(Some(value)).unwrap_or_default();
-            let known = matches!(algorithm, "cubic" | "reno" | "newreno");
-            return if known {
-                Ok(Answer::Returns(0))
-            } else {
-                Err(unsupported(format!("TCP_CONGESTION {algorithm}")))
-            };
+            return self.set_congestion(world, descriptor, algorithm);
         }
         let factor = world.profile.buffer_factor();
         let held = self.held(descriptor)?;
