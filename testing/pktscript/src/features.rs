@@ -1,8 +1,11 @@
 //! What the stack can do, as far as scripts ask for it. A script that needs what is `false` here is `unsupported`, with the
-//! construct's name; when the stack has learned it, one line changes.
+//! construct's name; when the stack has learned it, one line changes. What shows in a SYN is not written down but looked at.
 
 use crate::profile::Profile;
+use crate::run::World;
 use crate::syntax::{Action, Body, Direction, Network, Packet, Script, Segment, TcpOption};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, OnceLock};
 use wire::tcp::Flags;
 
 /// What the stack can do.
@@ -26,8 +29,8 @@ pub struct Features {
     pub freebsd_option_order: bool,
 }
 
-/// What [`stack::Stack`] can do today.
-pub const STACK: Features = Features {
+/// What [`stack::Stack`] does not show in its SYN.
+const HIDDEN: Features = Features {
     sack: false,
     ecn: false,
     accurate_ecn: false,
@@ -37,6 +40,27 @@ pub const STACK: Features = Features {
     traffic_class: false,
     freebsd_option_order: false,
 };
+
+impl Features {
+    /// What [`stack::Stack`] can do today.
+    pub fn of_stack() -> Self {
+        static KNOWN: OnceLock<Features> = OnceLock::new();
+        *KNOWN.get_or_init(|| Self { sack: syn_options().contains(&TcpOption::SackPermitted), ..HIDDEN })
+    }
+}
+
+/// The options of a SYN with everything that Linux's profile offers.
+fn syn_options() -> Vec<TcpOption> {
+    let (local, remote) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
+    let profile = Profile::Linux;
+    let Ok(mut world) = World::new(profile.settings(), profile, local, remote, 1_500) else {
+        return Vec::new();
+    };
+    let config = Arc::new(world.settings.tcp.clone());
+    let _ = world.stack.tcp_connect(None, world.remote, config, world.now);
+    let _ = world.drain();
+    world.seen.pop_front().map_or_else(Vec::new, |seen| seen.tcp_options().to_vec())
+}
 
 /// The first construct of a script's packets that the stack cannot do, with its line.
 pub fn missing(script: &Script, profile: Profile, features: &Features) -> Option<(u32, String)> {
@@ -130,7 +154,7 @@ mod tests {
     use crate::parser::parse;
 
     fn stops(event: &str) -> Option<String> {
-        missing(&parse(event).unwrap(), Profile::FreeBsd, &STACK).map(|(_, what)| what)
+        missing(&parse(event).unwrap(), Profile::FreeBsd, &HIDDEN).map(|(_, what)| what)
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub fn run(text: &str, how: &Run) -> (Outcome, Vec<String>, sim::Trace) {
         Ok(script) => script,
         Err(error) => return nothing(Outcome::unsupported(error.line, format!("syntax: {}", error.text))),
     };
-    if let Some((line, what)) = features::missing(&script, how.profile, &features::STACK) {
+    if let Some((line, what)) = features::missing(&script, how.profile, &features::Features::of_stack()) {
         return nothing(Outcome::unsupported(line, what));
     }
     match Driver::new(&script, how) {
@@ -533,15 +533,8 @@ impl Options {
             }
             "tcp_ts_tick_usecs" => self.tick_us = Some(value.parse().map_err(|_| unknown())?),
             "strict_segments" => self.strict_segments = true,
-            "define" | "gateway_ip" | "netmask_ip" | "connect_port" | "bind_port" | "send_omit_free"
-            | "tolerance_percent" | "speed" | "verbose" | "dry_run" | "non_fatal" => {
-                if !matches!(
-                    name,
-                    "define" | "send_omit_free" | "verbose" | "non_fatal" | "gateway_ip" | "netmask_ip"
-                ) {
-                    return Err(unknown());
-                }
-            }
+            // Read before the script is parsed, or without a meaning here.
+            "define" | "gateway_ip" | "netmask_ip" | "send_omit_free" | "verbose" | "non_fatal" => {}
             _ => return Err(unknown()),
         }
         Ok(())

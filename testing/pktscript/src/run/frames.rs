@@ -67,6 +67,14 @@ pub struct SeenSegment {
 }
 
 impl Seen {
+    /// The options of a segment; none of anything else.
+    pub fn tcp_options(&self) -> &[TcpOption] {
+        match &self.body {
+            SeenBody::Tcp(segment) => &segment.options,
+            SeenBody::Udp(..) | SeenBody::Other(_) => &[],
+        }
+    }
+
     /// Reads a frame of the stack.
     ///
     /// # Errors
