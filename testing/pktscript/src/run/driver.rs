@@ -3,9 +3,9 @@
 //! Arrivals and calls happen exactly when the script says. What the stack sends is looked at when an event expects it:
 //! its time may be off by the tolerance. A call that blocks is tried again whenever something has happened.
 
-use super::frames::{Seen, ip_packet, option_bytes, tcp_bytes, tcp_header, udp_bytes};
-use super::icmp;
+use super::frames::Seen;
 use super::matching::{self, Exactness};
+use super::options::Options;
 use super::outcome::Outcome;
 use super::world::World;
 use crate::assertion;
@@ -16,12 +16,10 @@ use crate::preprocess::{Defines, preprocess};
 use crate::profile::Profile;
 use crate::setup::{self, Wish};
 use crate::sockets::{Answer, Progress, Sockets, figure};
-use crate::syntax::{Action, Body, Call, Direction, Event, Packet, Script, Segment, Time, Value};
-use packet::{Offload, Segmentation, SegmentationKind};
-use std::net::{IpAddr, SocketAddr};
+use crate::syntax::{Action, Call, Direction, Event, Packet, Script, Time, Value};
+use std::net::IpAddr;
 use std::time::Duration;
 use time::Instant;
-use wire::Protocol;
 
 /// How far a time may be off at least, where the script does not say.
 const TOLERANCE: Duration = Duration::from_millis(4);
@@ -88,13 +86,13 @@ pub fn run(text: &str, how: &Run) -> (Outcome, Vec<String>, sim::Trace) {
     }
 }
 
-struct Driver {
-    world: World,
-    sockets: Sockets,
+pub(super) struct Driver {
+    pub(super) world: World,
+    pub(super) sockets: Sockets,
     exactness: Exactness,
     tolerance: Duration,
     /// Bytes of the segments that a larger packet from the script counts as.
-    joined_size: Option<u16>,
+    pub(super) joined_size: Option<u16>,
     /// When the last event ended.
     ended: Instant,
     pending: Option<Pending>,
@@ -245,11 +243,11 @@ impl Driver {
         Err(Outcome::fail(line, "the stack never settles"))
     }
 
-    /// Lets time pass up to `to`, or until something was sent where `first` is wanted.
-    fn pass(&mut self, line: u32, to: Instant, first: bool) -> Result<(), Outcome> {
+    /// Lets time pass up to `to`, or until as many packets wait to be expected as are `wanted`.
+    fn pass(&mut self, line: u32, to: Instant, wanted: usize) -> Result<(), Outcome> {
         for _ in 0..ROUNDS_MAX {
             self.settle(line)?;
-            if first && !self.world.seen.is_empty() {
+            if self.world.seen.len() >= wanted {
                 return Ok(());
             }
             let wake = self.pending.as_ref().and_then(|pending| pending.wake).filter(|at| *at <= to);
@@ -265,7 +263,7 @@ impl Driver {
     }
 
     fn wait_until(&mut self, line: u32, at: Instant) -> Result<(), Outcome> {
-        self.pass(line, at, false)
+        self.pass(line, at, usize::MAX)
     }
 
     /// How far off a time may be that is so long after the last event.
@@ -277,7 +275,15 @@ impl Driver {
         let base = self.ended;
         let tolerance = if from == Instant::ZERO { Duration::ZERO } else { self.tolerance(to - base) };
         if self.world.seen.is_empty() {
-            self.pass(line, to + tolerance + LATE_MAX, true)?;
+            self.pass(line, to + tolerance + LATE_MAX, 1)?;
+        }
+        // What is paced leaves bit by bit.
+        while matching::is_partial(&self.world, packet, self.exactness) {
+            let before = self.world.seen.len();
+            self.pass(line, to + tolerance, before + 1)?;
+            if self.world.seen.len() == before {
+                break;
+            }
         }
         if self.tracing {
             let expected = matching::expected_text(packet);
@@ -422,126 +428,4 @@ impl Driver {
             }
         })
     }
-
-    /// A packet of the script arrives.
-    fn arrive(&mut self, packet: &Packet) -> Result<(), String> {
-        match &packet.body {
-            Body::Tcp(segment) => self.arrive_segment(packet, segment),
-            Body::Udp(length) => {
-                let (local, remote) = self
-                    .sockets
-                    .datagram_subject(&self.world)
-                    .unwrap_or((self.world.local, self.world.remote));
-                let (from, to) = match packet.ports {
-                    Some((from, to)) => (SocketAddr::new(remote.ip(), from), SocketAddr::new(local.ip(), to)),
-                    None => (remote, local),
-                };
-                let datagram = udp_bytes(from, to, *length);
-                let bytes = ip_packet(from.ip(), to.ip(), &packet.network, Protocol::UDP, &datagram);
-                self.world.inject(bytes, Offload::default());
-                Ok(())
-            }
-            Body::Icmp(message) => {
-                let subject = self.world.flows.subject.map(|index| self.world.flows.at(index).clone());
-                let datagrams = self.sockets.datagram_subject(&self.world);
-                let bytes = icmp::error(message, subject.as_ref(), datagrams, &self.world, &packet.network)?;
-                self.world.inject(bytes, Offload::default());
-                Ok(())
-            }
-            Body::Other(name) => Err(name.clone()),
-        }
-    }
-
-    fn arrive_segment(&mut self, packet: &Packet, segment: &Segment) -> Result<(), String> {
-        let index = self.subject_for(packet);
-        let flow = self.world.flows.at(index).clone();
-        let sequence = segment.sequence.map_or(0, |number| flow.theirs_to_wire(number));
-        let acknowledgement = segment.acknowledgement.map_or(0, |number| flow.ours_to_wire(number));
-        let window = segment.window.unwrap_or(0);
-        let header =
-            tcp_header(sequence, acknowledgement, segment.flags, window, segment.urgent.unwrap_or(0));
-        let options = option_bytes(&flow.options_to_wire(segment.options.as_deref().unwrap_or_default()))?;
-        let length = segment.length as usize;
-        let bytes = tcp_bytes(flow.remote, flow.local, &header, &options, length);
-        let header_length = bytes.len() - length;
-        let bytes = ip_packet(flow.remote.ip(), flow.local.ip(), &packet.network, Protocol::TCP, &bytes);
-        if bytes.len() > 65_535 {
-            return Err("a packet of more than 65,535 bytes".to_owned());
-        }
-        // A script that names its MSS means several segments that arrived joined.
-        let segmentation =
-            self.joined_size.filter(|size| length > usize::from(*size)).map(|size| Segmentation {
-                kind: if flow.local.is_ipv4() { SegmentationKind::Tcp4 } else { SegmentationKind::Tcp6 },
-                size,
-                header_length: header_length as u16,
-            });
-        self.world.inject(bytes, Offload { segmentation, ..Offload::default() });
-        Ok(())
-    }
-
-    /// The connection that a segment from the script belongs to: the one with its ports, else the subject, else a new one.
-    fn subject_for(&mut self, packet: &Packet) -> super::flows::FlowIndex {
-        if let Some((remote_port, local_port)) = packet.ports {
-            if let Some(index) = self.world.flows.find_by_ports(local_port, remote_port) {
-                self.world.flows.subject = Some(index);
-                return index;
-            }
-            self.sockets.take_fresh_listener();
-            let local = SocketAddr::new(self.world.local.ip(), local_port);
-            let remote = SocketAddr::new(self.world.remote.ip(), remote_port);
-            return self.world.flows.add(local, remote);
-        }
-        match (self.world.flows.subject, self.sockets.take_fresh_listener()) {
-            (Some(index), None) => index,
-            (_, listener) => {
-                let local = listener.unwrap_or(self.world.local);
-                let remote = SocketAddr::new(self.world.remote.ip(), self.world.peer_port());
-                self.world.flows.add(local, remote)
-            }
-        }
-    }
-}
-
-/// The options at a script's head.
-#[derive(Clone, Debug, Default)]
-struct Options {
-    ipv6: bool,
-    local: Option<IpAddr>,
-    remote: Option<IpAddr>,
-    mtu: u16,
-    mss: Option<u16>,
-    tolerance: Option<Duration>,
-    tick_us: Option<u32>,
-    strict_segments: bool,
-}
-
-impl Options {
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let unknown = || format!("option --{name}={value}");
-        match name {
-            "ip_version" => match value {
-                "ipv4" => self.ipv6 = false,
-                "ipv6" => self.ipv6 = true,
-                _ => return Err(unknown()),
-            },
-            "local_ip" => self.local = Some(address(value).ok_or_else(unknown)?),
-            "remote_ip" => self.remote = Some(address(value).ok_or_else(unknown)?),
-            "mtu" => self.mtu = value.parse().map_err(|_| unknown())?,
-            "mss" => self.mss = Some(value.parse().map_err(|_| unknown())?),
-            "tolerance_usecs" => {
-                self.tolerance = Some(Duration::from_micros(value.parse().map_err(|_| unknown())?));
-            }
-            "tcp_ts_tick_usecs" => self.tick_us = Some(value.parse().map_err(|_| unknown())?),
-            "strict_segments" => self.strict_segments = true,
-            // Read before the script is parsed, or without a meaning here.
-            "define" | "gateway_ip" | "netmask_ip" | "send_omit_free" | "verbose" | "non_fatal" => {}
-            _ => return Err(unknown()),
-        }
-        Ok(())
-    }
-}
-
-/// An address, with or without a prefix length.
-fn address(text: &str) -> Option<IpAddr> {
-    text.split('/').next()?.parse().ok()
 }

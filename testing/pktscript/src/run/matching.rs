@@ -96,6 +96,26 @@ fn flow_of(world: &mut World, seen: &Seen, segment: &SeenSegment) -> FlowIndex {
     world.flows.find(local, remote).unwrap_or_else(|| world.flows.add(local, remote))
 }
 
+/// Whether what was sent so far is the beginning of a longer expected segment, and more of it may come.
+pub fn is_partial(world: &World, expected: &Packet, exactness: Exactness) -> bool {
+    let Body::Tcp(expected) = &expected.body else { return false };
+    let mut seen = world.seen.iter().map(|seen| match &seen.body {
+        SeenBody::Tcp(segment) => Some(segment),
+        SeenBody::Udp(..) | SeenBody::Other(_) => None,
+    });
+    let Some(Some(first)) = seen.next() else { return false };
+    let mut end = first.sequence.wrapping_add(first.length);
+    let mut length = first.length;
+    for next in seen {
+        let Some(next) = next.filter(|next| next.sequence == end && next.length == first.length) else {
+            return false;
+        };
+        end = end.wrapping_add(next.length);
+        length += next.length;
+    }
+    !exactness.strict_segments && first.length > 0 && length < expected.length
+}
+
 /// Takes the segments that follow directly, of the same size but for the last, up to the expected length.
 fn join(world: &mut World, segment: &mut SeenSegment, first: &Seen, expected: &Segment) {
     let size = segment.length;

@@ -8,11 +8,13 @@
 //!                +---------- flows: numbers of the script <-> numbers on the wire
 //! ```
 
+mod arrival;
 mod driver;
 mod flows;
 mod frames;
 mod icmp;
 mod matching;
+mod options;
 mod outcome;
 mod world;
 
