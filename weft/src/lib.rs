@@ -70,7 +70,7 @@ pub mod device {
 /// The stack as a value: frames, calls and time go in; frames, events and deadlines come out.
 pub mod stack {
     pub use ::stack::*;
-    pub use tcp::Config as TcpConfig;
+    pub use tcp::{Config as TcpConfig, CongestionAlgorithm};
     pub use time::{Duration, Instant};
 }
 

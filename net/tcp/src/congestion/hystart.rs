@@ -6,6 +6,9 @@
 //!      ^                                      |
 //!      +---- round trip is small again -------+
 //! ```
+//!
+//! Eight samples a round come from timestamps alone, to a millisecond: the least growth that counts is four. Without
+//! them one segment a round is timed, and slow start is the plain one.
 
 use super::Ack;
 use time::SequenceNumber;
