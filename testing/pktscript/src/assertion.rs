@@ -25,7 +25,7 @@ pub fn check(code: &str, lookup: &dyn Fn(&str) -> Option<i64>) -> Result<(), Fai
             let construct = statement.split(['(', ' ']).next().unwrap_or_default();
             return Err(Failure::Unsupported(format!("statement {construct}")));
         };
-        let mut reader = Reader { tokens: tokens(rest)?, at: 0, lookup, used: Vec::new() };
+        let mut reader = Reader { tokens: tokens(rest)?, at: 0, depth: 0, lookup, used: Vec::new() };
         let holds = reader.or()? != 0;
         if !reader.is_at(",") && reader.at != reader.tokens.len() {
             let token = reader.tokens[reader.at].clone();
@@ -88,6 +88,7 @@ fn tokens(text: &str) -> Result<Vec<String>, Failure> {
 struct Reader<'a> {
     tokens: Vec<String>,
     at: usize,
+    depth: usize,
     lookup: &'a dyn Fn(&str) -> Option<i64>,
     used: Vec<(String, i64)>,
 }
@@ -104,6 +105,15 @@ impl Reader<'_> {
         let found = choices.iter().find(|token| self.is_at(token)).copied();
         self.at += usize::from(found.is_some());
         found
+    }
+
+    /// One bracket or sign deeper.
+    fn enter(&mut self) -> Result<(), Failure> {
+        self.depth += 1;
+        match self.depth {
+            0..=DEPTH_MAX => Ok(()),
+            _ => Err(Failure::Unsupported("an assertion that deep".to_owned())),
+        }
     }
 
     fn or(&mut self) -> Result<i64, Failure> {
@@ -155,7 +165,7 @@ impl Reader<'_> {
     /// The levels of arithmetic, from the loosest.
     fn binary(&mut self, level: usize) -> Result<i64, Failure> {
         const LEVELS: [&[&str]; 5] = [&["|"], &["&"], &["<<", ">>"], &["+", "-"], &["*", "//", "/", "%"]];
-        let Some(signs) = LEVELS.get(level) else { return self.unary(DEPTH_MAX) };
+        let Some(signs) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
         while let Some(sign) = self.eat(signs) {
             let right = self.binary(level + 1)?;
@@ -175,15 +185,17 @@ impl Reader<'_> {
         Ok(left)
     }
 
-    fn unary(&mut self, depth: usize) -> Result<i64, Failure> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(Failure::Unsupported("an assertion that deep".to_owned()));
-        };
+    fn unary(&mut self) -> Result<i64, Failure> {
         if self.eat(&["-"]).is_some() {
-            return Ok(self.unary(depth)?.wrapping_neg());
+            self.enter()?;
+            let value = self.unary()?;
+            self.depth -= 1;
+            return Ok(value.wrapping_neg());
         }
         if self.eat(&["("]).is_some() {
+            self.enter()?;
             let value = self.or()?;
+            self.depth -= 1;
             return match self.eat(&[")"]) {
                 Some(_) => Ok(value),
                 None => Err(Failure::Unsupported("brackets that do not match".to_owned())),
@@ -236,5 +248,7 @@ mod tests {
         assert_eq!(says("import os"), Err(Failure::Unsupported("statement import".to_owned())));
         assert!(says("assert 1 / 0 == 1").is_err());
         assert!(says("assert tcpi_state tcpi_state").is_err());
+        assert!(says(&format!("assert {}1", "(".repeat(100_000))).is_err());
+        assert!(says(&format!("assert {}1", "-".repeat(100_000))).is_err());
     }
 }

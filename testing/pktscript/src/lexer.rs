@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The latest time that a script can name, in seconds: ten years.
+const SECONDS_MAX: u64 = 10 * 366 * 24 * 3_600;
+
 /// What stops the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
@@ -158,8 +161,11 @@ impl<'a> Cursor<'a> {
         }
         let seconds: u64 = match &rest[..whole] {
             "" => 0,
-            digits => digits.parse().map_err(|_| self.error("a time out of range:"))?,
+            digits => digits.parse().unwrap_or(u64::MAX),
         };
+        if seconds > SECONDS_MAX {
+            return Err(self.error("a time out of range:"));
+        }
         self.at += end;
         Ok(Duration::from_secs(seconds) + Duration::from_nanos(nanos))
     }

@@ -3,6 +3,9 @@
 use crate::settings::{Setting, Settings};
 use std::time::Duration;
 
+/// The longest `sleep`, in seconds: a day.
+const SLEEP_SECONDS_MAX: f64 = 86_400.0;
+
 /// What a command asks for besides settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -43,7 +46,10 @@ fn obey_line(line: &str, settings: &mut Settings) -> Result<Option<Wish>, String
         ("echo", [value, ">", path]) if path.starts_with("/proc/sys/") => assign_one(path, value, settings)?,
         ("sleep", [seconds, ..]) => {
             let seconds: f64 = seconds.parse().map_err(|_| line.to_owned())?;
-            return Ok(Some(Wish::Wait(Duration::try_from_secs_f64(seconds).map_err(|_| line.to_owned())?)));
+            if !(0.0..=SLEEP_SECONDS_MAX).contains(&seconds) {
+                return Err(line.to_owned());
+            }
+            return Ok(Some(Wish::Wait(Duration::from_secs_f64(seconds))));
         }
         ("sockstat", words) => return sockstat(words).map(Some).ok_or_else(|| line.to_owned()),
         // Nothing is remembered from one script to the next, nothing is queued, and the device does nothing of itself.

@@ -94,11 +94,12 @@ fn ports(cursor: &mut Cursor<'_>) -> Result<Option<(u16, u16)>, SyntaxError> {
     Ok(Some((source, destination)))
 }
 
-fn length<T: TryFrom<i64>>(cursor: &mut Cursor<'_>) -> Result<T, SyntaxError> {
+/// A payload's length, no longer than an IP packet.
+fn length<T: From<u16>>(cursor: &mut Cursor<'_>) -> Result<T, SyntaxError> {
     cursor.expect("(")?;
-    let length = cursor.number()?;
+    let length: u16 = cursor.number()?;
     cursor.expect(")")?;
-    Ok(length)
+    Ok(length.into())
 }
 
 fn segment(cursor: &mut Cursor<'_>) -> Result<Segment, SyntaxError> {

@@ -9,11 +9,19 @@ use packet::{Offload, Segmentation, SegmentationKind};
 use std::net::SocketAddr;
 use wire::Protocol;
 
+/// The largest IP packet.
+const PACKET_BYTES_MAX: usize = 65_535;
+/// IPv6's header and the largest of TCP.
+const HEADERS_BYTES_MAX: usize = 100;
+
 impl Driver {
     /// A packet of the script arrives.
     pub(super) fn arrive(&mut self, packet: &Packet) -> Result<(), String> {
         match &packet.body {
             Body::Tcp(segment) => self.arrive_segment(packet, segment),
+            Body::Udp(length) if length + HEADERS_BYTES_MAX > PACKET_BYTES_MAX => {
+                Err("a packet of more than 65,535 bytes".to_owned())
+            }
             Body::Udp(length) => {
                 let (local, remote) = self
                     .sockets
@@ -49,12 +57,12 @@ impl Driver {
             tcp_header(sequence, acknowledgement, segment.flags, window, segment.urgent.unwrap_or(0));
         let options = option_bytes(&flow.options_to_wire(segment.options.as_deref().unwrap_or_default()))?;
         let length = segment.length as usize;
+        if length + HEADERS_BYTES_MAX > PACKET_BYTES_MAX {
+            return Err("a packet of more than 65,535 bytes".to_owned());
+        }
         let bytes = tcp_bytes(flow.remote, flow.local, &header, &options, length);
         let header_length = bytes.len() - length;
         let bytes = ip_packet(flow.remote.ip(), flow.local.ip(), &packet.network, Protocol::TCP, &bytes);
-        if bytes.len() > 65_535 {
-            return Err("a packet of more than 65,535 bytes".to_owned());
-        }
         // A script that names its MSS means several segments that arrived joined.
         let segmentation =
             self.joined_size.filter(|size| length > usize::from(*size)).map(|size| Segmentation {

@@ -8,6 +8,8 @@ use wire::checksum::Sum;
 use wire::tcp::{CHECKSUM_OFFSET, Flags, HEADER_LENGTH, Header};
 use wire::{Protocol, ipv4, ipv6, udp};
 
+/// Bytes of options that a TCP header has room for.
+const OPTION_BYTES_MAX: usize = 40;
 /// Hops of what arrives, where the script does not say.
 const HOP_LIMIT: u8 = 255;
 
@@ -203,11 +205,14 @@ pub fn option_bytes(options: &[TcpOption]) -> Result<Vec<u8>, String> {
             TcpOption::Raw(kind, data) => (*kind, data.clone()),
             TcpOption::Other(name) => return Err(format!("option {name}")),
         };
+        if data.len() > OPTION_BYTES_MAX {
+            return Err("more than 40 bytes of TCP options".to_owned());
+        }
         out.extend([kind, data.len() as u8 + 2]);
         out.extend(data);
     }
     out.resize(out.len().next_multiple_of(4), 0);
-    if out.len() > 40 { Err("more than 40 bytes of TCP options".to_owned()) } else { Ok(out) }
+    if out.len() > OPTION_BYTES_MAX { Err("more than 40 bytes of TCP options".to_owned()) } else { Ok(out) }
 }
 
 /// A packet with an IP header around `transport`.

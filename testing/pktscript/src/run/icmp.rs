@@ -54,16 +54,16 @@ pub fn error(
         (Quoted::Tcp(..) | Quoted::Udp(_, None), _) => datagrams.unwrap_or((world.local, world.remote)),
     };
     let (protocol, transport) = match message.quoted {
-        Quoted::Tcp(start, length) => {
+        Quoted::Tcp(start, _) => {
             let number = Number { value: start, absolute: false };
             let sequence = subject.map_or(start, |flow| flow.ours_to_wire(number));
-            let bytes = tcp_bytes(local, remote, &tcp_header(sequence, 0, 0x10, 0, 0), &[], length as usize);
+            let bytes = tcp_bytes(local, remote, &tcp_header(sequence, 0, 0x10, 0, 0), &[], 0);
             (Protocol::TCP, bytes)
         }
-        Quoted::Udp(length, _) => (Protocol::UDP, udp_bytes(local, remote, length)),
+        Quoted::Udp(..) => (Protocol::UDP, udp_bytes(local, remote, 0)),
     };
     let mut quoted = ip_packet(local.ip(), remote.ip(), &Network::default(), protocol, &transport);
-    // RFC 792 asks for 8 bytes behind the header; more is not needed to find the connection.
+    // RFC 792 asks for 8 bytes behind the header: the payload, and its length with it, are not quoted.
     quoted.truncate(if local.is_ipv4() { 28 } else { 48 });
     let (source, destination) = (remote.ip(), local.ip());
     let mut bytes = vec![0; icmpv4::HEADER_LENGTH];

@@ -42,7 +42,7 @@ impl Sockets {
         let Some(bound) = bound else {
             return Err(Answer::Unsupported("listen() on a socket that is not bound".to_owned()));
         };
-        let backlog = usize::try_from(backlog).unwrap_or(0) + 1;
+        let backlog = usize::try_from(backlog).unwrap_or(0).saturating_add(1);
         match start_listening(world, bound, backlog, &held.config) {
             Ok(id) => {
                 held.remembered.insert("backlog".to_owned(), backlog as i64);

@@ -169,11 +169,11 @@ fn configure(held: &mut Descriptor, name: &str, value: i64, factor: i64) -> Resu
     let config = &mut held.config;
     match name {
         "SO_RCVBUF" => {
-            held.receive_told = value * factor;
+            held.receive_told = value.saturating_mul(factor);
             config.receive_buffer_bytes = bytes;
         }
         "SO_SNDBUF" => {
-            held.send_told = value * factor;
+            held.send_told = value.saturating_mul(factor);
             config.send_buffer_bytes = bytes;
         }
         "SO_KEEPALIVE" => config.keep_alive = (value != 0).then_some(held.keep_alive),

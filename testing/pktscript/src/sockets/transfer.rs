@@ -12,6 +12,9 @@ use stack::TcpId;
 const MSG_DONTWAIT: i64 = 0x40;
 const MSG_WAITALL: i64 = 0x100;
 
+/// Bytes that one call may move.
+const LENGTH_MAX: usize = 16 << 20;
+
 /// What a call moves.
 struct Transfer {
     length: usize,
@@ -20,6 +23,14 @@ struct Transfer {
 
 impl Transfer {
     /// Reads the arguments that the call of this name has.
+    fn bounded(name: &str, arguments: &[Value]) -> Result<Self, Answer> {
+        let transfer = Self::read(name, arguments)?;
+        match transfer.length {
+            0..=LENGTH_MAX => Ok(transfer),
+            length => Err(Answer::Unsupported(format!("{name}() of {length} bytes"))),
+        }
+    }
+
     fn read(name: &str, arguments: &[Value]) -> Result<Self, Answer> {
         let length = |value: Option<&Value>| {
             let length = number(value).map_err(unsupported)?;
@@ -57,7 +68,7 @@ impl Sockets {
         arguments: &[Value],
         progress: &mut Progress,
     ) -> Refused {
-        let transfer = Transfer::read(name, arguments)?;
+        let transfer = Transfer::bounded(name, arguments)?;
         let held = self.held(descriptor)?;
         let wait = !held.nonblocking && transfer.flags & MSG_DONTWAIT == 0;
         match &mut held.kind {
@@ -115,7 +126,7 @@ impl Sockets {
         arguments: &[Value],
         progress: &mut Progress,
     ) -> Refused {
-        let transfer = Transfer::read(name, arguments)?;
+        let transfer = Transfer::bounded(name, arguments)?;
         let to = match (name, arguments.get(4)) {
             ("sendto", Some(value)) if figure(value).is_none() => Some(address(Some(value), world.remote)),
             _ => None,

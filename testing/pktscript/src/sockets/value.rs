@@ -123,7 +123,7 @@ pub fn address(value: Option<&Value>, default: SocketAddr) -> Result<SocketAddr,
 pub fn buffers(value: &Value) -> Option<usize> {
     let Value::List(items) = value else { return None };
     items.iter().try_fold(0_usize, |all, item| match item {
-        Value::Tuple(parts) => Some(all + usize::try_from(figure(parts.get(1)?)?).ok()?),
+        Value::Tuple(parts) => all.checked_add(usize::try_from(figure(parts.get(1)?)?).ok()?),
         _ => None,
     })
 }
