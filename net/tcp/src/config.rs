@@ -22,6 +22,8 @@ pub struct Config {
     pub window_scale_min: u8,
     /// Whether timestamps are offered (RFC 7323 §3); on.
     pub timestamps: bool,
+    /// Whether selective acknowledgements are permitted (RFC 2018 §2), and with them the loss detection of RFC 8985; on.
+    pub sack: bool,
     /// The largest MSS that is announced, in bytes; 65,495, 536 to 65,495.
     pub mss_max: u16,
     /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
@@ -126,6 +128,7 @@ impl Config {
             window_scaling: true,
             window_scale_min: 8,
             timestamps: true,
+            sack: true,
             mss_max: 65_495,
             mss_min: 88,
             congestion: CongestionAlgorithm::Cubic,

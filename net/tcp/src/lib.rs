@@ -45,6 +45,7 @@ mod reassembly;
 mod receive;
 mod reset;
 mod rtt;
+mod sack;
 mod segment;
 mod send;
 mod state;

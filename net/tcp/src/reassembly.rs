@@ -24,6 +24,15 @@ struct Piece {
     bytes: Bytes,
 }
 
+/// What became of a piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inserted {
+    /// Whether there was room.
+    pub(crate) fits: bool,
+    /// The first part of it that was held already.
+    pub(crate) duplicate: Option<(SequenceNumber, SequenceNumber)>,
+}
+
 impl Piece {
     fn end(&self) -> SequenceNumber {
         self.start + self.bytes.len() as u32
@@ -47,9 +56,10 @@ impl Reassembly {
 
     /// Holds `bytes`, which begin at `start`. What is held already stays where the two overlap at an edge, and
     /// goes where it lies within the new piece: so each piece that is visited is also removed, and a peer cannot
-    /// make us walk the list again and again. Returns whether there was room.
+    /// make us walk the list again and again.
     #[must_use]
-    pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> bool {
+    pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> Inserted {
+        let mut duplicate = None;
         let mut at = match self.pieces.back() {
             // Nearly always the next piece is the last.
             Some(last) if !last.start.after(start) => self.pieces.len(),
@@ -60,34 +70,38 @@ impl Reassembly {
         {
             let overlap = (before.end() - start) as usize;
             if overlap >= bytes.len() {
-                return true;
+                return Inserted { fits: true, duplicate: Some((start, start + bytes.len() as u32)) };
             }
+            duplicate = Some((start, before.end()));
             let _ = bytes.split_to(overlap);
             start = before.end();
         }
         let end = start + bytes.len() as u32;
         let within = self.pieces.range(at..).take_while(|piece| piece.end().at_or_before(end)).count();
         if within > 0 {
+            let first = &self.pieces[at];
+            duplicate = duplicate.or(Some((first.start, first.end())));
             self.length -= self.pieces.drain(at..at + within).map(|piece| piece.bytes.len()).sum::<usize>();
             at = at.min(self.pieces.len());
         }
         if let Some(after) = self.pieces.get(at)
             && after.start.before(end)
         {
+            duplicate = duplicate.or(Some((after.start, end)));
             bytes.truncate((after.start - start) as usize);
         }
         if bytes.is_empty() {
-            return true;
+            return Inserted { fits: true, duplicate };
         }
         if self.pieces.len() >= PIECES_MAX {
-            return false;
+            return Inserted { fits: false, duplicate };
         }
         if bytes.len() < COPIED_BYTES_MAX {
             bytes = Bytes::copy_from_slice(&bytes);
         }
         self.length += bytes.len();
         self.pieces.insert(at, Piece { start, bytes });
-        true
+        Inserted { fits: true, duplicate }
     }
 
     /// Takes the bytes at `next`, if they are there; what lies before it is dropped.
@@ -136,8 +150,12 @@ mod tests {
             let mut reassembly = Reassembly::default();
             for &(offset, length) in &pieces {
                 let range = offset as usize..offset as usize + length;
+                let first_held = range.clone().find(|&n| covered[n]);
                 covered[range.clone()].fill(true);
-                prop_assert!(reassembly.insert(at(base, offset), Bytes::copy_from_slice(&stream[range])));
+                let inserted = reassembly.insert(at(base, offset), Bytes::copy_from_slice(&stream[range]));
+                prop_assert!(inserted.fits);
+                let duplicate = inserted.duplicate.map(|(left, _)| (left - at(base, 0)) as usize);
+                prop_assert_eq!(duplicate, first_held);
                 let mut last = at(base, 0);
                 for piece in &reassembly.pieces {
                     prop_assert!(piece.start.at_or_after(last) && !piece.bytes.is_empty());
@@ -170,11 +188,11 @@ mod tests {
     fn the_number_of_pieces_is_bounded() {
         let mut reassembly = Reassembly::default();
         let held = (0..10_000_u32)
-            .filter(|i| reassembly.insert(SequenceNumber(i * 2), Bytes::from_static(b"x")))
+            .filter(|i| reassembly.insert(SequenceNumber(i * 2), Bytes::from_static(b"x")).fits)
             .count();
         assert_eq!(held, PIECES_MAX);
         // A piece that covers others still finds its place.
-        assert!(reassembly.insert(SequenceNumber(0), Bytes::from(std::vec![0; 5_000])));
+        assert!(reassembly.insert(SequenceNumber(0), Bytes::from(std::vec![0; 5_000])).fits);
         assert!(reassembly.pieces.len() < PIECES_MAX);
     }
 }

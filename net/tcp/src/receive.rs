@@ -4,6 +4,7 @@
 use crate::acknowledging::Acknowledging;
 use crate::queue::ByteQueue;
 use crate::reassembly::Reassembly;
+use crate::sack::{BLOCKS_SENT_MAX, Block, SackBlocks};
 use crate::window::ReceiveWindow;
 use crate::{Config, Drop, Segment};
 use packet::Bytes;
@@ -16,6 +17,7 @@ pub(crate) struct ReceiveHalf {
     reassembly: Reassembly,
     window: ReceiveWindow,
     acks: Acknowledging,
+    sack: SackBlocks,
     /// RCV.NXT.
     next: SequenceNumber,
     /// Where the peer's FIN stands, once a segment within the window had it.
@@ -37,6 +39,15 @@ pub(crate) struct Taken {
     pub(crate) dropped: Option<Drop>,
 }
 
+/// What an acknowledgement says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) number: SequenceNumber,
+    /// SEG.WND.
+    pub(crate) window: u16,
+    pub(crate) sack: [Option<Block>; BLOCKS_SENT_MAX],
+}
+
 impl ReceiveHalf {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -44,6 +55,7 @@ impl ReceiveHalf {
             reassembly: Reassembly::default(),
             window: ReceiveWindow::new(config),
             acks: Acknowledging::new(config.quick_acks),
+            sack: SackBlocks::default(),
             next: SequenceNumber(0),
             fin: None,
             finished: false,
@@ -51,16 +63,17 @@ impl ReceiveHalf {
         }
     }
 
-    /// The peer's SYN is known: its first byte will be `next`.
-    pub(crate) fn start(&mut self, next: SequenceNumber, scaled: bool) {
+    /// The peer's SYN is known: its first byte will be `next`, and both sides scale windows and permit SACK, or do not.
+    pub(crate) fn start(&mut self, next: SequenceNumber, scaled: bool, selective: bool) {
         self.next = next;
+        self.sack.agree(selective);
         self.window.start(next, scaled);
         self.acks.start(next);
     }
 
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.queue.capacity() + self.reassembly.capacity()
+        self.queue.capacity() + self.reassembly.capacity() + self.sack.capacity()
     }
 
     pub(crate) fn next(&self) -> SequenceNumber {
@@ -69,6 +82,11 @@ impl ReceiveHalf {
 
     pub(crate) fn window(&self) -> &ReceiveWindow {
         &self.window
+    }
+
+    /// Whether both sides permit SACK.
+    pub(crate) fn is_selective(&self) -> bool {
+        self.sack.is_agreed()
     }
 
     pub(crate) fn acks(&self) -> &Acknowledging {
@@ -120,13 +138,28 @@ impl ReceiveHalf {
     /// Drops what is out of order: its gaps will not be filled.
     pub(crate) fn drop_pieces(&mut self) {
         self.reassembly.clear();
+        self.sack.clear();
     }
 
-    /// An acknowledgement of all that arrived leaves: what it says of the window.
-    pub(crate) fn acknowledge(&mut self, with_data: bool, mss: u32) -> (SequenceNumber, u16) {
+    /// An acknowledgement of all that arrived leaves: what it says of the window, and of what lies beyond a gap in the
+    /// room for `blocks`.
+    pub(crate) fn acknowledge(&mut self, with_data: bool, blocks: usize, mss: u32) -> Acknowledged {
         let window = self.window.open(self.next, self.queue.len(), mss);
         self.acks.handle_sent(self.next, with_data);
-        (self.next, window)
+        let sack = self.sack.take(blocks);
+        if self.sack.is_due() {
+            self.acks.set_now();
+        }
+        Acknowledged { number: self.next, window, sack }
+    }
+
+    /// A segment lies outside the window: what of it was received before is told (RFC 2883 §4).
+    pub(crate) fn note_duplicate(&mut self, segment: &Segment) {
+        let start = segment.header.sequence;
+        let end = start + segment.payload.len() as u32;
+        if self.sack.handle_duplicate((start, end.earlier(self.next))) {
+            self.acks.set_now();
+        }
     }
 
     /// Whether any of the segment lies in the window (RFC 9293 §3.10.7.4, first); if so it is cut to the part
@@ -158,7 +191,10 @@ impl ReceiveHalf {
     }
 
     /// Cuts off what was received before and what lies behind the window.
-    fn trim(&self, segment: &mut Segment) {
+    fn trim(&mut self, segment: &mut Segment) {
+        if segment.header.sequence.before(self.next) {
+            self.note_duplicate(segment);
+        }
         let header = &mut segment.header;
         if header.sequence.before(self.next) {
             let mut old = self.next - header.sequence;
@@ -221,7 +257,7 @@ impl ReceiveHalf {
         if finished {
             self.finished = true;
             self.next += 1;
-            self.reassembly.clear();
+            self.drop_pieces();
         }
         Taken { readable: self.queue.len() > before, finished, dropped }
     }
@@ -238,19 +274,30 @@ impl ReceiveHalf {
                 self.next += bytes.len() as u32;
                 self.queue.push(bytes);
             }
+            self.sack.advance(self.next);
         }
         self.acks.handle_data(self.next, segment_bytes);
     }
 
     fn hold(&mut self, start: SequenceNumber, mut payload: packet::Chain, joined: u16) -> Option<Drop> {
-        self.acks.handle_gap(joined);
+        if self.sack.is_agreed() {
+            // Blocks say what duplicates can only count.
+            self.acks.set_now();
+        } else {
+            self.acks.handle_gap(joined);
+        }
         let mut at = start;
         while let Some(bytes) = payload.pop() {
-            let length = bytes.len() as u32;
-            if !self.reassembly.insert(at, bytes) {
+            let end = at + bytes.len() as u32;
+            let inserted = self.reassembly.insert(at, bytes);
+            if let Some(duplicate) = inserted.duplicate {
+                self.sack.handle_duplicate(duplicate);
+            }
+            if !inserted.fits {
                 return Some(Drop::ReassemblyFull);
             }
-            at += length;
+            self.sack.hold((at, end));
+            at = end;
         }
         None
     }

@@ -12,6 +12,7 @@ mod pacing;
 mod pair;
 mod random;
 mod script;
+mod selective;
 mod sending;
 mod streams;
 mod wire;

@@ -90,6 +90,7 @@ impl Connection {
             // Our last acknowledgement was lost: TIME-WAIT begins anew.
             self.enter(Phase::TimeWait { until: now + self.config.time_wait }, now);
         }
+        self.receive.note_duplicate(segment);
         // What carries something is sent again, or probes, and is always answered. Bare acknowledgements could
         // answer each other for ever.
         if segment.sequence_length() > 0 || self.answers.admit(now) {

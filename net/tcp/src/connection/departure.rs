@@ -1,7 +1,9 @@
 //! What leaves: resets, then SYNs, then data, then bare acknowledgements.
 
 use super::Connection;
+use crate::receive::Acknowledged;
 use crate::reset::Reset;
+use crate::sack::BLOCKS_SENT_MAX;
 use crate::send::Departing;
 use crate::state::Phase;
 use crate::{Path, Segment, Why};
@@ -11,6 +13,9 @@ use wire::tcp::{Flags, HEADER_LENGTH, Header, Options};
 
 /// Bytes of the timestamps option with its padding (RFC 7323 appendix A).
 const TIMESTAMPS_LENGTH: u16 = 12;
+/// Bytes of the SACK option without a block, with its padding (RFC 2018 §3), and of one block.
+const SACK_LENGTH: usize = 4;
+const BLOCK_LENGTH: usize = 8;
 
 impl Connection {
     pub(super) fn depart(&mut self, path: Path, now: Instant) -> Option<Segment> {
@@ -68,6 +73,7 @@ impl Connection {
             mss: Some(mss.min(self.config.mss_max)),
             window_scale: offer.then(|| self.receive.window().scale()),
             timestamps: self.timestamps.option(acknowledges, now),
+            sack_permitted: self.config.sack && (!acknowledges || self.receive.is_selective()),
             ..Options::default()
         };
         self.send.handle_syn_sent(now);
@@ -92,27 +98,38 @@ impl Connection {
         if push && !payload.is_empty() {
             flags |= Flags::PSH;
         }
-        let header = self.acknowledging_header(sequence, flags, true, now);
         let mss = self.send.mss();
+        // DEVIATES RFC 2018 §4 (SHOULD: in all acknowledgements that leave a gap): payload is not made smaller for the
+        // option. Where it leaves no room, an acknowledgement of its own follows.
+        let room = (mss as usize).saturating_sub(payload.len()).saturating_sub(SACK_LENGTH);
+        let header = self.acknowledging_header(sequence, flags, Some(room / BLOCK_LENGTH), now);
         let segment_size = (payload.len() as u32 > mss).then_some(mss as u16);
         Segment { header, payload, joined: 1, segment_size }
     }
 
     fn bare_segment(&mut self, sequence: SequenceNumber, now: Instant) -> Segment {
-        single(self.acknowledging_header(sequence, Flags::ACK, false, now))
+        single(self.acknowledging_header(sequence, Flags::ACK, None, now))
     }
 
-    /// A header that acknowledges all that has arrived.
+    /// A header that acknowledges all that has arrived; beside data there is room for some SACK blocks only.
     fn acknowledging_header(
         &mut self,
         sequence: SequenceNumber,
         flags: Flags,
-        with_data: bool,
+        beside_data: Option<usize>,
         now: Instant,
     ) -> Header {
-        let (acknowledgement, window) = self.receive.acknowledge(with_data, self.send.mss());
+        let mut header = self.header(sequence, flags, now);
+        // RFC 2018 §3: three beside timestamps, else four.
+        let blocks_max = BLOCKS_SENT_MAX - usize::from(header.options.timestamps.is_some());
+        let blocks = beside_data.map_or(blocks_max, |room| room.min(blocks_max));
+        let Acknowledged { number, window, sack } =
+            self.receive.acknowledge(beside_data.is_some(), blocks, self.send.mss());
         self.timers.stop(Why::DelayedAck);
-        Header { acknowledgement, window, ..self.header(sequence, flags, now) }
+        header.acknowledgement = number;
+        header.window = window;
+        header.options.sack = sack;
+        header
     }
 
     fn header(&self, sequence: SequenceNumber, flags: Flags, now: Instant) -> Header {

@@ -14,7 +14,9 @@ impl Connection {
         // RFC 7323 §2.2: both must have sent the option.
         let scale = syn.options.window_scale.filter(|_| self.config.window_scaling);
         self.timestamps.agree(&syn.options, now);
-        self.receive.start(syn.sequence + 1, scale.is_some());
+        // RFC 2018 §2: only whoever was permitted to may send the option; we ask that it goes both ways.
+        let selective = self.config.sack && syn.options.sack_permitted;
+        self.receive.start(syn.sequence + 1, scale.is_some(), selective);
         self.send.agree(syn.options.mss, scale, &self.config);
         self.use_path_mss(self.send.mss_path());
     }

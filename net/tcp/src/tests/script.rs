@@ -1,7 +1,7 @@
 //! One connection, and segments written by hand in the manner of packet scripts:
 //!
 //! ```text
-//! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [size N] [joined N]
+//! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [sackok yes] [sack L:R,...] [size N] [joined N]
 //! ```
 //!
 //! Flags are S F R P U, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
@@ -174,6 +174,14 @@ fn parse(text: &str) -> Segment {
             "win" => header.window = value.parse().unwrap(),
             "mss" => header.options.mss = Some(value.parse().unwrap()),
             "wscale" => header.options.window_scale = Some(value.parse().unwrap()),
+            "sackok" => header.options.sack_permitted = value == "yes",
+            "sack" => {
+                for (slot, block) in header.options.sack.iter_mut().zip(value.split(',')) {
+                    let (left, right) = block.split_once(':').unwrap();
+                    let edge = |n: &str| OUR_INITIAL + n.parse::<i64>().unwrap() as u32;
+                    *slot = Some((edge(left), edge(right)));
+                }
+            }
             "joined" => joined = value.parse().unwrap(),
             "ts" => {
                 let (value, echo) = value.split_once(':').unwrap();
@@ -207,6 +215,13 @@ fn render(segment: &Segment, like: &str) -> String {
             "win" => text += &format!(" win {window}"),
             "mss" => text += &format!(" mss {}", options.mss.unwrap_or(0)),
             "wscale" => text += &format!(" wscale {}", options.window_scale.unwrap_or(99)),
+            "sackok" => text += if options.sack_permitted { " sackok yes" } else { " sackok no" },
+            "sack" => {
+                let edge = |n: SequenceNumber| (n - PEER_INITIAL) as i32;
+                let blocks = options.sack.iter().flatten();
+                let blocks: Vec<_> = blocks.map(|&(l, r)| format!("{}:{}", edge(l), edge(r))).collect();
+                text += &format!(" sack {}", if blocks.is_empty() { "none".into() } else { blocks.join(",") });
+            }
             "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
             "ts" => {
                 let ts = options.timestamps.unwrap_or_default();
