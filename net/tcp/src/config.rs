@@ -46,6 +46,8 @@ pub struct Config {
     pub nagle: bool,
     /// How long an acknowledgement may wait for company (RFC 9293 §3.8.6.3); 40 ms, 0 to 500 ms.
     pub delayed_ack: Duration,
+    /// How long the peer may let an acknowledgement wait (RFC 8985 §7.2, TLP.max_ack_delay); 200 ms, 0 to 1 s.
+    pub ack_delay_max: Duration,
     /// How many acknowledgements leave at once at the start, while the peer's window grows; 16, 0 to 255.
     pub quick_acks: u8,
     /// The retransmission timeout before anything was measured (RFC 6298 §2.1); 1 s, 1 ms to `rto_max`.
@@ -138,6 +140,7 @@ impl Config {
             slow_start_after_idle: true,
             nagle: true,
             delayed_ack: Duration::from_millis(40),
+            ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),
@@ -170,6 +173,7 @@ impl Config {
             ("mss_min", (48..=536).contains(&self.mss_min)),
             ("initial_window_segments", (1..=100).contains(&self.initial_window_segments)),
             ("delayed_ack", self.delayed_ack <= Duration::from_millis(500)),
+            ("ack_delay_max", self.ack_delay_max <= second),
             ("rto_max", (Duration::from_secs(60)..=TIMEOUT_MAX).contains(&self.rto_max)),
             ("rto_min", (tick..=self.rto_max).contains(&self.rto_min)),
             ("rto_initial", (tick..=self.rto_max).contains(&self.rto_initial)),

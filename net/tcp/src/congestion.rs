@@ -259,7 +259,6 @@ impl Congestion {
         self.recovering = false;
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the loss detector, once it can tell"))]
     /// The last loss was none: the window is what it would have been (RFC 4015 §3.2).
     pub(crate) fn undo(&mut self) {
         let Some(saved) = self.saved.take() else { return };

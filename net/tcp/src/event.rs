@@ -38,6 +38,10 @@ pub enum CloseReason {
 /// Why a connection wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// A segment that left before one that has arrived is late: it will be deemed lost (RFC 8985 §6.2).
+    Reordering,
+    /// Tail loss probe (RFC 8985 §7.2).
+    TailProbe,
     /// Retransmission (RFC 6298).
     Retransmit,
     /// Zero-window probe.

@@ -1,7 +1,37 @@
-//! What was lost, and what is done about it: fast retransmit and fast recovery (RFC 5681 §3.2, RFC 6582), and
-//! the time after a retransmission timeout. It decides; the send half acts.
+//! What was lost, and what is known of it. It decides; the send half acts.
+//!
+//! Where both sides permit SACK:
+//!
+//! ```text
+//!   acknowledgement --> Scoreboard --Delivery--> Rack: what left long before what has arrived is lost
+//!                            ^                     |
+//!   silence: TailProbe, RTO -+                     v
+//!                       Mode: Open --> Recovery (Prr: what may leave) --> Open
+//!                              |                                           ^
+//!                              +-----> Timeout (Forward: was it wrong?) ---+   Undo: was the reduction wrong?
+//! ```
+//!
+//! Where not: three duplicate acknowledgements (RFC 5681 §3.2), NewReno (RFC 6582), limited transmit (RFC 3042), on the
+//! same scoreboard.
 
-use time::SequenceNumber;
+mod delivery;
+mod forward;
+mod prr;
+mod rack;
+mod scoreboard;
+mod tail_probe;
+mod undo;
+
+use crate::sack::{BLOCKS_SENT_MAX, Block};
+use time::{Duration, Instant, SequenceNumber};
+
+pub(crate) use delivery::Delivery;
+pub(crate) use forward::{Finding, Forward};
+pub(crate) use prr::Prr;
+pub(crate) use rack::{Rack, Situation};
+pub(crate) use scoreboard::Scoreboard;
+pub(crate) use tail_probe::TailProbe;
+pub(crate) use undo::Undo;
 
 /// Duplicate acknowledgements that mean a loss (RFC 5681 §3.2).
 const DUPLICATES: u8 = 3;
@@ -10,163 +40,206 @@ const DUPLICATES: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Loss {
     mode: Mode,
+    /// Both sides permit SACK.
+    selective: bool,
+    /// Duplicate acknowledgements in a row, without SACK.
     duplicates: u8,
-    /// Behind the last byte that was in flight at the last loss (RFC 6582 §3.2, `recover`).
+    /// The first lost segment leaves whatever the window says.
+    urgent: bool,
+    /// Behind the last byte that was in flight at the last loss (RFC 6582 §3.2 `recover`, RFC 6675 §2 RecoveryPoint).
     recover: SequenceNumber,
-    /// The segment at SND.UNA has to leave again.
-    retransmit: bool,
+    /// When RACK will know more (RFC 8985 §6.2, step 5), or [`Instant::MAX`].
+    reordering_until: Instant,
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) rack: Rack,
+    pub(crate) tail_probe: TailProbe,
+    pub(crate) undo: Undo,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mode {
     /// Nothing is known to be missing.
     Open,
-    /// Fast recovery.
-    Recovery,
+    /// Fast recovery; without SACK the congestion window says what may leave.
+    Recovery(Option<Prr>),
     /// After a timeout, until what was in flight then is acknowledged.
-    Timeout,
+    Timeout(Forward),
 }
 
-/// What an acknowledgement means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// In order: the congestion window may grow.
-    Normal,
-    /// Fast recovery goes on: the next segment is missing too.
-    Partial,
-    /// Fast recovery is over.
-    Recovered,
-}
-
-/// What a duplicate acknowledgement means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Duplicate {
-    /// Too few to tell.
-    Waiting,
-    /// Fast retransmit.
-    Lost,
-    /// In recovery: one more segment has left the network.
-    Left,
+/// What an acknowledgement says, besides its number, to the loss detector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Selective {
+    pub(crate) number: SequenceNumber,
+    pub(crate) blocks: [Option<Block>; BLOCKS_SENT_MAX],
 }
 
 impl Loss {
-    pub(crate) const fn new(initial: SequenceNumber) -> Self {
-        Self { mode: Mode::Open, duplicates: 0, recover: initial, retransmit: false }
-    }
-
-    /// SND.UNA has advanced to `una`.
-    pub(crate) fn handle_progress(&mut self, una: SequenceNumber) -> Progress {
-        self.duplicates = 0;
-        self.retransmit = false;
-        let covered = una.at_or_after(self.recover);
-        match self.mode {
-            Mode::Open => Progress::Normal,
-            Mode::Recovery if covered => {
-                self.mode = Mode::Open;
-                Progress::Recovered
-            }
-            Mode::Recovery => {
-                self.retransmit = true;
-                Progress::Partial
-            }
-            Mode::Timeout => {
-                if covered {
-                    self.mode = Mode::Open;
-                }
-                Progress::Normal
-            }
+    pub(crate) fn new(initial: SequenceNumber) -> Self {
+        Self {
+            mode: Mode::Open,
+            selective: false,
+            duplicates: 0,
+            urgent: false,
+            recover: initial,
+            reordering_until: Instant::MAX,
+            scoreboard: Scoreboard::default(),
+            rack: Rack::new(initial),
+            tail_probe: TailProbe::default(),
+            undo: Undo::default(),
         }
     }
 
-    /// A duplicate acknowledgement of `una`, with `max` behind the last byte ever sent.
-    pub(crate) fn handle_duplicate(&mut self, una: SequenceNumber, max: SequenceNumber) -> Duplicate {
-        match self.mode {
-            Mode::Recovery => Duplicate::Left,
-            Mode::Timeout => Duplicate::Waiting,
-            Mode::Open => {
-                self.duplicates = self.duplicates.saturating_add(1);
-                // RFC 6582 §3.2, step 2: duplicates of our own retransmissions are no second loss.
-                if self.duplicates < DUPLICATES || !una.after(self.recover) {
-                    return Duplicate::Waiting;
-                }
-                self.mode = Mode::Recovery;
-                self.recover = max;
-                self.retransmit = true;
-                Duplicate::Lost
-            }
+    /// The peer's SYN is known.
+    pub(crate) fn agree(&mut self, selective: bool) {
+        self.selective = selective;
+    }
+
+    pub(crate) fn is_selective(&self) -> bool {
+        self.selective
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What may leave in fast recovery, where it is this that decides.
+    pub(crate) fn prr(&mut self) -> Option<&mut Prr> {
+        match &mut self.mode {
+            Mode::Recovery(prr) => prr.as_mut(),
+            Mode::Open | Mode::Timeout(_) => None,
         }
     }
 
-    /// The retransmission timer went off. Returns whether it is the first time for this flight.
-    pub(crate) fn handle_timeout(&mut self, max: SequenceNumber) -> bool {
-        let first = self.mode != Mode::Timeout;
-        *self = Self { mode: Mode::Timeout, ..Self::new(max) };
-        first
+    /// F-RTO, while it may run.
+    pub(crate) fn forward(&mut self) -> Option<&mut Forward> {
+        match &mut self.mode {
+            Mode::Timeout(forward) => Some(forward),
+            Mode::Open | Mode::Recovery(_) => None,
+        }
     }
 
-    /// Segments that limited transmit allows beyond the window (RFC 3042 §2).
-    pub(crate) fn segments_allowed(&self) -> u32 {
-        match self.mode {
-            Mode::Open => u32::from(self.duplicates.min(DUPLICATES - 1)),
-            Mode::Recovery | Mode::Timeout => 0,
-        }
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.mode, Mode::Open)
     }
 
     /// Whether nothing hints at a loss.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.mode == Mode::Open && self.duplicates == 0
+        self.is_open() && self.duplicates == 0 && self.scoreboard.sacked() == 0
     }
 
-    /// Whether the segment at SND.UNA has to leave again.
-    pub(crate) fn retransmission_due(&self) -> bool {
-        self.retransmit
+    /// Whether all that was in flight at the last loss is acknowledged.
+    pub(crate) fn is_covered(&self, una: SequenceNumber) -> bool {
+        una.at_or_after(self.recover)
     }
 
-    /// It has left.
-    pub(crate) fn retransmitted(&mut self) {
-        self.retransmit = false;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(number: u32) -> SequenceNumber {
-        SequenceNumber(number)
+    pub(crate) fn recover(&self) -> SequenceNumber {
+        self.recover
     }
 
-    #[test]
-    fn the_third_duplicate_is_a_loss_and_recovery_ends_at_recover() {
-        let mut loss = Loss::new(at(0));
-        assert_eq!(loss.handle_duplicate(at(10), at(100)), Duplicate::Waiting);
-        assert_eq!(loss.segments_allowed(), 1);
-        assert_eq!(loss.handle_duplicate(at(10), at(100)), Duplicate::Waiting);
-        assert_eq!(loss.handle_duplicate(at(10), at(100)), Duplicate::Lost);
-        assert!(loss.retransmission_due());
-        loss.retransmitted();
-        assert_eq!(loss.handle_duplicate(at(10), at(120)), Duplicate::Left);
-        assert_eq!(loss.handle_progress(at(50)), Progress::Partial);
-        assert!(loss.retransmission_due());
-        assert_eq!(loss.handle_progress(at(100)), Progress::Recovered);
-        assert!(!loss.retransmission_due());
-        assert_eq!(loss.handle_progress(at(120)), Progress::Normal);
+    /// Another mode, for what is in flight up to `recover`.
+    pub(crate) fn enter(&mut self, mode: Mode, recover: SequenceNumber) {
+        self.mode = mode;
+        self.recover = recover;
+        self.duplicates = 0;
+        self.urgent = true;
+        self.tail_probe.stop();
     }
 
-    #[test]
-    fn duplicates_of_the_flight_of_a_timeout_are_no_second_loss() {
-        let mut loss = Loss::new(at(0));
-        assert!(loss.handle_timeout(at(100)));
-        assert!(!loss.handle_timeout(at(100)));
-        for _ in 0..9 {
-            assert_eq!(loss.handle_duplicate(at(10), at(100)), Duplicate::Waiting);
+    /// All is repaired, or nothing was to be.
+    pub(crate) fn open(&mut self) {
+        self.mode = Mode::Open;
+        self.duplicates = 0;
+        self.urgent = false;
+    }
+
+    /// Brings the scoreboard up to date with the SACK blocks of an acknowledgement that is acceptable, and returns what
+    /// it says came twice. `una .. nxt` is outstanding; nothing older than `age_max` before it is believed.
+    ///
+    /// RFC 2018 §5: what lies outside, or is no block, tells nothing.
+    pub(crate) fn read(
+        &mut self,
+        selective: &Selective,
+        una: SequenceNumber,
+        nxt: SequenceNumber,
+        age_max: u32,
+        delivery: &mut Delivery,
+    ) -> Option<Block> {
+        let [Some(first), second, ..] = selective.blocks else { return None };
+        if !self.selective {
+            return None;
         }
-        assert_eq!(loss.handle_progress(at(100)), Progress::Normal);
-        for _ in 0..9 {
-            assert_eq!(loss.handle_duplicate(at(100), at(150)), Duplicate::Waiting);
+        let mut blocks = &selective.blocks[..];
+        let mut duplicate = None;
+        if rack::is_duplicate(first, second, selective.number) {
+            blocks = &blocks[1..];
+            let recent = first.0.before(first.1) && (una - age_max).at_or_before(first.0);
+            duplicate = (recent && first.1.at_or_before(nxt)).then_some(first);
         }
-        assert_eq!(loss.handle_progress(at(101)), Progress::Normal);
-        let third = (0..3).map(|_| loss.handle_duplicate(at(101), at(150))).last();
-        assert_eq!(third, Some(Duplicate::Lost));
+        for &(left, right) in blocks.iter().flatten() {
+            let outstanding = left.before(right) && right.after(una) && right.at_or_before(nxt);
+            if outstanding && (una - age_max).at_or_before(left) {
+                self.scoreboard.sack((left.later(una), right), delivery);
+            }
+        }
+        duplicate
+    }
+
+    /// RACK looks for losses (RFC 8985 §6.2, step 5). Returns how many bytes more are lost.
+    pub(crate) fn detect(&mut self, situation: Situation, now: Instant) -> u32 {
+        let Some(newest) = self.rack.newest().filter(|_| self.selective) else { return 0 };
+        let before = self.scoreboard.lost();
+        let patience = self.rack.patience(situation);
+        self.reordering_until = self.scoreboard.deem_lost(newest, patience, now).unwrap_or(Instant::MAX);
+        self.scoreboard.lost() - before
+    }
+
+    /// When RACK wants to look again.
+    pub(crate) fn reordering_until(&self) -> Instant {
+        self.reordering_until
+    }
+
+    /// The retransmission timer went off: what of the flight is lost (RFC 8985 §6.3). Without SACK all of it is; with
+    /// it, the first segment and what left longer ago than RACK waits, in `patience`.
+    pub(crate) fn lose_flight(&mut self, patience: Duration, mss: u32, now: Instant) {
+        let believed = self.selective && !self.scoreboard.is_reneged();
+        self.scoreboard.lose_all(believed.then(|| now - patience));
+        self.scoreboard.lose_first(mss);
+        self.reordering_until = Instant::MAX;
+    }
+
+    /// SND.UNA has moved.
+    pub(crate) fn handle_progress(&mut self) {
+        self.duplicates = 0;
+    }
+
+    /// A duplicate acknowledgement of `una`, without SACK (RFC 5681 §3.2). Returns whether it is the one that means a
+    /// loss.
+    pub(crate) fn handle_duplicate(&mut self, una: SequenceNumber) -> bool {
+        self.duplicates = self.duplicates.saturating_add(1);
+        // RFC 6582 §3.2, step 2: duplicates of our own retransmissions are no second loss.
+        self.is_open() && self.duplicates == DUPLICATES && una.after(self.recover)
+    }
+
+    /// Segments that limited transmit allows beyond the window (RFC 3042 §2). With SACK each segment that the peer
+    /// holds makes room for another.
+    pub(crate) fn segments_allowed(&self) -> u32 {
+        if self.is_open() { u32::from(self.duplicates.min(DUPLICATES - 1)) } else { 0 }
+    }
+
+    /// Whether the first lost segment leaves whatever the window says.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    pub(crate) fn set_urgent(&mut self, urgent: bool) {
+        self.urgent = urgent;
+    }
+
+    /// Nothing is outstanding any more.
+    pub(crate) fn clear(&mut self) {
+        self.scoreboard = Scoreboard::default();
+        self.tail_probe.stop();
+        self.reordering_until = Instant::MAX;
+        self.open();
     }
 }

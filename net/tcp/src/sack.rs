@@ -5,6 +5,7 @@
 //! Several segments that arrive in one turn are answered together. One acknowledgement holds three or four blocks;
 //! as long as blocks have changed that no acknowledgement has told, another one is due.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use time::SequenceNumber;
 
@@ -21,6 +22,12 @@ pub(crate) const BLOCKS_SENT_MAX: usize = 4;
 pub(crate) struct SackBlocks {
     /// Both sides permitted it (RFC 2018 §2).
     agreed: bool,
+    /// Not there while all comes in order and once.
+    report: Option<Box<Report>>,
+}
+
+#[derive(Debug, Default)]
+struct Report {
     /// The one that changed last first. They touch neither each other nor RCV.NXT.
     blocks: Vec<Told>,
     /// What came twice, to be told once.
@@ -45,14 +52,61 @@ impl SackBlocks {
 
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.blocks.capacity()
+        self.report.as_ref().map_or(0, |report| report.blocks.capacity() + 1)
     }
 
     /// `left .. right` is held out of order.
-    pub(crate) fn hold(&mut self, (mut left, mut right): Block) {
-        if !self.agreed {
-            return;
+    pub(crate) fn hold(&mut self, block: Block) {
+        if self.agreed {
+            self.report.get_or_insert_default().hold(block);
         }
+    }
+
+    /// RCV.NXT has moved: what lies before it is no news.
+    pub(crate) fn advance(&mut self, next: SequenceNumber) {
+        if let Some(report) = &mut self.report {
+            report.blocks.retain(|held| held.block.1.after(next));
+        }
+        self.shrink();
+    }
+
+    /// `block` had arrived before. Where several do before an acknowledgement leaves, the first is told. Returns
+    /// whether there is anything to tell.
+    pub(crate) fn handle_duplicate(&mut self, block: Block) -> bool {
+        let tells = self.agreed && block.0.before(block.1);
+        if tells {
+            self.report.get_or_insert_default().duplicate.get_or_insert(block);
+        }
+        tells
+    }
+
+    /// Whether an acknowledgement has something to tell that none has told yet.
+    pub(crate) fn is_due(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.is_due())
+    }
+
+    /// The blocks of an acknowledgement with room for `count`: what came twice, what is new, what was told before.
+    pub(crate) fn take(&mut self, count: usize) -> [Option<Block>; BLOCKS_SENT_MAX] {
+        let Some(report) = &mut self.report else { return [None; BLOCKS_SENT_MAX] };
+        let out = report.take(count);
+        self.shrink();
+        out
+    }
+
+    fn shrink(&mut self) {
+        if self.report.as_ref().is_some_and(|report| report.blocks.is_empty() && report.duplicate.is_none()) {
+            self.report = None;
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.report = None;
+    }
+}
+
+impl Report {
+    fn hold(&mut self, (mut left, mut right): Block) {
         self.blocks.retain(|&Told { block, .. }| {
             let apart = block.1.before(left) || block.0.after(right);
             if !apart {
@@ -65,34 +119,11 @@ impl SackBlocks {
         self.blocks.insert(0, Told { block: (left, right), told: false });
     }
 
-    /// RCV.NXT has moved: what lies before it is no news.
-    pub(crate) fn advance(&mut self, next: SequenceNumber) {
-        if self.blocks.is_empty() {
-            return;
-        }
-        self.blocks.retain(|held| held.block.1.after(next));
-        if self.blocks.is_empty() {
-            self.blocks = Vec::new();
-        }
-    }
-
-    /// `block` had arrived before. Where several do before an acknowledgement leaves, the first is told. Returns
-    /// whether there is anything to tell.
-    pub(crate) fn handle_duplicate(&mut self, block: Block) -> bool {
-        let tells = self.agreed && block.0.before(block.1);
-        if tells {
-            self.duplicate.get_or_insert(block);
-        }
-        tells
-    }
-
-    /// Whether an acknowledgement has something to tell that none has told yet.
-    pub(crate) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.duplicate.is_some() || self.blocks.iter().any(|held| !held.told)
     }
 
-    /// The blocks of an acknowledgement with room for `count`: what came twice, what is new, what was told before.
-    pub(crate) fn take(&mut self, count: usize) -> [Option<Block>; BLOCKS_SENT_MAX] {
+    fn take(&mut self, count: usize) -> [Option<Block>; BLOCKS_SENT_MAX] {
         let mut out = [None; BLOCKS_SENT_MAX];
         let mut slots = out.iter_mut().take(count);
         if count > 0
@@ -108,12 +139,6 @@ impl SackBlocks {
             held.told = true;
         }
         out
-    }
-
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.blocks = Vec::new();
-        self.duplicate = None;
     }
 }
 
@@ -175,7 +200,7 @@ mod tests {
     fn the_number_of_blocks_is_bounded_and_nothing_is_kept_unless_agreed() {
         let mut blocks = agreed();
         (0..100).for_each(|n| blocks.hold(block(10 * n, 10 * n + 5)));
-        assert_eq!(blocks.blocks.len(), BLOCKS_MAX);
+        assert_eq!(blocks.report.unwrap().blocks.len(), BLOCKS_MAX);
         let mut refused = SackBlocks::default();
         refused.hold(block(1, 2));
         refused.handle_duplicate(block(1, 2));

@@ -2,14 +2,17 @@
 //! (RFC 9293 §3.3.1 and §3.8, RFC 5681).
 //!
 //! ```text
-//!           una          nxt        max          end
-//!  ---------|============|==========|============|
-//!  acked     in flight    to repeat  not sent yet
+//!           una                        nxt                end
+//!  ---------|==========================|==================|
+//!  acked     outstanding: in flight,    not sent yet
+//!            held by the peer, or lost
 //! ```
 //!
-//! After a timeout `nxt` returns to `una`, and all up to `max` is sent again as the window opens.
+//! What became of the outstanding part stands on the scoreboard of the loss detector.
 
 mod progress;
+mod recovery;
+mod repair;
 mod sizing;
 
 use crate::Config;
@@ -37,9 +40,9 @@ pub(crate) struct SendHalf {
     start: SequenceNumber,
     /// SND.UNA.
     una: SequenceNumber,
-    /// SND.NXT: what leaves next.
+    /// SND.NXT: what leaves next for the first time.
     nxt: SequenceNumber,
-    /// Behind the last number ever sent.
+    /// Behind the last number ever sent: SND.NXT, or the octet behind it with which a closed window was asked.
     max: SequenceNumber,
     /// SND.WND, scaled.
     window: u32,
@@ -69,8 +72,10 @@ pub(crate) struct SendHalf {
     mss: u16,
     /// Behind the last segment that was smaller than that.
     small_end: SequenceNumber,
-    /// The number that is being timed, and when it left.
-    timed: Option<(SequenceNumber, Instant)>,
+    /// The SYN left once, and so its answer measures a round trip.
+    syn_once: bool,
+    /// Behind it the next round trip is measured.
+    round_end: SequenceNumber,
     /// When data last left.
     sent_at: Instant,
     congestion: Congestion,
@@ -113,7 +118,8 @@ impl SendHalf {
             mss_path: MSS_DEFAULT,
             mss: MSS_DEFAULT,
             small_end: initial,
-            timed: None,
+            syn_once: false,
+            round_end: initial,
             sent_at: Instant::ZERO,
             congestion: Congestion::new(config),
             inflation: Inflation::default(),
@@ -129,7 +135,8 @@ impl SendHalf {
     }
 
     /// The peer's SYN is known: what it takes, and how its windows are scaled.
-    pub(crate) fn agree(&mut self, mss: Option<u16>, scale: Option<u8>, config: &Config) {
+    pub(crate) fn agree(&mut self, mss: Option<u16>, scale: Option<u8>, selective: bool, config: &Config) {
+        self.loss.agree(selective);
         self.mss_peer = mss.unwrap_or(MSS_DEFAULT).max(config.mss_min);
         // RFC 7323 §2.3: a shift above 14 counts as 14.
         self.scale = scale.unwrap_or(0).min(14);
@@ -138,7 +145,7 @@ impl SendHalf {
     /// Our SYN leaves, for the first time or again.
     pub(crate) fn handle_syn_sent(&mut self, now: Instant) {
         // RFC 6298 §3: a SYN that was repeated times nothing.
-        self.timed = (self.max == self.una).then_some((self.una, now));
+        self.syn_once = self.max == self.una;
         self.nxt = self.una + 1;
         self.max = self.nxt;
         self.sent_at = now;
@@ -159,13 +166,15 @@ impl SendHalf {
         now: Instant,
     ) {
         let syn_lost = self.retries > 0;
-        match self.timed.take() {
-            Some((_, at)) => self.sample(now - at, now),
-            None => match first.elapsed {
-                Some(elapsed) => self.sample(elapsed, now),
-                None => self.rtt.be_cautious(),
-            },
+        let exact = self.syn_once.then(|| now - self.sent_at);
+        match exact.or(first.elapsed) {
+            Some(rtt) => {
+                self.rtt.sample(rtt);
+                self.min_rtt.sample(rtt, now);
+            }
+            None => self.rtt.be_cautious(),
         }
+        self.round_end = self.start;
         self.una = self.start;
         self.nxt = self.start;
         self.retries = 0;
@@ -193,7 +202,14 @@ impl SendHalf {
 
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.queue.capacity() + self.delivery_rate.as_ref().map_or(0, |rates| rates.capacity())
+        let rates = self.delivery_rate.as_ref().map_or(0, |rates| rates.capacity());
+        self.queue.capacity() + self.loss.scoreboard.capacity() + rates
+    }
+
+    /// A tail loss probe is out.
+    #[cfg(test)]
+    pub(crate) fn is_probing(&self) -> bool {
+        self.loss.tail_probe.is_out()
     }
 
     #[cfg(test)]
@@ -248,9 +264,21 @@ impl SendHalf {
         self.start + self.queue.len() as u32
     }
 
-    /// What is in flight.
+    /// What is in flight: sent, and neither acknowledged, held by the peer, nor lost (RFC 6675 §4, `pipe`).
     pub(crate) fn flight(&self) -> u32 {
+        self.loss.scoreboard.flying()
+    }
+
+    /// FlightSize: what was sent and is not acknowledged (RFC 5681 §2).
+    fn outstanding(&self) -> u32 {
         self.nxt - self.una
+    }
+
+    /// Whether the peer has something to acknowledge, so that its silence means something; not where what is lost
+    /// waits for its window.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        let board = &self.loss.scoreboard;
+        board.flying() > 0 || board.is_reneged() || (board.lost() > 0 && self.window > 0)
     }
 
     pub(crate) fn timeout(&self, config: &Config) -> Duration {
@@ -312,6 +340,7 @@ impl SendHalf {
     /// Drops what was not sent or not acknowledged.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
+        self.loss.clear();
     }
 
     /// Whether the writer who was refused can go on: a third of the buffer is free.
@@ -331,7 +360,8 @@ impl SendHalf {
 
     /// Nothing is in flight and something waits all the same: the peer's window holds it back.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.flight() == 0 && self.nxt != self.end() + u32::from(self.fin)
+        let waits = self.loss.scoreboard.lost() > 0 || self.nxt != self.end() + u32::from(self.fin);
+        waits && !self.is_awaiting()
     }
 
     /// The persist timer went off: ask a closed window, or use a small one (RFC 9293 §3.8.6.1, §3.8.6.2.1).
@@ -347,14 +377,14 @@ impl SendHalf {
     /// Notes that `payload` and perhaps FIN leave from `nxt`.
     fn depart(&mut self, payload: &Chain, fin: bool, now: Instant) {
         let length = payload.len() as u32;
-        let fresh = self.nxt == self.max;
-        if fresh && self.timed.is_none() {
-            self.timed = Some((self.nxt, now));
-        }
-        let flight = self.flight();
+        let (first, flight) = (self.nxt, self.flight());
         self.nxt += length + u32::from(fin);
+        self.loss.scoreboard.send(first, self.nxt, now);
+        if let Some(prr) = self.loss.prr() {
+            prr.handle_sent(length);
+        }
         if let Some(rates) = &mut self.delivery_rate {
-            rates.handle_sent(self.nxt, fresh, flight, now);
+            rates.handle_sent(self.nxt, first == self.max, flight, now);
         }
         self.pacer.handle_sent(length, now);
         self.max = self.max.later(self.nxt);

@@ -11,6 +11,7 @@ mod opening;
 mod pacing;
 mod pair;
 mod random;
+mod recovering;
 mod script;
 mod selective;
 mod sending;

@@ -4,7 +4,9 @@ use crate::Why;
 use time::Instant;
 
 /// Every reason, in the order of the deadlines; the first of two that come at once goes first.
-const REASONS: [Why; 7] = [
+const REASONS: [Why; 9] = [
+    Why::Reordering,
+    Why::TailProbe,
     Why::Retransmit,
     Why::Persist,
     Why::DelayedAck,
@@ -42,6 +44,11 @@ impl Timers {
 
     pub(crate) fn stop_all(&mut self) {
         *self = Self::new();
+    }
+
+    /// Its deadline; [`Instant::MAX`] where there is none.
+    pub(crate) fn at(&self, why: Why) -> Instant {
+        self.at[why as usize]
     }
 
     pub(crate) fn is_set(&self, why: Why) -> bool {

@@ -117,7 +117,7 @@ fn hystart_leaves_slow_start_before_heavy_loss() {
     };
     let (with, without) = (start(true), start(false));
     println!("packets lost and percent of the rate: with {with:?}, without {without:?}");
-    assert!(with.0 * 3 < without.0 && with.1 > without.1, "{with:?}, {without:?}");
+    assert!(with.0 * 3 < without.0 && with.1 >= without.1, "{with:?}, {without:?}");
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Connection {
                 self.handle_fin_acknowledged(now);
             }
         }
+        self.schedule_probes(now);
         // DEVIATES RFC 9293 §3.8.6.1 (a closed window is probed for ever): where nobody holds the connection any
         // more, a peer that never opens its window would keep our memory for ever.
         let orphan = self.receive.is_closed() && !self.may_write();
@@ -167,7 +168,7 @@ impl Connection {
         if !self.send.is_stalled() {
             self.timers.stop(Why::Persist);
         }
-        if self.send.flight() == 0 {
+        if !self.send.is_awaiting() {
             self.timers.stop(Why::Retransmit);
             self.timers.stop(Why::UserTimeout);
         } else {

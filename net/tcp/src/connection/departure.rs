@@ -82,11 +82,15 @@ impl Connection {
     }
 
     fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
-        let Departing { sequence, payload, fin, push } = departing;
+        let Departing { sequence, payload, fin, push, anew } = departing;
         self.timers.stop(Why::Persist);
         self.timers.stop(Why::Pacing);
-        if self.send.flight() > 0 {
+        if self.send.is_awaiting() {
+            if anew {
+                self.timers.stop(Why::Retransmit);
+            }
             self.start_retransmission(now);
+            self.schedule_probes(now);
         } else {
             // A probe of a closed window: the persist timer, not this one, asks again.
             self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
@@ -156,6 +160,19 @@ impl Connection {
             flags: if acknowledgement.is_some() { Flags::RST | Flags::ACK } else { Flags::RST },
             ..Header::default()
         })
+    }
+
+    /// RACK's timer and the tail loss probe's (RFC 8985 §6.2, §7.2), as things stand now.
+    pub(super) fn schedule_probes(&mut self, now: Instant) {
+        self.timers.set(Why::Reordering, self.send.reordering_until());
+        match self.send.probe_timeout(&self.config) {
+            // RFC 8985 §7.2: never later than the timeout that it is to forestall.
+            Some(timeout) => {
+                let at = (now + timeout).min(self.timers.at(Why::Retransmit));
+                self.timers.set(Why::TailProbe, at);
+            }
+            None => self.timers.stop(Why::TailProbe),
+        }
     }
 
     /// RFC 6298 §5.1.

@@ -15,6 +15,11 @@ impl Connection {
         }
         while let Some(why) = self.timers.expire(now) {
             match why {
+                Why::Reordering => {
+                    self.send.handle_reordering_timeout(now);
+                    self.schedule_probes(now);
+                }
+                Why::TailProbe => self.send.handle_probe_timeout(),
                 Why::Retransmit => self.expire_retransmission(now),
                 Why::Persist => self.expire_persist(now),
                 Why::DelayedAck => self.receive.acks_mut().set_now(),
@@ -37,12 +42,15 @@ impl Connection {
         }
         match self.phase.handshake() {
             // What was in flight waits behind a closed window: the persist timer has taken over.
-            None if self.send.flight() == 0 => {}
+            None if !self.send.is_awaiting() => {}
             Some(handshake) => {
                 handshake.due = true;
                 self.send.handle_silence();
             }
-            None => self.send.handle_timeout(now),
+            None => {
+                self.send.handle_timeout(now);
+                self.schedule_probes(now);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ impl Connection {
         // RFC 2018 §2: only whoever was permitted to may send the option; we ask that it goes both ways.
         let selective = self.config.sack && syn.options.sack_permitted;
         self.receive.start(syn.sequence + 1, scale.is_some(), selective);
-        self.send.agree(syn.options.mss, scale, &self.config);
+        self.send.agree(syn.options.mss, scale, selective, &self.config);
         self.use_path_mss(self.send.mss_path());
     }
 
@@ -89,6 +89,7 @@ impl Connection {
             window: header.window,
             bare,
             elapsed: echo.and_then(|echo| self.timestamps.elapsed(echo, now)),
+            sack: header.options.sack,
         }
     }
 

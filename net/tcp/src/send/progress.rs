@@ -1,8 +1,9 @@
-//! What an acknowledgement, or its absence, changes (RFC 9293 §3.10.7.4 fifth, RFC 5681, RFC 6298, RFC 6582).
+//! What an acknowledgement, or its absence, changes (RFC 9293 §3.10.7.4 fifth, RFC 5681, RFC 6298).
 
 use super::SendHalf;
 use crate::congestion::Ack;
-use crate::loss::{Duplicate, Progress};
+use crate::loss::{Delivery, Selective};
+use crate::sack::{BLOCKS_SENT_MAX, Block};
 use time::{Duration, Instant, SequenceNumber};
 
 /// What an acceptable segment says to the send half.
@@ -16,18 +17,59 @@ pub(crate) struct Acknowledgement {
     pub(crate) bare: bool,
     /// The round trip that its timestamp tells.
     pub(crate) elapsed: Option<Duration>,
+    /// Its SACK blocks.
+    pub(crate) sack: [Option<Block>; BLOCKS_SENT_MAX],
+}
+
+/// What an acknowledgement brought, for those who judge by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    pub(super) number: SequenceNumber,
+    /// By how much SND.UNA has moved.
+    pub(super) acked: u32,
+    /// What was outstanding before.
+    pub(super) outstanding: u32,
+    pub(super) delivery: Delivery,
+    /// What came twice.
+    pub(super) duplicate: Option<Block>,
+    /// It is a duplicate acknowledgement (RFC 5681 §2).
+    pub(super) repeats: bool,
+    /// The age of the timestamp that it echoes.
+    pub(super) elapsed: Option<Duration>,
+}
+
+impl News {
+    /// No acknowledgement at all.
+    pub(super) fn none(number: SequenceNumber, outstanding: u32) -> Self {
+        Self {
+            number,
+            acked: 0,
+            outstanding,
+            delivery: Delivery::default(),
+            duplicate: None,
+            repeats: false,
+            elapsed: None,
+        }
+    }
 }
 
 impl SendHalf {
-    /// The ACK field and window of an acceptable segment (RFC 9293 §3.10.7.4, fifth). Returns whether SND.UNA
-    /// has advanced.
+    /// The ACK field, SACK blocks and window of an acceptable segment (RFC 9293 §3.10.7.4, fifth). Returns whether
+    /// SND.UNA has advanced.
     pub(crate) fn handle_acknowledgement(&mut self, ack: Acknowledgement, now: Instant) -> bool {
         let window = self.scaled(ack.window);
         let advanced = ack.number.after(self.una);
+        let mut news = News { elapsed: ack.elapsed, ..News::none(ack.number, self.outstanding()) };
         if advanced {
-            self.advance(ack, now);
-        } else if ack.number == self.una && ack.bare && self.flight() > 0 && window == self.window {
-            self.handle_duplicate(now);
+            news.acked = ack.number - self.una;
+            self.advance(ack.number, &mut news.delivery);
+        }
+        let selective = Selective { number: ack.number, blocks: ack.sack };
+        news.duplicate = self.loss.read(&selective, self.una, self.nxt, self.window_max, &mut news.delivery);
+        news.repeats =
+            ack.number == self.una && !advanced && ack.bare && news.outstanding > 0 && window == self.window;
+        if advanced || news.repeats || news.duplicate.is_some() || news.delivery.bytes > 0 {
+            self.digest(&news, now);
         }
 
         // DEVIATES RFC 9293 §3.10.7.4, fifth (WL1 and WL2 alone decide): what acknowledges more is newer than
@@ -53,48 +95,51 @@ impl SendHalf {
         self.window_acknowledgement = ack.number;
     }
 
-    fn advance(&mut self, ack: Acknowledgement, now: Instant) {
-        let flight = self.flight();
-        let acked = ack.number - self.una;
-        let rtt = self.measure(ack, now);
+    /// SND.UNA moves.
+    fn advance(&mut self, number: SequenceNumber, delivery: &mut Delivery) {
         self.retries = 0;
-        self.una = ack.number;
+        self.una = number;
         self.nxt = self.nxt.later(self.una);
         self.small_end = self.small_end.later(self.una);
+        self.loss.scoreboard.acknowledge(self.una, delivery);
         let queued = (self.una.earlier(self.end()) - self.start) as usize;
         self.queue.advance(queued);
         self.start += queued as u32;
-        let mss = self.mss();
+    }
+
+    fn digest(&mut self, news: &News, now: Instant) {
+        let rtt = self.measure(news, now);
         let least = self.min_rtt.value().unwrap_or(Duration::ZERO);
-        let rates = self.delivery_rate.as_mut();
-        let rate = rates.and_then(|rates| rates.handle_ack(self.una, acked, least, now));
-        self.congestion.handle_ack(&Ack {
-            acked_bytes: acked,
-            flight_before: flight,
-            mss,
-            una: self.una,
-            nxt: self.nxt,
-            rtt,
-            smoothed_rtt: self.rtt.smoothed(),
-            min_rtt: self.min_rtt.value(),
-            application_limited: self.una.after(self.limited_until)
-                && flight.saturating_add(mss) < self.congestion.window(),
-            rate,
-            now,
-        });
-        self.limited_until = self.limited_until.later(self.una);
-        match self.loss.handle_progress(self.una) {
-            Progress::Normal => {}
-            Progress::Partial => {
-                self.timed = None;
-                self.inflation.deflate(acked, mss);
-            }
-            Progress::Recovered => {
-                self.inflation.stop();
-                self.congestion.leave_recovery();
-                self.congestion.limit_burst(self.flight(), mss);
-            }
+        // Without SACK a duplicate is taken for a segment that arrived.
+        let mss = self.mss();
+        let ahead = if news.repeats && !self.loss.is_selective() { mss } else { news.delivery.sacked };
+        if ahead > 0
+            && let Some(rates) = &mut self.delivery_rate
+        {
+            rates.handle_ahead(ahead, news.outstanding.saturating_sub(mss), now);
         }
+        if news.acked > 0 {
+            // After a timeout what the peer held already is acknowledged at once, and says nothing of the path now.
+            let acked_bytes = if self.loss.is_open() { news.acked } else { news.delivery.bytes };
+            let rates = self.delivery_rate.as_mut();
+            let rate = rates.and_then(|rates| rates.handle_ack(self.una, news.acked, least, now));
+            self.congestion.handle_ack(&Ack {
+                acked_bytes,
+                flight_before: news.outstanding,
+                mss,
+                una: self.una,
+                nxt: self.nxt,
+                rtt,
+                smoothed_rtt: self.rtt.smoothed(),
+                min_rtt: self.min_rtt.value(),
+                application_limited: self.una.after(self.limited_until)
+                    && news.outstanding.saturating_add(mss) < self.congestion.window(),
+                rate,
+                now,
+            });
+            self.limited_until = self.limited_until.later(self.una);
+        }
+        self.judge(news, now);
         self.set_pace();
     }
 
@@ -106,79 +151,29 @@ impl SendHalf {
     }
 
     /// The round trip that an acknowledgement tells, if it tells one.
-    fn measure(&mut self, ack: Acknowledgement, now: Instant) -> Option<Duration> {
-        match self.timed {
-            Some((number, at)) if ack.number.after(number) => {
-                self.timed = None;
-                self.sample(now - at, now);
-                Some(now - at)
-            }
-            // RTO has its one measurement a round trip (RFC 6298 §3); the congestion window takes what more there is.
-            Some(_) => ack.elapsed,
-            // Something was repeated: only a timestamp can tell which one is acknowledged (RFC 7323 §4).
-            None => {
-                if let Some(elapsed) = ack.elapsed {
-                    self.sample(elapsed, now);
-                }
-                ack.elapsed
-            }
-        }
-    }
-
-    pub(super) fn sample(&mut self, rtt: Duration, now: Instant) {
-        self.rtt.sample(rtt);
+    fn measure(&mut self, news: &News, now: Instant) -> Option<Duration> {
+        let delivery = &news.delivery;
+        let first = delivery.acknowledged_sent_at.filter(|_| !delivery.ambiguous);
+        let exact = match (first, news.acked) {
+            (Some(at), _) => Some(now - at),
+            (None, 0) => delivery.newest_original.map(|sent| now - sent.at),
+            // Only a timestamp can tell which transmission is acknowledged (RFC 7323 §4, RFC 6298 §3: Karn).
+            (None, _) => None,
+        };
+        let rtt = exact.or(news.elapsed.filter(|_| news.acked > 0))?;
         self.min_rtt.sample(rtt, now);
-    }
-
-    fn handle_duplicate(&mut self, now: Instant) {
-        let (mss, flight) = (self.mss(), self.flight());
-        if let Some(rates) = &mut self.delivery_rate {
-            rates.handle_ahead(mss, flight.saturating_sub(mss), now);
+        // RFC 6298 §3: one measurement a round trip is enough, and more would make its variation seem small.
+        if news.acked > 0 && self.una.after(self.round_end) {
+            self.rtt.sample(rtt);
+            self.round_end = self.nxt;
         }
-        match self.loss.handle_duplicate(self.una, self.max) {
-            Duplicate::Waiting => {}
-            Duplicate::Lost => {
-                self.timed = None;
-                self.congestion.enter_recovery(self.flight(), self.mss(), now);
-                self.inflation.start(self.congestion.threshold(), self.mss());
-            }
-            Duplicate::Left => self.inflation.inflate(self.mss()),
-        }
+        Some(rtt)
     }
 
     /// A peer that answers probes, though with a closed window, is alive (RFC 9293 §3.8.6.1).
     pub(crate) fn handle_answer(&mut self) {
-        if self.flight() == 0 {
+        if !self.is_awaiting() {
             self.retries = 0;
-        }
-    }
-
-    /// What is in flight is known to be lost, though not by congestion.
-    pub(crate) fn repeat_flight(&mut self) {
-        self.timed = None;
-        self.inflation.stop();
-        self.congestion.leave_recovery();
-        self.forget_departures();
-        let _ = self.loss.handle_timeout(self.max);
-        self.nxt = self.una;
-    }
-
-    /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let flight = self.flight();
-        self.handle_silence();
-        self.timed = None;
-        let first = self.loss.handle_timeout(self.max);
-        self.inflation.stop();
-        self.forget_departures();
-        self.congestion.collapse(flight, self.mss(), first, now);
-        self.nxt = self.una;
-    }
-
-    /// All that is in flight is to leave again.
-    fn forget_departures(&mut self) {
-        if let Some(rates) = &mut self.delivery_rate {
-            rates.forget();
         }
     }
 }

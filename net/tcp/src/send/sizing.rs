@@ -2,6 +2,7 @@
 //! (§3.8.6.2.1), Nagle (§3.7.4), and segments large enough to be cut by the device.
 
 use super::SendHalf;
+use crate::loss::Mode;
 use crate::{Config, Path};
 use packet::Chain;
 use time::{Instant, SequenceNumber};
@@ -14,19 +15,25 @@ pub(crate) struct Departing {
     pub(crate) fin: bool,
     /// Nothing that was written waits behind it.
     pub(crate) push: bool,
+    /// The retransmission timer begins anew with it.
+    pub(crate) anew: bool,
 }
 
 impl SendHalf {
     /// The next part of the stream that leaves, if any may.
     pub(crate) fn next_departure(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
         self.held_back = false;
-        if self.loss.retransmission_due() {
-            self.loss.retransmitted();
-            self.timed = None;
-            return self.repeat_first(now);
+        if let Some(departing) = self.next_repair(path, now) {
+            return Some(departing);
+        }
+        if self.held_back {
+            return None;
         }
         if core::mem::take(&mut self.probe) && self.is_stalled() {
             return Some(self.probe_window());
+        }
+        if self.loss.scoreboard.is_full() {
+            return None;
         }
         let restarts = config.slow_start_after_idle || self.congestion.asks_for_rates();
         if restarts && self.has_idled(config, now) {
@@ -49,26 +56,35 @@ impl SendHalf {
         let sequence = self.nxt;
         let payload = self.queue.slice((sequence - self.start) as usize, count as usize);
         self.depart(&payload, fin, now);
-        Some(Departing { sequence, payload, fin, push: count == left })
+        Some(Departing { sequence, payload, fin, push: count == left, anew: false })
     }
 
     /// Bytes behind SND.NXT; `None` where the FIN has left too.
-    fn bytes_left(&self) -> Option<u32> {
+    pub(super) fn bytes_left(&self) -> Option<u32> {
         let end = self.end();
         (self.nxt.at_or_before(end)).then(|| end - self.nxt)
     }
 
     /// What peer and network still take (RFC 5681 §3.1).
-    fn usable(&self) -> u32 {
-        self.allowed().saturating_sub(self.flight())
+    pub(crate) fn usable(&self) -> u32 {
+        self.quota().min(self.window.saturating_sub(self.outstanding()))
     }
 
-    /// What may be in flight at most.
-    pub(crate) fn allowed(&self) -> u32 {
+    /// What the network still takes.
+    pub(super) fn quota(&self) -> u32 {
+        match self.loss.mode() {
+            Mode::Recovery(Some(prr)) => prr.quota(),
+            Mode::Open | Mode::Recovery(None) | Mode::Timeout(_) => {
+                self.allowed().saturating_sub(self.flight())
+            }
+        }
+    }
+
+    /// What may be in flight at most, outside of fast recovery with SACK.
+    fn allowed(&self) -> u32 {
         // RFC 3042 §2: one segment beyond the window for each of the first two duplicates.
         let window = self.inflation.apply(self.congestion.window());
-        let congestion = window.saturating_add(self.loss.segments_allowed() * self.mss());
-        congestion.min(self.window)
+        window.saturating_add(self.loss.segments_allowed() * self.mss())
     }
 
     /// Notes where the congestion window, and neither writer nor peer, is what keeps the `usable` bytes below a large
@@ -136,40 +152,20 @@ impl SendHalf {
         large > self.mss()
             && left > usable
             && usable < large
-            && usable < self.allowed() / 3
+            && usable < self.allowed().min(self.window) / 3
             && self.flight() > 0
             && self.loss.is_quiet()
     }
 
     /// RFC 5681 §4.1: no data was sent for longer than RTO.
     fn has_idled(&self, config: &Config, now: Instant) -> bool {
-        self.flight() == 0 && self.nxt == self.max && now - self.sent_at > self.rtt.timeout(config)
-    }
-
-    /// The segment at SND.UNA once more.
-    fn repeat_first(&mut self, now: Instant) -> Option<Departing> {
-        // Only what was sent: the peer's window may end behind it.
-        let count = (self.max.earlier(self.end()) - self.una).min(self.mss());
-        let payload = self.queue.slice(0, count as usize);
-        let fin = self.fin && self.una + count == self.end() && self.max == self.end() + 1;
-        self.sent_at = now;
-        if let Some(rates) = &mut self.delivery_rate {
-            rates.handle_repeated(self.una, now);
-        }
-        self.pacer.handle_sent(count, now);
-        (count > 0 || fin).then(|| Departing {
-            sequence: self.una,
-            push: count > 0 && self.una + count == self.end(),
-            payload,
-            fin,
-        })
+        self.outstanding() == 0 && self.nxt == self.max && now - self.sent_at > self.rtt.timeout(config)
     }
 
     /// One octet of what waits, or the FIN (RFC 9293 §3.8.6.1).
     fn probe_window(&mut self) -> Departing {
         let payload = self.queue.slice((self.una - self.start) as usize, 1);
         self.max = self.max.later(self.una + 1);
-        self.timed = None;
-        Departing { sequence: self.una, fin: payload.is_empty(), payload, push: false }
+        Departing { sequence: self.una, fin: payload.is_empty(), payload, push: false, anew: false }
     }
 }

@@ -220,7 +220,8 @@ fn render(segment: &Segment, like: &str) -> String {
                 let edge = |n: SequenceNumber| (n - PEER_INITIAL) as i32;
                 let blocks = options.sack.iter().flatten();
                 let blocks: Vec<_> = blocks.map(|&(l, r)| format!("{}:{}", edge(l), edge(r))).collect();
-                text += &format!(" sack {}", if blocks.is_empty() { "none".into() } else { blocks.join(",") });
+                text +=
+                    &format!(" sack {}", if blocks.is_empty() { "none".into() } else { blocks.join(",") });
             }
             "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
             "ts" => {
