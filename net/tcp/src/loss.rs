@@ -200,6 +200,9 @@ impl Loss {
 
     /// The retransmission timer went off: what of the flight is lost (RFC 8985 §6.3). Without SACK all of it is; with
     /// it, the first segment and what left longer ago than RACK waits, in `patience`.
+    ///
+    /// DEVIATES RFC 2018 §8 (SHOULD: what the peer told is forgotten): only where it has shown that it drops what it
+    /// held, as RFC 6675 §5.1 allows.
     pub(crate) fn lose_flight(&mut self, patience: Duration, mss: u32, now: Instant) {
         let believed = self.selective && !self.scoreboard.is_reneged();
         self.scoreboard.lose_all(believed.then(|| now - patience));

@@ -206,6 +206,15 @@ impl SendHalf {
         self.queue.capacity() + self.loss.scoreboard.capacity() + rates
     }
 
+    /// What is outstanding is what the scoreboard knows of.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        let board = &self.loss.scoreboard;
+        let known = board.flying() + board.sacked() + board.lost();
+        assert!(known == 0 || known == self.outstanding(), "{board:?}");
+        assert!(self.una.at_or_before(self.nxt) && self.nxt.at_or_before(self.max));
+    }
+
     /// A tail loss probe is out.
     #[cfg(test)]
     pub(crate) fn is_probing(&self) -> bool {

@@ -23,6 +23,7 @@ const LATER: u8 = 18 << 3;
 fn main() {
     write("frames", frames());
     write("tcp_live", connections());
+    write("tcp_live", selective_connections());
 }
 
 fn write(target: &str, inputs: Vec<(&str, Vec<u8>)>) {
@@ -292,6 +293,61 @@ fn write_bytes(count: u16) -> Vec<u8> {
     [&[4][..], &count.to_be_bytes()].concat()
 }
 
+/// Connections with SACK.
+fn selective_connections() -> Inputs {
+    let syn = vec![128, SYN, 0, 9, 9, 0, 0, 5, 180, 7];
+    let opened = [vec![0], syn, segment(ACK, 0)].concat();
+    let and = |steps: &[Vec<u8>]| [opened.clone(), steps.concat()].concat();
+    let read = vec![5, 0xff, 0xff];
+    vec![
+        (
+            "sack",
+            and(&[
+                write_bytes(30_000),
+                // Of ten segments the last, then two more: a recovery begins.
+                vec![80, ACK, 0, 9, 9, 0xc7, 0, 0, 5, 180, 5, 180],
+                vec![80, ACK, 0, 9, 9, 0xc7, 0, 1, 5, 180, 5, 180, 17, 28, 5, 180],
+                vec![80, ACK, 0, 9, 9, 0xc7, 0, 2, 5, 180, 5, 180, 17, 28, 5, 180, 28, 132, 5, 180],
+                pass(18),
+                segment(ACK, 0),
+                pass(18),
+            ]),
+        ),
+        (
+            "sack-twice",
+            and(&[
+                write_bytes(3_000),
+                // A tail loss probe, and the answer that both have arrived.
+                pass(20),
+                segment(ACK, 0),
+                vec![64, ACK, 0, 9, 9, 4, 0, 100, 0, 100],
+                write_bytes(9_000),
+                pass(22),
+                vec![80, ACK, 0, 9, 9, 0xf0, 0, 4, 1, 0, 1, 0],
+            ]),
+        ),
+        (
+            "sack-taken-back",
+            and(&[
+                write_bytes(9_000),
+                vec![80, ACK, 0, 9, 9, 0xe0, 0, 0, 0x1c, 0, 0x1c, 0],
+                vec![16, ACK, 0, 9, 9, 0xe4, 0],
+                pass(22),
+                segment(ACK, 0),
+            ]),
+        ),
+        (
+            "sack-told",
+            and(&[
+                (1..6).flat_map(|n| [8, ACK, 10, 1, 0, n, 0]).collect(),
+                vec![8, ACK, 10, 1, 0, 3, 0],
+                segment(ACK, 255),
+                read,
+            ]),
+        ),
+    ]
+}
+
 fn connections() -> Inputs {
     let passive = [vec![0], segment(SYN, 0), segment(ACK, 0)].concat();
     let active = [vec![1], segment(SYN | ACK, 0)].concat();
@@ -331,18 +387,6 @@ fn connections() -> Inputs {
                     vec![160, SYN, 0, 9, 9, 1, 0, 0, 5, 180, 7],
                     vec![32, ACK, 4, 9, 9, 2],
                     vec![32, ACK, 4, 9, 9, 0],
-                ],
-            ),
-        ),
-        (
-            "sack",
-            and(
-                &[0],
-                &[
-                    vec![128, SYN, 0, 9, 9, 0, 0, 5, 180, 7],
-                    segment(ACK, 0),
-                    write_bytes(30_000),
-                    vec![80, ACK, 0, 9, 9, 0xe0, 0, 4, 0, 2, 0],
                 ],
             ),
         ),

@@ -116,6 +116,13 @@ impl Subject {
         (sent, events)
     }
 
+    /// No connection holds more than its buffers take, in the default profile.
+    pub(crate) fn assert_bounded(&self) {
+        let (memory, config) = (self.stack.memory(), tcp::Config::default());
+        let each = (config.send_buffer_bytes + config.receive_buffer_bytes) as usize;
+        assert!(memory.tcp_bytes <= memory.connections * each, "more than the buffers take: {memory:?}");
+    }
+
     /// An hour after its owner has let everything go, the stack holds nothing and waits for nothing.
     pub(crate) fn assert_comes_to_rest(&mut self) {
         self.pass(Duration::from_hours(3));

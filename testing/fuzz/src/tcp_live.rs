@@ -27,6 +27,8 @@ use wire::{Protocol, ipv4, ipv6};
 const INTERFACE: u8 = 1;
 const OWN_PORT: u16 = 80;
 const PEER_PORT: u16 = 40_000;
+/// No window of the default profile is larger.
+const WINDOW_BYTES_MAX: u32 = 4 << 20;
 
 /// Gives one live connection what its peer and its owner may do.
 ///
@@ -72,6 +74,7 @@ pub fn tcp_live(data: &[u8]) {
             assert_eq!(medium, Medium::Ip, "the connection left by another interface");
             peer.note(&frame);
         }
+        subject.assert_bounded();
         for event in events {
             if let Event::TcpAccepted { connection: accepted, .. } = event {
                 others.extend(connection.replace(accepted));
@@ -124,6 +127,8 @@ struct Peer {
     seen: SequenceNumber,
     /// The stack's last timestamp.
     timestamp: u32,
+    /// It has permitted SACK in some SYN.
+    permits_sack: bool,
 }
 
 impl Peer {
@@ -134,6 +139,7 @@ impl Peer {
             next: SequenceNumber(u32::MAX - 1_000),
             seen: SequenceNumber(0),
             timestamp: 0,
+            permits_sack: false,
         }
     }
 
@@ -150,12 +156,31 @@ impl Peer {
         if let Some(timestamps) = header.options.timestamps {
             self.timestamp = timestamps.value;
         }
+        self.check_blocks(&header);
+    }
+
+    /// What the stack says that it holds is possible (RFC 2018 §3 and §4, RFC 2883 §4).
+    fn check_blocks(&self, header: &Header) {
+        let blocks: Vec<_> = header.options.sack.iter().flatten().copied().collect();
+        assert!(blocks.is_empty() || self.permits_sack, "SACK without leave");
+        for (place, &(left, right)) in blocks.iter().enumerate() {
+            assert!(left.before(right), "an empty block");
+            let window = right - header.acknowledgement;
+            let beyond = left.after(header.acknowledgement) && window <= WINDOW_BYTES_MAX;
+            assert!(beyond || place == 0, "only what came twice may be told of again: {blocks:?}");
+            // The first may tell of something that came twice, and lie within another.
+            let others = blocks[..place].iter().skip(1);
+            assert!(
+                others.clone().all(|&(l, r)| r.before(left) || l.after(right)),
+                "blocks that overlap or touch: {blocks:?}"
+            );
+        }
     }
 
     /// A segment: u8 flags; u8 payload length times 16; u16 window. Then, as the instruction's upper bits say,
     /// bit 3: an i16 by which the sequence number is off; bit 4: one for the acknowledgement; bit 5: timestamps, with
-    /// a u8 by which they are newer; bit 6: SACK of one block; bit 7: the options of a SYN, three bytes, and an urgent
-    /// pointer.
+    /// a u8 by which they are newer; bit 6: SACK, see [`Self::blocks`]; bit 7: the options of a SYN, three bytes, and an
+    /// urgent pointer.
     fn segment(&mut self, instruction: u8, input: &mut Input<'_>) -> Vec<u8> {
         let flags = Flags(input.u8().into());
         let length = usize::from(input.u8()) * 16;
@@ -177,20 +202,37 @@ impl Peer {
             header.options.timestamps = Some(Timestamps { value, echo: self.timestamp });
         }
         if instruction & 64 != 0 {
-            let left = SequenceNumber(self.seen.0.wrapping_sub(input.u16().into()));
-            header.options.sack[0] = Some((left, left + u32::from(input.u16())));
+            header.options.sack = self.blocks(header.acknowledgement, input);
         }
         if instruction & 128 != 0 {
             header.urgent = input.u16();
             header.options.mss = Some(input.u16());
             header.options.window_scale = Some(input.u8());
             header.options.sack_permitted = true;
+            self.permits_sack |= flags.contains(Flags::SYN);
         }
         if sequence_off == 0 {
             let controls = u32::from(flags.contains(Flags::SYN)) + u32::from(flags.contains(Flags::FIN));
             self.next += length as u32 + controls;
         }
         self.packet(&header, length)
+    }
+
+    /// SACK blocks: a u8 whose lowest two bits are their number less 1; for each a u16 by which it begins before what the
+    /// stack has sent, or, where bit 2 and those that follow say so, before what is acknowledged; and a u16 of length.
+    fn blocks(
+        &self,
+        acknowledgement: SequenceNumber,
+        input: &mut Input<'_>,
+    ) -> [Option<(SequenceNumber, SequenceNumber)>; 4] {
+        let shape = input.u8();
+        let mut blocks = [None; 4];
+        for (place, block) in blocks.iter_mut().take(usize::from(shape & 3) + 1).enumerate() {
+            let from = if shape >> (2 + place) & 1 == 0 { self.seen } else { acknowledgement };
+            let left = from - u32::from(input.u16());
+            *block = Some((left, left + u32::from(input.u16())));
+        }
+        blocks
     }
 
     fn packet(&self, header: &Header, payload: usize) -> Vec<u8> {

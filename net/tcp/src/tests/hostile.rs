@@ -38,11 +38,19 @@ impl Hostile {
             .random
             .chance(50)
             .then(|| Timestamps { value: self.random.below(1_000) as u32, echo: self.random.next() as u32 });
+        let mut sack = [None; 4];
+        if self.random.chance(40) {
+            for block in sack.iter_mut().take(1 + self.random.below(4) as usize) {
+                let left = self.near(self.sent - 4_000);
+                *block = Some((left, left + self.random.below(4_000) as u32));
+            }
+        }
         let options = Options {
+            sack,
+            sack_permitted: self.random.chance(70),
             mss: self.random.chance(10).then(|| self.random.next() as u16),
             window_scale: self.random.chance(10).then(|| self.random.next() as u8),
             timestamps,
-            ..Options::default()
         };
         let header = Header {
             sequence: self.near(self.expected),
@@ -120,6 +128,7 @@ fn run(seed: u64, seen: &mut [bool; 11]) {
         });
         assert!(left.count() < 200_000, "seed {seed}: sending does not end");
         while it.poll_event().is_some() {}
+        it.send_half().check();
         // Out of order too: all lies within the window.
         let received = it.buffered() - it.unacknowledged();
         assert!(received <= bound as usize, "seed {seed}: more is held than the buffer takes");
