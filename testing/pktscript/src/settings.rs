@@ -26,10 +26,14 @@ pub enum Setting {
     Unsupported(String),
 }
 
+/// FreeBSD's defaults of the two parts of its least retransmission timeout, in milliseconds.
+const REXMIT_MIN_MS: i64 = 30;
+const REXMIT_SLOP_MS: i64 = 200;
+
 type Apply = fn(&mut Settings, i64) -> bool;
 
 /// Names with the one value that the stack obeys without being told, or a range of them: from, to.
-const FIXED: [(&str, i64, i64); 58] = [
+const FIXED: [(&str, i64, i64); 59] = [
     ("net.ipv4.tcp_abort_on_overflow", 0, 0),
     ("net.ipv4.tcp_adv_win_scale", -31, 31),
     ("net.ipv4.tcp_autocorking", 0, 1),
@@ -86,12 +90,13 @@ const FIXED: [(&str, i64, i64); 58] = [
     ("net.inet.tcp.insecure_syn", 0, 0),
     ("net.inet.tcp.path_mtu_discovery", 1, 1),
     ("net.inet.tcp.sack.enable", 0, 1),
+    ("net.inet.tcp.rexmit_drop_options", 0, 0),
     ("net.inet.tcp.syncookies", 0, 1),
     ("net.inet.tcp.tso", 0, 1),
 ];
 
 /// Names whose value changes something.
-const CHANGING: [(&str, Apply); 26] = [
+const CHANGING: [(&str, Apply); 27] = [
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_window_scaling", |s, v| on_off(&mut s.tcp.window_scaling, v)),
     ("net.ipv4.tcp_slow_start_after_idle", |s, v| on_off(&mut s.tcp.slow_start_after_idle, v)),
@@ -115,7 +120,9 @@ const CHANGING: [(&str, Apply); 26] = [
     ("net.inet.tcp.recvspace", receive_buffer),
     ("net.inet.tcp.sendspace", send_buffer),
     ("net.inet.tcp.rexmit_initial", |s, v| span(&mut s.tcp.rto_initial, v, 1)),
-    ("net.inet.tcp.rexmit_min", |s, v| span(&mut s.tcp.rto_min, v, 1)),
+    // The least timeout is the sum of these two.
+    ("net.inet.tcp.rexmit_min", |s, v| span(&mut s.tcp.rto_min, v.saturating_add(REXMIT_SLOP_MS), 1)),
+    ("net.inet.tcp.rexmit_slop", |s, v| span(&mut s.tcp.rto_min, v.saturating_add(REXMIT_MIN_MS), 1)),
     ("net.inet.tcp.finwait2_timeout", |s, v| span(&mut s.tcp.fin_wait_2, v, 1)),
     ("net.inet.tcp.delacktime", |s, v| span(&mut s.tcp.delayed_ack, v, 1)),
     ("net.inet.tcp.keepidle", |s, v| keep_alive(s, v, 1, |k| &mut k.idle)),

@@ -13,6 +13,8 @@ pub fn packet(cursor: &mut Cursor<'_>) -> Result<Packet, SyntaxError> {
         cursor.expect(">")?;
         Direction::Outbound
     };
+    // FreeBSD's dialect has what an ICMP message quotes in front of it.
+    let in_front = if is_quoted(cursor) { quoted(cursor)? } else { None };
     let network = network(cursor)?;
     let mut ports = ports(cursor)?;
     let body = match cursor.peek_word() {
@@ -25,7 +27,8 @@ pub fn packet(cursor: &mut Cursor<'_>) -> Result<Packet, SyntaxError> {
         }
         "icmp" | "icmpv6" => {
             cursor.word()?;
-            Body::Icmp(icmp(cursor)?)
+            let message = icmp(cursor)?;
+            Body::Icmp(Icmp { quoted: in_front.unwrap_or(message.quoted), ..message })
         }
         name @ ("ipv4" | "ipv6" | "gre" | "mpls" | "raw" | "sctp" | "udplite" | "psp") => {
             let name = name.to_owned();
@@ -186,19 +189,31 @@ fn icmp(cursor: &mut Cursor<'_>) -> Result<Icmp, SyntaxError> {
     if cursor.eat_word("id") {
         cursor.integer()?;
     }
-    let mut quoted = Quoted::Tcp(0, 0);
-    if cursor.eat("[") {
-        let ports = ports(cursor)?;
-        if cursor.eat_word("udp") || cursor.eat_word("raw") {
-            let ports = ports.or(self::ports(cursor)?);
-            quoted = Quoted::Udp(length(cursor)?, ports);
-        } else {
-            let (start, length) = sequence(cursor)?;
-            quoted = Quoted::Tcp(start.map_or(0, |start| start.value), length);
-        }
-        cursor.expect("]")?;
-    }
+    let quoted = quoted(cursor)?.unwrap_or(Quoted::Tcp(0, 0));
     Ok(Icmp { kind, code, mtu, quoted })
+}
+
+/// Whether brackets come next, and a quoted packet in them.
+fn is_quoted(cursor: &mut Cursor<'_>) -> bool {
+    let mut ahead = cursor.clone();
+    ahead.eat("[") && (ahead.peek_word() == "udp" || ahead.rest().starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// `[1:1001(1000)]` or `[udp (8)]`, if that is what stands there.
+fn quoted(cursor: &mut Cursor<'_>) -> Result<Option<Quoted>, SyntaxError> {
+    if !cursor.eat("[") {
+        return Ok(None);
+    }
+    let ports = ports(cursor)?;
+    let quoted = if cursor.eat_word("udp") || cursor.eat_word("raw") {
+        let ports = ports.or(self::ports(cursor)?);
+        Quoted::Udp(length(cursor)?, ports)
+    } else {
+        let (start, length) = sequence(cursor)?;
+        Quoted::Tcp(start.map_or(0, |start| start.value), length)
+    };
+    cursor.expect("]")?;
+    Ok(Some(quoted))
 }
 
 #[cfg(test)]
@@ -247,5 +262,7 @@ mod tests {
         assert_eq!((icmp.mtu, icmp.quoted), (Some(1_200), Quoted::Tcp(1, 1_000)));
         let Body::Icmp(icmp) = read("< icmp unreachable port_unreachable [udp (8)]").body else { panic!() };
         assert_eq!(icmp.quoted, Quoted::Udp(8, None));
+        let Body::Icmp(icmp) = read("< [5:6(1)]icmp packet_too_big mtu 1300").body else { panic!() };
+        assert_eq!((icmp.mtu, icmp.quoted), (Some(1_300), Quoted::Tcp(5, 1)));
     }
 }

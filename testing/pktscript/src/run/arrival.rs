@@ -8,6 +8,7 @@ use crate::syntax::{Body, Packet, Segment};
 use packet::{Offload, Segmentation, SegmentationKind};
 use std::net::SocketAddr;
 use wire::Protocol;
+use wire::tcp::Flags;
 
 /// The largest IP packet.
 const PACKET_BYTES_MAX: usize = 65_535;
@@ -49,9 +50,13 @@ impl Driver {
 
     fn arrive_segment(&mut self, packet: &Packet, segment: &Segment) -> Result<(), String> {
         let index = self.subject_for(packet);
+        let syn = Flags(segment.flags).contains(Flags::SYN);
+        if let Some(number) = segment.sequence.filter(|_| syn) {
+            self.world.flows.change(index).start_theirs(number.value);
+        }
         let flow = self.world.flows.at(index).clone();
-        let sequence = segment.sequence.map_or(0, |number| flow.theirs_to_wire(number));
-        let acknowledgement = segment.acknowledgement.map_or(0, |number| flow.ours_to_wire(number));
+        let sequence = segment.sequence.map_or(0, |number| flow.theirs_to_wire(number, syn));
+        let acknowledgement = segment.acknowledgement.map_or(0, |number| flow.ours_to_wire(number, syn));
         let window = segment.window.unwrap_or(0);
         let header =
             tcp_header(sequence, acknowledgement, segment.flags, window, segment.urgent.unwrap_or(0));

@@ -1,5 +1,6 @@
-//! Connections as the script numbers them: its sequence numbers start where it likes, those on the wire where both sides
-//! chose. Each connection keeps the two differences, and which of its timestamps stands for which of ours.
+//! Connections as the script numbers them. A SYN has the number that the script likes, and so has what acknowledges it in a
+//! SYN-ACK; all other numbers count from that SYN on, whatever its own was. On the wire both sides chose. Each connection
+//! keeps where both began, and which of its timestamps stands for which of ours.
 
 use crate::syntax::{Number, Segment, TcpOption};
 use std::collections::BTreeMap;
@@ -17,14 +18,39 @@ pub struct Flow {
     pub local: SocketAddr,
     /// The script's.
     pub remote: SocketAddr,
-    /// Added to the script's numbers of the stack's bytes; known from its SYN on.
-    pub ours: Option<u32>,
-    /// Added to the script's numbers of its own bytes.
-    pub theirs: u32,
+    /// Where the stack's numbers begin; known from its SYN on.
+    pub ours: Option<Beginning>,
+    /// Where the script's own numbers begin.
+    pub theirs: Beginning,
     /// The script's name of a timestamp of the stack, and the timestamp.
     stamps: BTreeMap<u32, u32>,
     /// The first of these.
     stamp_base: Option<(u32, u32)>,
+}
+
+/// Where one side's numbers begin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beginning {
+    /// The SYN's number on the wire.
+    live: u32,
+    /// The SYN's number in the script.
+    script: u32,
+    /// The SYN was there.
+    known: bool,
+}
+
+impl Beginning {
+    fn to_wire(self, number: Number, syn: bool) -> u32 {
+        let Number { value, absolute } = number;
+        match absolute {
+            true => value,
+            false => value.wrapping_sub(if syn { self.script } else { 0 }).wrapping_add(self.live),
+        }
+    }
+
+    fn to_script(self, live: u32, syn: bool) -> u32 {
+        live.wrapping_sub(self.live).wrapping_add(if syn { self.script } else { 0 })
+    }
 }
 
 /// The connections of a script.
@@ -42,7 +68,8 @@ impl Flows {
     /// Adds a connection; it is the subject from now on.
     pub fn add(&mut self, local: SocketAddr, remote: SocketAddr) -> FlowIndex {
         let index = FlowIndex(self.flows.len());
-        let theirs = NUMBERS_APART.wrapping_mul(index.0 as u32 + 1);
+        let live = NUMBERS_APART.wrapping_mul(index.0 as u32 + 1);
+        let theirs = Beginning { live, ..Beginning::default() };
         let (stamps, stamp_base) = (BTreeMap::new(), None);
         self.flows.push(Flow { local, remote, ours: None, theirs, stamps, stamp_base });
         self.subject = Some(index);
@@ -72,34 +99,41 @@ impl Flows {
 }
 
 impl Flow {
-    /// The stack's first number is `live`, and the script calls it `script`.
+    /// The stack's SYN has the number `live`, and the script calls it `script`.
     pub fn start(&mut self, live: u32, script: u32) {
-        self.ours = Some(live.wrapping_sub(script));
+        self.ours = Some(Beginning { live, script, known: true });
     }
 
-    /// A number of the stack's bytes, as on the wire.
-    pub fn ours_to_wire(&self, number: Number) -> u32 {
-        if number.absolute { number.value } else { number.value.wrapping_add(self.ours.unwrap_or(0)) }
+    /// The script's SYN; the first one is where its numbers begin.
+    pub fn start_theirs(&mut self, script: u32) {
+        if !self.theirs.known {
+            self.theirs = Beginning { script, known: true, ..self.theirs };
+        }
+    }
+
+    /// A number of the stack's bytes, as on the wire; `syn` where the segment has that bit.
+    pub fn ours_to_wire(&self, number: Number, syn: bool) -> u32 {
+        self.ours.unwrap_or_default().to_wire(number, syn)
     }
 
     /// A number of the script's bytes, as on the wire.
-    pub fn theirs_to_wire(&self, number: Number) -> u32 {
-        if number.absolute { number.value } else { number.value.wrapping_add(self.theirs) }
+    pub fn theirs_to_wire(&self, number: Number, syn: bool) -> u32 {
+        self.theirs.to_wire(number, syn)
     }
 
     /// A number of the stack's bytes, as in the script.
-    pub fn ours_to_script(&self, live: u32) -> u32 {
-        live.wrapping_sub(self.ours.unwrap_or(0))
+    pub fn ours_to_script(&self, live: u32, syn: bool) -> u32 {
+        self.ours.unwrap_or_default().to_script(live, syn)
     }
 
     /// A number of the script's bytes, as in the script.
-    pub fn theirs_to_script(&self, live: u32) -> u32 {
-        live.wrapping_sub(self.theirs)
+    pub fn theirs_to_script(&self, live: u32, syn: bool) -> u32 {
+        self.theirs.to_script(live, syn)
     }
 
     /// The options of a segment from the script, as on the wire.
     pub fn options_to_wire(&self, options: &[TcpOption]) -> Vec<TcpOption> {
-        let edge = |value: u32| self.ours_to_wire(Number { value, absolute: false });
+        let edge = |value: u32| self.ours_to_wire(Number { value, absolute: false }, false);
         let convert = |option: &TcpOption| match option {
             TcpOption::Sack(blocks) => {
                 TcpOption::Sack(blocks.iter().map(|&(left, right)| (edge(left), edge(right))).collect())
@@ -117,7 +151,7 @@ impl Flow {
     pub fn options_to_script(&self, options: &[TcpOption]) -> Vec<TcpOption> {
         let convert = |option: &TcpOption| match option {
             TcpOption::Sack(blocks) => {
-                let edge = |live: u32| self.theirs_to_script(live);
+                let edge = |live: u32| self.theirs_to_script(live, false);
                 TcpOption::Sack(blocks.iter().map(|&(left, right)| (edge(left), edge(right))).collect())
             }
             other => other.clone(),

@@ -26,13 +26,21 @@ const CODES_V4: [(&str, u8); 14] = [
 ];
 
 /// Codes of destination unreachable in IPv6 (RFC 4443 §3.1).
-const CODES_V6: [(&str, u8); 5] = [
+const CODES_V6: [(&str, u8); 6] = [
     ("no_route", 0),
     ("admin_prohibited", 1),
+    ("not_neighbour", 2),
     ("address_unreachable", 3),
     ("host_unreachable", 3),
     ("port_unreachable", 4),
 ];
+
+/// Codes of time exceeded, the same in both versions.
+const CODES_TIME: [(&str, u8); 2] = [("exceeded_hop_limit", 0), ("exceeded_frag_time", 1)];
+
+/// Codes of parameter problem in IPv6 (RFC 4443 §3.4).
+const CODES_PARAMETER: [(&str, u8); 3] =
+    [("header_field", 0), ("unknown_next_header", 1), ("unknown_option", 2)];
 
 /// The packet of an error about the subject of the script.
 ///
@@ -56,7 +64,7 @@ pub fn error(
     let (protocol, transport) = match message.quoted {
         Quoted::Tcp(start, _) => {
             let number = Number { value: start, absolute: false };
-            let sequence = subject.map_or(start, |flow| flow.ours_to_wire(number));
+            let sequence = subject.map_or(start, |flow| flow.ours_to_wire(number, false));
             let bytes = tcp_bytes(local, remote, &tcp_header(sequence, 0, 0x10, 0, 0), &[], 0);
             (Protocol::TCP, bytes)
         }
@@ -89,7 +97,9 @@ fn message_v4(message: &Icmp) -> Result<icmpv4::Message, String> {
             let mtu = u16::try_from(message.mtu.unwrap_or(0)).map_err(|_| unknown())?;
             Ok(icmpv4::Message::DestinationUnreachable { code: icmpv4::Unreachable(code), mtu })
         }
-        "time_exceeded" => Ok(icmpv4::Message::TimeExceeded { code: 0 }),
+        "time_exceeded" => {
+            Ok(icmpv4::Message::TimeExceeded { code: code(message, &CODES_TIME).ok_or_else(unknown)? })
+        }
         "source_quench" => Ok(icmpv4::Message::Other { kind: 4, code: 0 }),
         _ => Err(unknown()),
     }
@@ -105,7 +115,13 @@ fn message_v6(message: &Icmp) -> Result<icmpv6::Message, String> {
         "packet_too_big" | "unreachable" => {
             Ok(icmpv6::Message::PacketTooBig { mtu: message.mtu.unwrap_or(0) })
         }
-        "time_exceeded" => Ok(icmpv6::Message::TimeExceeded { code: 0 }),
+        "time_exceeded" => {
+            Ok(icmpv6::Message::TimeExceeded { code: code(message, &CODES_TIME).ok_or_else(unknown)? })
+        }
+        "parameter_problem" => {
+            let code = icmpv6::Parameter(code(message, &CODES_PARAMETER).ok_or_else(unknown)?);
+            Ok(icmpv6::Message::ParameterProblem { code, pointer: 0 })
+        }
         _ => Err(unknown()),
     }
 }

@@ -154,14 +154,15 @@ fn compare_segment(
             letters(seen.flags)
         ));
     }
+    let syn = seen.flags.contains(Flags::SYN);
     let number = |wanted: Number, live: u32, script: u32| if wanted.absolute { live } else { script };
     if let Some(wanted) = expected.sequence {
-        differ("seq", wanted.value, number(wanted, seen.sequence, flow.ours_to_script(seen.sequence)))?;
+        differ("seq", wanted.value, number(wanted, seen.sequence, flow.ours_to_script(seen.sequence, syn)))?;
     }
     if let Some(wanted) = expected.acknowledgement
         && seen.flags.contains(Flags::ACK)
     {
-        let script = flow.theirs_to_script(seen.acknowledgement);
+        let script = flow.theirs_to_script(seen.acknowledgement, syn);
         differ("ack", wanted.value, number(wanted, seen.acknowledgement, script))?;
     }
     differ("length", expected.length, seen.length)?;
@@ -250,11 +251,13 @@ pub fn told(world: &World, seen: &Seen) -> String {
     let local = SocketAddr::new(seen.source, segment.source_port);
     let remote = SocketAddr::new(seen.destination, segment.destination_port);
     let flow = world.flows.find(local, remote).map(|index| world.flows.at(index));
-    let start = flow.map_or(segment.sequence, |flow| flow.ours_to_script(segment.sequence));
+    let syn = segment.flags.contains(Flags::SYN);
+    let start = flow.map_or(segment.sequence, |flow| flow.ours_to_script(segment.sequence, syn));
     let end = start.wrapping_add(segment.length);
     let mut text = format!("> {} {start}:{end}({})", letters(segment.flags), segment.length);
     if segment.flags.contains(Flags::ACK) {
-        let ack = flow.map_or(segment.acknowledgement, |flow| flow.theirs_to_script(segment.acknowledgement));
+        let ack =
+            flow.map_or(segment.acknowledgement, |flow| flow.theirs_to_script(segment.acknowledgement, syn));
         let _ = write!(text, " ack {ack}");
     }
     let _ = write!(text, " win {}", segment.window);

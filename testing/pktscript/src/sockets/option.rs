@@ -103,6 +103,13 @@ impl Sockets {
             "SO_ACCEPTCONN" => Some(i64::from(matches!(held.kind, Kind::Listening { .. }))),
             "SO_TYPE" => Some(if matches!(held.kind, Kind::Datagram(_)) { 2 } else { 1 }),
             "IP_MTU" => id.and_then(|id| world.stack.tcp_info(id)).map(|info| i64::from(info.path_mtu)),
+            "TCP_KEEPIDLE" => i64::try_from(held.keep_alive.idle.as_secs()).ok(),
+            "TCP_KEEPINTVL" => i64::try_from(held.keep_alive.interval.as_secs()).ok(),
+            "TCP_KEEPCNT" => Some(i64::from(held.keep_alive.probes)),
+            "SO_KEEPALIVE" => Some(i64::from(held.config.keep_alive.is_some())),
+            "TCP_NODELAY" => Some(i64::from(!held.config.nagle)),
+            "TCP_SYNCNT" => Some(i64::from(held.config.syn_retries)),
+            "SO_REUSEADDR" | "SO_REUSEPORT" => Some(held.remembered.get(&name).copied().unwrap_or(0)),
             name => held.remembered.get(name).copied(),
         };
         let error = match (name.as_str(), id) {
