@@ -33,7 +33,7 @@ const REXMIT_SLOP_MS: i64 = 200;
 type Apply = fn(&mut Settings, i64) -> bool;
 
 /// Names with the one value that the stack obeys without being told, or a range of them: from, to.
-const FIXED: [(&str, i64, i64); 59] = [
+const FIXED: [(&str, i64, i64); 57] = [
     ("net.ipv4.tcp_abort_on_overflow", 0, 0),
     ("net.ipv4.tcp_adv_win_scale", -31, 31),
     ("net.ipv4.tcp_autocorking", 0, 1),
@@ -68,7 +68,6 @@ const FIXED: [(&str, i64, i64); 59] = [
     ("net.ipv4.tcp_reordering", 3, 3),
     ("net.ipv4.tcp_retrans_collapse", 0, 1),
     ("net.ipv4.tcp_rfc1337", 1, 1),
-    ("net.ipv4.tcp_sack", 0, 1),
     ("net.ipv4.tcp_shrink_window", 0, 0),
     ("net.ipv4.tcp_stdurg", 0, 0),
     ("net.ipv4.tcp_syncookies", 0, 1),
@@ -89,15 +88,16 @@ const FIXED: [(&str, i64, i64); 59] = [
     ("net.inet.tcp.insecure_rst", 0, 0),
     ("net.inet.tcp.insecure_syn", 0, 0),
     ("net.inet.tcp.path_mtu_discovery", 1, 1),
-    ("net.inet.tcp.sack.enable", 0, 1),
     ("net.inet.tcp.rexmit_drop_options", 0, 0),
     ("net.inet.tcp.syncookies", 0, 1),
     ("net.inet.tcp.tso", 0, 1),
 ];
 
 /// Names whose value changes something.
-const CHANGING: [(&str, Apply); 27] = [
+const CHANGING: [(&str, Apply); 29] = [
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
+    ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
+    ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.ipv4.tcp_window_scaling", |s, v| on_off(&mut s.tcp.window_scaling, v)),
     ("net.ipv4.tcp_slow_start_after_idle", |s, v| on_off(&mut s.tcp.slow_start_after_idle, v)),
     ("net.ipv4.tcp_syn_retries", |s, v| small(&mut s.tcp.syn_retries, v)),
@@ -183,6 +183,8 @@ impl Settings {
         self.tcp.syn_ack_retries = 5;
         self.tcp.slow_start_after_idle = false;
         self.tcp.timestamps = true;
+        self.tcp.sack = true;
+        self.tcp.congestion = tcp::CongestionAlgorithm::Cubic;
     }
 }
 
@@ -251,6 +253,8 @@ mod tests {
         let mut settings = Profile::Linux.settings();
         assert_eq!(settings.set("net.ipv4.tcp_timestamps", "0"), Setting::Done);
         assert!(!settings.tcp.timestamps);
+        assert_eq!(settings.set("net.ipv4.tcp_sack", "0"), Setting::Done);
+        assert!(!settings.tcp.sack);
         assert_eq!(settings.set("net.ipv4.tcp_rmem", "4096 20000 $((15*1024*1024))"), Setting::Done);
         assert_eq!(settings.tcp.receive_buffer_bytes, 20_000);
         assert_eq!(settings.set("net.ipv4.tcp_ecn", "2"), Setting::Done);
