@@ -1,0 +1,81 @@
+//! The command line.
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+What one segment costs the stack, without a device around it.
+
+Usage: hotpath [OPTIONS] cost|memory
+
+  cost    nanoseconds a full segment received (and acknowledged), and sent (and acknowledged)
+  memory  bytes that the process holds for each established, idle connection
+
+Options:
+  --connections N  established connections, used in turn (default 1, 1 to 2,000,000)
+  --segments N     segments each way for `cost` (default 1,000,000)
+  --help           this text
+";
+
+/// The most connections: ports of a few dozen peers.
+const CONNECTIONS_MAX: usize = 2_000_000;
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The help text.
+    Help,
+    /// What a segment costs.
+    Cost(Settings),
+    /// What a connection holds.
+    Memory(Settings),
+}
+
+/// How it is measured.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Established connections.
+    pub connections: usize,
+    /// Segments each way.
+    pub segments: usize,
+}
+
+/// Reads the words after the program's name.
+pub fn parse(words: &[String]) -> Result<Request, String> {
+    let mut settings = Settings { connections: 1, segments: 1_000_000 };
+    let mut request = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut number = |max: usize| {
+            let text = words.next().ok_or_else(|| format!("{word} needs a number"))?;
+            let number = text.replace(',', "").parse().ok().filter(|number| (1..=max).contains(number));
+            number.ok_or_else(|| format!("{word} takes 1 to {max}, not {text}"))
+        };
+        match word.as_str() {
+            "--help" | "-h" => return Ok(Request::Help),
+            "--connections" => settings.connections = number(CONNECTIONS_MAX)?,
+            "--segments" => settings.segments = number(usize::MAX)?,
+            "cost" => request = Some(Request::Cost as fn(Settings) -> Request),
+            "memory" => request = Some(Request::Memory as fn(Settings) -> Request),
+            other => return Err(format!("{other} is not understood")),
+        }
+    }
+    request.map(|make| make(settings)).ok_or_else(|| "cost or memory?".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Request, String> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn numbers_are_bounded_and_one_request_is_needed() {
+        let settings = Settings { connections: 100_000, segments: 5 };
+        assert_eq!(parsed("--connections 100,000 --segments 5 cost"), Ok(Request::Cost(settings)));
+        assert!(parsed("--connections 0 cost").is_err());
+        assert!(parsed("--connections").is_err());
+        assert!(parsed("").is_err());
+        assert!(parsed("cost fast").is_err());
+    }
+}
