@@ -21,9 +21,14 @@ Usage: cargo xtask doctor [--install [--yes]]
 /// The programs of the interop tests with the packages that bring them.
 const TABLE: &str = "testing/interop/programs.toml";
 
-/// The programs that `cargo xtask bench` measures against.
-const BENCH: [(&str, &str); 4] =
-    [("bwrap", "bubblewrap"), ("iperf3", "iperf3"), ("pasta", "passt"), ("slirp4netns", "slirp4netns")];
+/// The programs that `cargo xtask bench` measures against, and the one that counts instructions.
+const BENCH: [(&str, &str); 5] = [
+    ("bwrap", "bubblewrap"),
+    ("iperf3", "iperf3"),
+    ("pasta", "passt"),
+    ("slirp4netns", "slirp4netns"),
+    ("valgrind", "valgrind"),
+];
 
 /// What a machine lacks.
 #[derive(Debug, Default, PartialEq, Eq)]

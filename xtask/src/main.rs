@@ -5,6 +5,7 @@
 //! - [`tidy`]: sizes, names and words
 //! - [`nostd`]: base and net without the standard library
 //! - [`doctor`]: what this machine lacks for the tests
+//! - [`instructions`]: what a segment costs, counted
 //! - [`fuzz`], [`mod@bench`]: how they are started
 //! - [`workspace`]: where everything is
 
@@ -14,6 +15,7 @@ mod bench;
 mod doctor;
 mod floors;
 mod fuzz;
+mod instructions;
 mod nostd;
 mod test;
 mod tidy;
@@ -35,6 +37,8 @@ Tasks:
   doctor  tell what this machine lacks for the tests
   fuzz    fuzz one target, or list them
   bench   measure weft and its peers side by side
+  instructions
+          count the instructions of the hot paths and compare
 
 `cargo xtask TASK --help` tells more.
 ";
@@ -42,7 +46,7 @@ Tasks:
 /// One task: its name, what `--help` prints, and what it does with the words after its name.
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), Failure>);
 
-const TASKS: [Task; 7] = [
+const TASKS: [Task; 8] = [
     ("test", test::HELP, test::run),
     ("floors", floors::HELP, floors::run),
     ("tidy", tidy::HELP, tidy::run),
@@ -50,6 +54,7 @@ const TASKS: [Task; 7] = [
     ("doctor", doctor::HELP, doctor::run),
     ("fuzz", fuzz::HELP, fuzz::run),
     ("bench", "", bench::run),
+    ("instructions", instructions::HELP, instructions::run),
 ];
 
 /// Why a task ends badly.

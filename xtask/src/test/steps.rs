@@ -2,8 +2,8 @@
 //! tests run is the one that `cargo nextest` builds for the command's own tests.
 
 use super::tools;
-use crate::workspace::{cargo, root, run};
-use crate::{Failure, floors, nostd, tidy};
+use crate::workspace::{cargo, find_program, root, run};
+use crate::{Failure, floors, instructions, nostd, tidy};
 use std::process::Command;
 
 /// One thing that must hold.
@@ -23,6 +23,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", run: clippy },
     Step { name: "docs", run: docs },
     Step { name: "nostd", run: || nostd::run(&[]) },
+    Step { name: "instructions", run: instructions },
     Step { name: "doctest", run: || run(quiet(&["test", "--locked", "--workspace", "--doc"])) },
     Step { name: "nextest", run: nextest },
 ];
@@ -67,6 +68,15 @@ fn deny() -> Result<(), Failure> {
         "sources",
     ]);
     run(command)
+}
+
+/// Skipped as a test is whose program this machine lacks.
+fn instructions() -> Result<(), Failure> {
+    if find_program("valgrind").is_none() {
+        println!("skipped: valgrind is lacking");
+        return Ok(());
+    }
+    instructions::run(&[])
 }
 
 fn nextest() -> Result<(), Failure> {
