@@ -27,7 +27,7 @@ use bbr::Bbr;
 use cubic::Cubic;
 use hystart::{Growth, HyStart};
 use new_reno::NewReno;
-use time::{Duration, Instant};
+use time::{Duration, Instant, SequenceNumber};
 
 pub(crate) use ack::Ack;
 pub use algorithm::CongestionAlgorithm;
@@ -61,6 +61,9 @@ pub(crate) struct Congestion {
     recovering: bool,
     /// When at least half of the window was last in use, in seconds.
     validated_secs: u32,
+    /// The most that was in flight in the round trip that ends at `round_end` (RFC 7661 §4.5 calls for such a sample).
+    used: u32,
+    round_end: SequenceNumber,
     /// What was before the last loss, in case it was none.
     saved: Option<Box<Saved>>,
 }
@@ -88,6 +91,8 @@ impl Congestion {
             hystart: config.hystart.then(HyStart::new),
             recovering: false,
             validated_secs: 0,
+            used: 0,
+            round_end: SequenceNumber(0),
             saved: None,
         }
     }
@@ -158,6 +163,7 @@ impl Congestion {
         if !matches!(self.law, Law::Bbr(_)) {
             self.validate(ack);
         }
+        self.note_use(ack);
         let starting = self.window < self.threshold;
         match &mut self.law {
             Law::Bbr(law) => self.window = law.handle_ack(self.window, ack, self.recovering),
@@ -168,6 +174,16 @@ impl Congestion {
             Law::Cubic(law) => self.window = law.avoid(self.window, ack),
         }
         self.window = self.window.clamp(ack.mss, WINDOW_BYTES_MAX);
+    }
+
+    /// What the round trip has in flight at most: its first acknowledgement finds all of it.
+    fn note_use(&mut self, ack: &Ack) {
+        if self.used == 0 || ack.una.after(self.round_end) {
+            self.round_end = ack.nxt;
+            self.used = ack.flight_before;
+        } else {
+            self.used = self.used.max(ack.flight_before);
+        }
     }
 
     /// A window of which for long not even half was used is no longer known to fit the path (RFC 7661 §4.4.3).
@@ -194,9 +210,9 @@ impl Congestion {
             self.threshold = self.window;
             return;
         };
-        // A window that was not used says nothing about the path (RFC 7661 §4.4); one that was half used would
-        // have been filled by the doubling that the acknowledgement itself brings.
-        if ack.application_limited && ack.flight_before < self.window / 2 {
+        // A window that was not used says nothing about the path (RFC 7661 §4.4). It may double what was in flight in this
+        // round trip, and no more.
+        if ack.application_limited && self.window >= self.used.saturating_mul(2) {
             return;
         }
         // DEVIATES RFC 5681 §3.1, RFC 3465 §2.3, RFC 9406 §4.3 (at most two segments, at most eight, for one acknowledgement): a receiver

@@ -58,11 +58,22 @@ fn slow_start_doubles_and_avoidance_adds_one_segment_a_window() {
 
 #[test]
 fn a_window_that_is_not_used_does_not_grow() {
-    let mut congestion = started();
-    congestion.handle_ack(&Ack { application_limited: true, ..ack(2 * MSS, 2 * MSS) });
-    assert_eq!(congestion.window(), 10 * MSS);
-    congestion.handle_ack(&Ack { application_limited: true, ..ack(2 * MSS, 5 * MSS) });
-    assert_eq!(congestion.window(), 12 * MSS);
+    let windows = |flight: u32| {
+        let mut congestion = started();
+        let round = |acked: u32| {
+            let (una, nxt) = (SequenceNumber(acked * MSS), SequenceNumber(flight * MSS));
+            let left = (flight + 2 - acked) * MSS;
+            let acked = Ack { application_limited: true, una, nxt, ..ack(2 * MSS, left) };
+            congestion.handle_ack(&acked);
+            congestion.window() / MSS
+        };
+        (1..=flight / 2).map(|two| two * 2).map(round).collect::<alloc::vec::Vec<_>>()
+    };
+    assert_eq!(windows(2), [10]);
+    assert_eq!(windows(4), [10, 10]);
+    // Up to twice what the round trip had in flight.
+    assert_eq!(windows(6), [12, 12, 12]);
+    assert_eq!(windows(8), [12, 14, 16, 16]);
 }
 
 #[test]
@@ -218,8 +229,12 @@ fn a_window_that_nobody_uses_is_halved_every_five_minutes() {
     let mut congestion = started();
     congestion.handle_ack(&ack(70 * MSS, 80 * MSS));
     congestion.threshold = 40 * MSS;
-    let little =
-        |secs| Ack { application_limited: true, now: NOW + Duration::from_secs(secs), ..ack(MSS, MSS) };
+    let little = |secs| Ack {
+        application_limited: true,
+        una: SequenceNumber(1),
+        now: NOW + Duration::from_secs(secs),
+        ..ack(MSS, MSS)
+    };
     let mut seen = alloc::vec::Vec::new();
     for secs in [1, 299, 300, 301, 599, 600, 900, 1_200, 1_500] {
         congestion.handle_ack(&little(secs));
