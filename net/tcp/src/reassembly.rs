@@ -1,5 +1,6 @@
 //! Segments that came before their turn (RFC 9293 §3.10.7.4, seventh: "held for later processing").
 
+use crate::sack::Block;
 use alloc::collections::VecDeque;
 use packet::Bytes;
 use time::SequenceNumber;
@@ -24,15 +25,6 @@ struct Piece {
     bytes: Bytes,
 }
 
-/// What became of a piece.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Inserted {
-    /// Whether there was room.
-    pub(crate) fits: bool,
-    /// The first part of it that was held already.
-    pub(crate) duplicate: Option<(SequenceNumber, SequenceNumber)>,
-}
-
 impl Piece {
     fn end(&self) -> SequenceNumber {
         self.start + self.bytes.len() as u32
@@ -54,54 +46,71 @@ impl Reassembly {
         self.pieces.is_empty()
     }
 
-    /// Holds `bytes`, which begin at `start`. What is held already stays where the two overlap at an edge, and
-    /// goes where it lies within the new piece: so each piece that is visited is also removed, and a peer cannot
-    /// make us walk the list again and again.
-    #[must_use]
-    pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> Inserted {
-        let mut duplicate = None;
-        let mut at = match self.pieces.back() {
+    /// Where in the list a piece belongs that begins at `start`.
+    fn place(&self, start: SequenceNumber) -> usize {
+        match self.pieces.back() {
             // Nearly always the next piece is the last.
             Some(last) if !last.start.after(start) => self.pieces.len(),
             _ => self.pieces.partition_point(|piece| piece.start.at_or_before(start)),
-        };
+        }
+    }
+
+    /// The first contiguous part of `start .. end` that is held. The pieces that are looked at are those that
+    /// [`insert`](Self::insert) or [`take`](Self::take) then removes.
+    pub(crate) fn overlap(&self, start: SequenceNumber, end: SequenceNumber) -> Option<Block> {
+        let at = self.place(start);
+        let before = at.checked_sub(1).and_then(|index| self.pieces.get(index));
+        let after = self.pieces.range(at..).take_while(|piece| piece.start.before(end));
+        let mut pieces = before.into_iter().filter(|piece| piece.end().after(start)).chain(after);
+        let first = pieces.next()?;
+        let mut right = first.end();
+        while right.before(end)
+            && let Some(next) = pieces.next().filter(|piece| piece.start == right)
+        {
+            right = next.end();
+        }
+        Some((first.start.later(start), right.earlier(end)))
+    }
+
+    /// Holds `bytes`, which begin at `start`; whether there was room. What is held already stays where the two overlap
+    /// at an edge, and goes where it lies within the new piece: so each piece that is visited is also removed, and a
+    /// peer cannot make us walk the list again and again.
+    #[must_use]
+    pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> bool {
+        let mut at = self.place(start);
         if let Some(before) = at.checked_sub(1).and_then(|index| self.pieces.get(index))
             && before.end().after(start)
         {
             let overlap = (before.end() - start) as usize;
             if overlap >= bytes.len() {
-                return Inserted { fits: true, duplicate: Some((start, start + bytes.len() as u32)) };
+                return true;
             }
-            duplicate = Some((start, before.end()));
             let _ = bytes.split_to(overlap);
             start = before.end();
         }
         let end = start + bytes.len() as u32;
         let within = self.pieces.range(at..).take_while(|piece| piece.end().at_or_before(end)).count();
         if within > 0 {
-            let first = &self.pieces[at];
-            duplicate = duplicate.or(Some((first.start, first.end())));
             self.length -= self.pieces.drain(at..at + within).map(|piece| piece.bytes.len()).sum::<usize>();
             at = at.min(self.pieces.len());
         }
         if let Some(after) = self.pieces.get(at)
             && after.start.before(end)
         {
-            duplicate = duplicate.or(Some((after.start, end)));
             bytes.truncate((after.start - start) as usize);
         }
         if bytes.is_empty() {
-            return Inserted { fits: true, duplicate };
+            return true;
         }
         if self.pieces.len() >= PIECES_MAX {
-            return Inserted { fits: false, duplicate };
+            return false;
         }
         if bytes.len() < COPIED_BYTES_MAX {
             bytes = Bytes::copy_from_slice(&bytes);
         }
         self.length += bytes.len();
         self.pieces.insert(at, Piece { start, bytes });
-        Inserted { fits: true, duplicate }
+        true
     }
 
     /// Takes the bytes at `next`, if they are there; what lies before it is dropped.
@@ -150,12 +159,14 @@ mod tests {
             let mut reassembly = Reassembly::default();
             for &(offset, length) in &pieces {
                 let range = offset as usize..offset as usize + length;
-                let first_held = range.clone().find(|&n| covered[n]);
+                let held = range.clone().find(|&n| covered[n]).map(|first| {
+                    (first, range.clone().find(|&n| n > first && !covered[n]).unwrap_or(range.end))
+                });
                 covered[range.clone()].fill(true);
-                let inserted = reassembly.insert(at(base, offset), Bytes::copy_from_slice(&stream[range]));
-                prop_assert!(inserted.fits);
-                let duplicate = inserted.duplicate.map(|(left, _)| (left - at(base, 0)) as usize);
-                prop_assert_eq!(duplicate, first_held);
+                let overlap = reassembly.overlap(at(base, offset), at(base, range.end as u32));
+                let place = |number| (number - at(base, 0)) as usize;
+                prop_assert_eq!(overlap.map(|(left, right)| (place(left), place(right))), held);
+                prop_assert!(reassembly.insert(at(base, offset), Bytes::copy_from_slice(&stream[range])));
                 let mut last = at(base, 0);
                 for piece in &reassembly.pieces {
                     prop_assert!(piece.start.at_or_after(last) && !piece.bytes.is_empty());
@@ -188,11 +199,11 @@ mod tests {
     fn the_number_of_pieces_is_bounded() {
         let mut reassembly = Reassembly::default();
         let held = (0..10_000_u32)
-            .filter(|i| reassembly.insert(SequenceNumber(i * 2), Bytes::from_static(b"x")).fits)
+            .filter(|i| reassembly.insert(SequenceNumber(i * 2), Bytes::from_static(b"x")))
             .count();
         assert_eq!(held, PIECES_MAX);
         // A piece that covers others still finds its place.
-        assert!(reassembly.insert(SequenceNumber(0), Bytes::from(std::vec![0; 5_000])).fits);
+        assert!(reassembly.insert(SequenceNumber(0), Bytes::from(std::vec![0; 5_000])));
         assert!(reassembly.pieces.len() < PIECES_MAX);
     }
 }

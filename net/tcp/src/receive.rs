@@ -162,6 +162,16 @@ impl ReceiveHalf {
         }
     }
 
+    /// A segment holds `start .. end`: the first contiguous part of it that is held out of order is told (RFC 2883 §4,
+    /// §4.2).
+    fn note_overlap(&mut self, start: SequenceNumber, end: SequenceNumber) {
+        if self.sack.is_agreed()
+            && let Some(held) = self.reassembly.overlap(start, end)
+        {
+            self.sack.handle_duplicate(held);
+        }
+    }
+
     /// Whether any of the segment lies in the window (RFC 9293 §3.10.7.4, first); if so it is cut to the part
     /// that does.
     pub(crate) fn admit(&mut self, segment: &mut Segment) -> bool {
@@ -270,6 +280,7 @@ impl ReceiveHalf {
         if !self.reassembly.is_empty() {
             // RFC 5681 §4.2: what fills a gap, or a part of it, is acknowledged at once.
             self.acks.set_now();
+            self.note_overlap(self.next - length, self.next);
             while let Some(bytes) = self.reassembly.take(self.next) {
                 self.next += bytes.len() as u32;
                 self.queue.push(bytes);
@@ -286,14 +297,11 @@ impl ReceiveHalf {
         } else {
             self.acks.handle_gap(joined);
         }
+        self.note_overlap(start, start + payload.len() as u32);
         let mut at = start;
         while let Some(bytes) = payload.pop() {
             let end = at + bytes.len() as u32;
-            let inserted = self.reassembly.insert(at, bytes);
-            if let Some(duplicate) = inserted.duplicate {
-                self.sack.handle_duplicate(duplicate);
-            }
-            if !inserted.fits {
+            if !self.reassembly.insert(at, bytes) {
                 return Some(Drop::ReassemblyFull);
             }
             self.sack.hold((at, end));

@@ -105,6 +105,23 @@ fn established_duplicate_beyond_the_gap_is_told_before_its_block() {
 }
 
 #[test]
+fn established_segment_that_covers_what_is_held_tells_the_first_contiguous_part() {
+    let mut it = selective();
+    it.arrives(". 1001+500 ack 1 win 65535");
+    it.arrives(". 1501+500 ack 1 win 65535");
+    it.arrives(". 3001+500 ack 1 win 65535");
+    it.leaves(". 1 ack 1 sack 3001:3501,1001:2001");
+    // RFC 2883 §4.2.3: the second part that came twice is not told.
+    it.arrives(". 501+3500 ack 1 win 65535");
+    it.leaves(". 1 ack 1 sack 1001:2001,501:4001");
+    // RFC 2883 §4.2.1: the gap is filled, and more than the gap.
+    it.arrives(". 1+1000 ack 1 win 65535");
+    it.leaves(". 1 ack 4001 sack 501:1001");
+    it.is_quiet();
+    it.reads(1, 4_000);
+}
+
+#[test]
 fn established_full_segment_leaves_the_blocks_to_an_acknowledgement() {
     let mut it = selective();
     it.arrives(". 1001+1000 ack 1 win 65535");
