@@ -8,6 +8,13 @@ const GRANULARITY_US: u32 = 1_000;
 /// The largest sample that is believed, in microseconds: more is not a round trip.
 const SAMPLE_US_MAX: u32 = 300_000_000;
 
+/// What was thought of the round trip at some moment, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Estimate {
+    smoothed_us: u32,
+    variation_us: u32,
+}
+
 /// Smoothed round-trip time, its variation, and the back-off.
 #[derive(Debug, Default)]
 pub(crate) struct Rtt {
@@ -23,7 +30,7 @@ pub(crate) struct Rtt {
 impl Rtt {
     /// A measurement of a segment that was sent once (§3: Karn's algorithm).
     pub(crate) fn sample(&mut self, rtt: Duration) {
-        let rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(SAMPLE_US_MAX);
+        let rtt_us = micros(rtt);
         if self.measured {
             // RFC 6298 §2.3, beta 1/4 and alpha 1/8.
             let deviation = self.smoothed_us.abs_diff(rtt_us);
@@ -38,6 +45,21 @@ impl Rtt {
         self.cautious = false;
         // Karn: only a measurement ends the back-off (RFC 6298 §5, last paragraph).
         self.doubled = 0;
+    }
+
+    /// What is thought of the round trip now, once there was a sample.
+    pub(crate) fn estimate(&self) -> Option<Estimate> {
+        let Self { smoothed_us, variation_us, .. } = *self;
+        self.measured.then_some(Estimate { smoothed_us, variation_us })
+    }
+
+    /// The first measurement after a timeout that was wrong, with what was thought `before` it (RFC 4015 §3.3): the
+    /// timeout shall be longer than both allow, so that the next delay of this kind does not end it.
+    pub(crate) fn adapt(&mut self, before: Estimate, rtt: Duration) {
+        self.sample(rtt);
+        let rtt_us = micros(rtt);
+        self.smoothed_us = rtt_us.max(before.smoothed_us + 2 * GRANULARITY_US);
+        self.variation_us = (rtt_us / 2).max(before.variation_us);
     }
 
     /// SRTT, once there was a sample.
@@ -73,6 +95,10 @@ impl Rtt {
     pub(crate) fn be_cautious(&mut self) {
         self.cautious = !self.measured;
     }
+}
+
+fn micros(rtt: Duration) -> u32 {
+    u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(SAMPLE_US_MAX)
 }
 
 #[cfg(test)]
@@ -114,5 +140,18 @@ mod tests {
         assert_eq!(rtt.timeout(&Config::linux()), Duration::from_secs(3));
         rtt.sample(Duration::from_millis(10));
         assert_eq!(rtt.timeout(&Config::linux()), Duration::from_millis(200));
+    }
+
+    #[test]
+    fn after_a_wrong_timeout_the_larger_of_before_and_now_counts() {
+        let config = Config { rto_min: Duration::from_millis(1), ..Config::linux() };
+        let mut rtt = Rtt::default();
+        rtt.sample(Duration::from_millis(100));
+        let before = rtt.estimate().unwrap();
+        rtt.sample(Duration::from_millis(500));
+        rtt.adapt(before, Duration::from_millis(400));
+        assert_eq!(rtt.timeout(&config), Duration::from_millis(400 + 4 * 200));
+        rtt.adapt(before, Duration::from_millis(10));
+        assert_eq!(rtt.timeout(&config), Duration::from_millis(102 + 4 * 50));
     }
 }

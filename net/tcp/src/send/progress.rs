@@ -164,7 +164,10 @@ impl SendHalf {
         self.min_rtt.sample(rtt, now);
         // RFC 6298 §3: one measurement a round trip is enough, and more would make its variation seem small.
         if news.acked > 0 && self.una.after(self.round_end) {
-            self.rtt.sample(rtt);
+            match self.loss.undo.take_estimate(now - rtt) {
+                Some(before) => self.rtt.adapt(before, rtt),
+                None => self.rtt.sample(rtt),
+            }
             self.round_end = self.nxt;
         }
         Some(rtt)

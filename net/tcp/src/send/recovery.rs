@@ -14,7 +14,7 @@ impl SendHalf {
         self.loss.rack.handle_delivery(&news.delivery, news.elapsed, rtt_min, now);
         let came_twice = self.judge_probe(news, now);
         if self.is_undone(news, came_twice, now) {
-            self.undo_recovery();
+            self.undo_recovery(now);
         } else if !self.loss.is_open() && self.loss.is_covered(self.una) {
             self.finish_recovery();
         }
@@ -65,10 +65,10 @@ impl SendHalf {
     }
 
     /// RFC 4015 §3.2: the window is what it was, and nothing is lost.
-    fn undo_recovery(&mut self) {
+    fn undo_recovery(&mut self, now: Instant) {
         self.congestion.undo();
         self.inflation.stop();
-        self.loss.undo.end();
+        self.loss.undo.handle_wrong(now);
         self.loss.scoreboard.find_all();
         self.loss.open();
     }
@@ -141,7 +141,7 @@ impl SendHalf {
     }
 
     fn enter_recovery(&mut self, prr: Option<Prr>, now: Instant) {
-        self.loss.undo.begin(self.una, self.nxt);
+        self.loss.undo.begin(self.una, self.nxt, None);
         self.congestion.enter_recovery(self.outstanding(), self.mss(), now);
         self.loss.enter(Mode::Recovery(prr), self.nxt);
         self.round_end = self.una;
@@ -195,7 +195,7 @@ impl SendHalf {
         // RFC 5682 §2.1, step 1: a timeout of what a timeout repeated says nothing of the first.
         let first = !matches!(self.loss.mode(), Mode::Timeout(_));
         if first {
-            self.loss.undo.begin(self.una, self.nxt);
+            self.loss.undo.begin(self.una, self.nxt, self.rtt.estimate());
         }
         self.inflation.stop();
         self.forget_departures();
