@@ -44,6 +44,9 @@ pub struct Config {
     pub slow_start_after_idle: bool,
     /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); on.
     pub nagle: bool,
+    /// Whether PSH is set not only at the end of what was written but also where several segments leave at once and a
+    /// window takes no more (RFC 9293 §3.9.1.2); on.
+    pub push_bursts: bool,
     /// How long an acknowledgement may wait for company (RFC 9293 §3.8.6.3); 40 ms, 0 to 500 ms.
     pub delayed_ack: Duration,
     /// How long the peer may let an acknowledgement wait (RFC 8985 §7.2, TLP.max_ack_delay); 200 ms, 0 to 1 s.
@@ -139,6 +142,7 @@ impl Config {
             initial_window_segments: 10,
             slow_start_after_idle: true,
             nagle: true,
+            push_bursts: true,
             delayed_ack: Duration::from_millis(40),
             ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,

@@ -93,6 +93,8 @@ pub(crate) struct SendHalf {
     pacing: bool,
     /// Something that may leave is held back, for the sake of the pace.
     held_back: bool,
+    /// A segment has left, and the owner has not yet been told that no other does.
+    bursting: bool,
 }
 
 impl SendHalf {
@@ -131,6 +133,7 @@ impl SendHalf {
             pacer: Pacer::new(),
             pacing: config.pacing,
             held_back: false,
+            bursting: false,
         }
     }
 

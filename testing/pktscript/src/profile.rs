@@ -30,6 +30,7 @@ impl Profile {
                     receive_buffer_bytes: 65_536,
                     send_buffer_bytes: 32_768,
                     window_scale_min: 6,
+                    push_bursts: false,
                     quick_acks: 0,
                     rto_min: Duration::from_millis(230),
                     rto_max: Duration::from_secs(64),

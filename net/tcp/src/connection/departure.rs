@@ -20,7 +20,7 @@ const BLOCK_LENGTH: usize = 8;
 impl Connection {
     pub(super) fn depart(&mut self, path: Path, now: Instant) -> Option<Segment> {
         if let Some(reset) = self.reset.take() {
-            return Some(self.reset_segment(reset));
+            return Some(self.reset_segment(reset, now));
         }
         let mss = path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16);
         self.use_path_mss(mss);
@@ -99,15 +99,17 @@ impl Connection {
         if fin {
             flags |= Flags::FIN;
         }
-        if push && !payload.is_empty() {
+        let mss = self.send.mss();
+        // What the device cuts is a burst by itself.
+        let cut = payload.len() as u32 > mss;
+        if (push && !payload.is_empty()) || (cut && self.config.push_bursts) {
             flags |= Flags::PSH;
         }
-        let mss = self.send.mss();
         // DEVIATES RFC 2018 §4 (SHOULD: in all acknowledgements that leave a gap): payload is not made smaller for the
         // option. Where it leaves no room, an acknowledgement of its own follows.
         let room = (mss as usize).saturating_sub(payload.len()).saturating_sub(SACK_LENGTH);
         let header = self.acknowledging_header(sequence, flags, Some(room / BLOCK_LENGTH), now);
-        let segment_size = (payload.len() as u32 > mss).then_some(mss as u16);
+        let segment_size = cut.then_some(mss as u16);
         Segment { header, payload, joined: 1, segment_size }
     }
 
@@ -150,16 +152,16 @@ impl Connection {
         }
     }
 
-    fn reset_segment(&self, reset: Reset) -> Segment {
+    fn reset_segment(&self, reset: Reset, now: Instant) -> Segment {
         let Reset { sequence, acknowledgement } = reset;
-        single(Header {
-            source_port: self.local_port,
-            destination_port: self.remote_port,
-            sequence,
-            acknowledgement: acknowledgement.unwrap_or_default(),
-            flags: if acknowledgement.is_some() { Flags::RST | Flags::ACK } else { Flags::RST },
-            ..Header::default()
-        })
+        let flags = if acknowledgement.is_some() { Flags::RST | Flags::ACK } else { Flags::RST };
+        // RFC 7323 §3.2 (SHOULD): where timestamps were agreed on a reset has them too.
+        let mut header = self.header(sequence, flags, now);
+        header.acknowledgement = acknowledgement.unwrap_or_default();
+        if let Phase::SynSent(_) = self.phase {
+            header.options = Options::default();
+        }
+        single(header)
     }
 
     /// RACK's timer and the tail loss probe's (RFC 8985 §6.2, §7.2), as things stand now.

@@ -13,7 +13,7 @@ pub(crate) struct Departing {
     pub(crate) sequence: SequenceNumber,
     pub(crate) payload: Chain,
     pub(crate) fin: bool,
-    /// Nothing that was written waits behind it.
+    /// The peer is not to wait for what follows: nothing does that was written, or not now.
     pub(crate) push: bool,
     /// The retransmission timer begins anew with it.
     pub(crate) anew: bool,
@@ -22,6 +22,12 @@ pub(crate) struct Departing {
 impl SendHalf {
     /// The next part of the stream that leaves, if any may.
     pub(crate) fn next_departure(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
+        let departing = self.next_part(path, config, now);
+        self.bursting = departing.is_some();
+        departing
+    }
+
+    fn next_part(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
         self.held_back = false;
         if let Some(departing) = self.next_repair(path, now) {
             return Some(departing);
@@ -54,9 +60,20 @@ impl SendHalf {
             return None;
         }
         let sequence = self.nxt;
+        let follows = config.push_bursts && self.bursting;
         let payload = self.queue.slice((sequence - self.start) as usize, count as usize);
         self.depart(&payload, fin, now);
-        Some(Departing { sequence, payload, fin, push: count == left, anew: false })
+        let push = count == left || (follows && self.is_burst_over(usable - count, now));
+        Some(Departing { sequence, payload, fin, push, anew: false })
+    }
+
+    /// Whether the segments that have just left are the last for now: the windows take no other one, or the pace holds
+    /// it back.
+    ///
+    /// RFC 9293 §3.9.1.2: PSH is set at the end of what is written; a sender may set it earlier, and does so where
+    /// several segments leave at once, so that who joins them does not wait for more. As Linux.
+    fn is_burst_over(&self, usable: u32, now: Instant) -> bool {
+        usable < self.mss() || self.pacer.waits_until(now).is_some()
     }
 
     /// Bytes behind SND.NXT; `None` where the FIN has left too.

@@ -29,12 +29,13 @@ pub(super) struct Script {
 }
 
 /// The profile of most scripts: no timestamps, no scaling, no quick acknowledgements, windows that are halved and
-/// doubled; segments carry 1,000 bytes.
+/// doubled, PSH only at the end of a write; segments carry 1,000 bytes.
 pub(super) fn plain() -> Config {
     Config {
         timestamps: false,
         window_scaling: false,
         quick_acks: 0,
+        push_bursts: false,
         congestion: CongestionAlgorithm::NewReno,
         hystart: false,
         pacing: false,

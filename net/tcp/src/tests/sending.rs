@@ -279,3 +279,22 @@ fn fin_wait_1_orphan_with_closed_window_is_given_up() {
     it.after(1_600);
     assert_eq!(it.events(), [Event::Closed(CloseReason::TimedOut)]);
 }
+
+#[test]
+fn established_burst_that_the_window_ends_is_pushed() {
+    let mut it = Script::established(Config { push_bursts: true, ..plain() });
+    it.write(1, 30_000);
+    for n in 0..9 {
+        it.leaves(&std::format!(". {n}001+1000 ack 1").replace(" 0001", " 1"));
+    }
+    it.leaves("P 9001+1000 ack 1");
+    it.is_quiet();
+    it.after(100);
+    it.arrives(". 1 ack 10001 win 1000");
+    it.leaves(". 10001+1000 ack 1");
+    it.is_quiet();
+    // What the device cuts is a burst by itself.
+    it.path.offload_bytes_max = 4_000;
+    it.arrives(". 1 ack 11001 win 9000");
+    it.leaves("P 11001+4000 ack 1 size 1000");
+}
