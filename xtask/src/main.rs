@@ -3,6 +3,7 @@
 //! - [`mod@test`]: everything that must hold before a change lands
 //! - [`floors`]: which crate may import which
 //! - [`tidy`]: sizes, names and words
+//! - [`rfc`]: whether the page of TCP's clauses says what the sources do
 //! - [`nostd`]: base and net without the standard library
 //! - [`doctor`]: what this machine lacks for the tests
 //! - [`instructions`]: what a segment costs, counted
@@ -17,6 +18,7 @@ mod floors;
 mod fuzz;
 mod instructions;
 mod nostd;
+mod rfc;
 mod test;
 mod tidy;
 mod workspace;
@@ -33,6 +35,7 @@ Tasks:
   test    everything: format, lints, floors, tidy, no_std, tests, documentation, licences
   floors  check which crate imports which
   tidy    check sizes, names and words
+  rfc     check docs/tcp-rfcs.md against sources and scripts
   nostd   link base and net into a program without the standard library
   doctor  tell what this machine lacks for the tests
   fuzz    fuzz one target, or list them
@@ -46,10 +49,11 @@ Tasks:
 /// One task: its name, what `--help` prints, and what it does with the words after its name.
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), Failure>);
 
-const TASKS: [Task; 8] = [
+const TASKS: [Task; 9] = [
     ("test", test::HELP, test::run),
     ("floors", floors::HELP, floors::run),
     ("tidy", tidy::HELP, tidy::run),
+    ("rfc", rfc::HELP, rfc::run),
     ("nostd", nostd::HELP, nostd::run),
     ("doctor", doctor::HELP, doctor::run),
     ("fuzz", fuzz::HELP, fuzz::run),

@@ -19,6 +19,7 @@ Usage: cargo xtask test [--keep-going] [STEP]...
 Steps (all where none is named):
   floors   which crate imports which
   tidy     sizes, names and words
+  rfc      docs/tcp-rfcs.md says what sources and scripts do
   format   cargo fmt --check
   deny     licences, bans and sources of dependencies
   clippy   lints, all targets, warnings are failures

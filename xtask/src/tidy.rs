@@ -15,7 +15,7 @@ mod words;
 
 use crate::{Failure, expect_none, workspace};
 use exceptions::Exceptions;
-use source::Source;
+pub use source::Source;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

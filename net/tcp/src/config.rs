@@ -34,9 +34,7 @@ pub struct Config {
     /// Whether the initial slow start ends where the round trip grows (RFC 9406), rather than by losses; on.
     pub hystart: bool,
     /// Whether what the window allows leaves spread over the round trip, where that is 1 ms or more; on. BBR is paced
-    /// all the same.
-    ///
-    /// DEVIATES from Linux, where that is left to the queueing discipline `fq`.
+    /// all the same. Linux leaves that to the queueing discipline `fq`.
     pub pacing: bool,
     /// The initial window in segments (RFC 6928 §2); 10, 1 to 100.
     pub initial_window_segments: u8,

@@ -61,7 +61,7 @@ pub(crate) struct Congestion {
     recovering: bool,
     /// When at least half of the window was last in use, in seconds.
     validated_secs: u32,
-    /// The most that was in flight in the round trip that ends at `round_end` (RFC 7661 §4.5 calls for such a sample).
+    /// The most that was in flight in the round trip that ends at `round_end` (RFC 7661 §4.4).
     used: u32,
     round_end: SequenceNumber,
     /// What was before the last loss, in case it was none.
@@ -177,6 +177,9 @@ impl Congestion {
     }
 
     /// What the round trip has in flight at most: its first acknowledgement finds all of it.
+    ///
+    /// DEVIATES RFC 7661 §4.5 (pipeACK, what was acknowledged in each of several round trips): one round trip says as much
+    /// of what the path bears, and needs no ring of samples.
     fn note_use(&mut self, ack: &Ack) {
         if self.used == 0 || ack.una.after(self.round_end) {
             self.round_end = ack.nxt;
@@ -224,7 +227,8 @@ impl Congestion {
     /// RFC 6582 §3.2, step 2).
     pub(crate) fn enter_recovery(&mut self, flight: u32, mss: u32, _now: Instant) {
         self.save();
-        // RFC 5681 §3.2 (2): what limited transmit sent beyond the window does not count.
+        // RFC 5681 §3.2 (2): what limited transmit sent beyond the window does not count. RFC 7661 §4.4.1: what counts is
+        // what was in flight, not a window that may not have been used.
         let flight = flight.min(self.window);
         let threshold = match &mut self.law {
             Law::NewReno(law) => law.reduce(flight),

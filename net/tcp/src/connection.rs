@@ -167,7 +167,7 @@ impl Connection {
 
     /// The network reported that the peer cannot be reached, by an ICMP error whose quoted segment
     /// [`is_outstanding`](Self::is_outstanding). `hard` errors end a connection that is not synchronised yet;
-    /// all others are only remembered (RFC 1122 §4.2.3.9, RFC 5927 §5).
+    /// all others are only remembered (RFC 1122 §4.2.3.9, RFC 5927 §5.2).
     pub fn handle_unreachable(&mut self, hard: bool, now: Instant) {
         self.unreachable = true;
         if hard && self.phase.handshake().is_some() {
@@ -298,8 +298,8 @@ impl Connection {
     /// No more will be written: FIN follows the last byte (RFC 9293 §3.10.4).
     pub fn shutdown(&mut self, now: Instant) {
         match &mut self.phase {
-            // RFC 9293 §3.10.4: FIN waits for the handshake. DEVIATES there for SYN-SENT, where the connection
-            // would be deleted: what was written before is still delivered.
+            // RFC 9293 §3.10.4: FIN waits for the handshake. DEVIATES RFC 9293 §3.10.4 (CLOSE in SYN-SENT deletes the
+            // connection): what was written before is still delivered.
             Phase::SynSent(handshake) | Phase::SynReceived(handshake) => handshake.shutdown = true,
             Phase::Established => {
                 self.send.close();
@@ -319,7 +319,7 @@ impl Connection {
     }
 
     /// Nobody will read any more: what is unread and what still comes is answered by a reset
-    /// (RFC 9293 §3.10.4, RFC 2525 §2.17).
+    /// (RFC 9293 §3.6.1, §3.10.4, RFC 2525 §2.17).
     pub fn close_receive(&mut self, now: Instant) {
         if self.receive.close() {
             self.abort(now);

@@ -11,6 +11,9 @@
 //!                              +-----> Timeout (Forward: was it wrong?) ---+   Undo: was the reduction wrong?
 //! ```
 //!
+//! DEVIATES RFC 6675 §4 (IsLost; NextSeg, rules 3 and 4, which repeat what is not known to be lost): RFC 8985 finds losses
+//! in their place, and its probe repeats the tail.
+//!
 //! Where not: three duplicate acknowledgements (RFC 5681 §3.2), NewReno (RFC 6582), limited transmit (RFC 3042), on the
 //! same scoreboard.
 

@@ -3,7 +3,7 @@
 
 use super::tools;
 use crate::workspace::{cargo, find_program, root, run};
-use crate::{Failure, floors, instructions, nostd, tidy};
+use crate::{Failure, floors, instructions, nostd, rfc, tidy};
 use std::process::Command;
 
 /// One thing that must hold.
@@ -18,6 +18,7 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step { name: "floors", run: || floors::run(&[]) },
     Step { name: "tidy", run: || tidy::run(&[]) },
+    Step { name: "rfc", run: || rfc::run(&[]) },
     Step { name: "format", run: format },
     Step { name: "deny", run: deny },
     Step { name: "clippy", run: clippy },

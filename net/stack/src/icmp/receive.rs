@@ -41,6 +41,7 @@ impl Stack {
             Message::TimeExceeded { .. } | Message::ParameterProblem { .. } => {
                 Report::Unreachable { hard: false }
             }
+            // RFC 6633 §3: a source quench is one of these.
             Message::EchoReply { .. } | Message::Other { .. } => return Verdict::Dropped(Drop::IcmpIgnored),
         };
         let quoted = &incoming.packet[incoming.transport + icmpv4::HEADER_LENGTH..];

@@ -43,6 +43,7 @@ impl Connection {
         match self.phase.handshake() {
             // What was in flight waits behind a closed window: the persist timer has taken over.
             None if !self.send.is_awaiting() => {}
+            // RFC 9293 §3.8.1: a SYN is sent again as data is.
             Some(handshake) => {
                 handshake.due = true;
                 self.send.handle_silence();

@@ -54,7 +54,7 @@ impl Connection {
         self.keep_alive_due = false;
     }
 
-    /// Our FIN is acknowledged.
+    /// Our FIN is acknowledged (RFC 9293 §3.6).
     pub(super) fn handle_fin_acknowledged(&mut self, now: Instant) {
         match self.phase {
             Phase::FinWait1 => {

@@ -3,7 +3,6 @@
 use super::flows::{Flow, FlowIndex};
 use super::frames::{Seen, SeenBody, SeenSegment};
 use super::world::World;
-use crate::profile::Profile;
 use crate::syntax::{Body, ECT_EITHER, Network, Number, Packet, Segment, TcpOption};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -76,15 +75,9 @@ fn take_segment(
         differ("ports", ports, (segment.source_port, segment.destination_port))?;
     }
     let mut segment = segment.clone();
-    let first_length = segment.length;
     let index = flow_of(world, &first, &segment);
     if !exactness.strict_segments {
         join(world, &mut segment, &first, expected);
-        // Linux ends with PSH whatever it leaves to the device to cut into segments, which a stack whose device cuts
-        // nothing cannot know the ends of.
-        if world.profile == Profile::Linux && segment.length > first_length {
-            segment.flags.0 |= expected.flags & Flags::PSH.0;
-        }
     }
     let flow = world.flows.change(index);
     let syn = Flags(expected.flags).contains(Flags::SYN) && segment.flags.contains(Flags::SYN);
