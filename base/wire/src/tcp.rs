@@ -1,7 +1,13 @@
-//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018).
+//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018, RFC 7413).
+
+mod fast_open;
+mod order;
 
 use crate::field::{put_u16, put_u32, u16_at, u32_at};
 use time::SequenceNumber;
+
+pub use fast_open::FastOpen;
+pub use order::OptionOrder;
 
 /// Bytes of a header without options.
 pub const HEADER_LENGTH: usize = 20;
@@ -95,6 +101,10 @@ pub struct Options {
     pub sack: [Option<(SequenceNumber, SequenceNumber)>; 4],
     /// Timestamps (RFC 7323 §3): value and echo reply.
     pub timestamps: Option<Timestamps>,
+    /// Fast Open (RFC 7413 §4.1.1); on SYN only.
+    pub fast_open: Option<FastOpen>,
+    /// The order in which a SYN's options are written; not read back.
+    pub order: OptionOrder,
 }
 
 /// The timestamps option (RFC 7323 §3.2).
@@ -239,6 +249,10 @@ impl Options {
             (TIMESTAMPS, data) if data.len() == 8 => {
                 self.timestamps = Some(Timestamps { value: u32_at(data, 0), echo: u32_at(data, 4) });
             }
+            (fast_open::FAST_OPEN | fast_open::EXPERIMENT, data) if syn => {
+                // RFC 7413 §4.1.1: of an illegal length it is as if it were not there.
+                self.fast_open = FastOpen::parse(kind, data).or(self.fast_open);
+            }
             (SACK, data) if !syn && data.len().is_multiple_of(8) => {
                 for (slot, block) in self.sack.iter_mut().zip(data.chunks_exact(8)) {
                     *slot = Some((SequenceNumber(u32_at(block, 0)), SequenceNumber(u32_at(block, 4))));
@@ -259,6 +273,9 @@ impl Options {
     }
 
     fn length_without_sack(&self) -> usize {
+        if self.order == OptionOrder::FreeBsd {
+            return order::freebsd_length(self);
+        }
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let permitted_and_timestamps = match (self.sack_permitted, self.timestamps) {
             (_, Some(_)) => 12,
@@ -266,7 +283,8 @@ impl Options {
             (false, None) => 0,
         };
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
-        mss + permitted_and_timestamps + scale
+        let fast_open = self.fast_open.map_or(0, |cookie| cookie.length().next_multiple_of(4));
+        mss + permitted_and_timestamps + scale + fast_open
     }
 
     fn sack_blocks_fitting(&self) -> usize {
@@ -274,9 +292,12 @@ impl Options {
         self.sack.iter().take_while(|block| block.is_some()).count().min(room)
     }
 
-    /// Writes the options in Linux's order, each padded in front to a multiple of 4 bytes:
-    /// MSS, SACK permitted and timestamps, window scale; SACK last.
+    /// Writes the options, in Linux's order unless another is asked for, each padded in front to a multiple of 4
+    /// bytes: MSS, SACK permitted and timestamps, window scale, Fast Open; SACK last.
     fn emit(&self, bytes: &mut [u8]) {
+        if self.order == OptionOrder::FreeBsd {
+            return order::emit_freebsd(self, bytes);
+        }
         let mut at = 0;
         let mut put = |part: &[u8]| {
             bytes[at..at + part.len()].copy_from_slice(part);
@@ -299,6 +320,11 @@ impl Options {
         }
         if let Some(shift) = self.window_scale {
             put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(cookie) = self.fast_open {
+            let mut option = [NO_OPERATION; 20];
+            cookie.emit(&mut option);
+            put(&option[..cookie.length().next_multiple_of(4)]);
         }
         let blocks = self.sack_blocks_fitting();
         if blocks > 0 {
@@ -401,7 +427,7 @@ mod tests {
             window_scale: Some(8),
             sack_permitted: true,
             timestamps,
-            sack: [None; 4],
+            ..Options::default()
         };
         let mut bytes = [0; 40];
         let header = Header { flags: Flags::SYN, options, ..Header::default() };

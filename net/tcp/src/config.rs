@@ -2,6 +2,7 @@
 
 use crate::CongestionAlgorithm;
 use time::Duration;
+use wire::tcp::OptionOrder;
 
 /// How long a connection may wait for anything, so that the wheel's owner can size it.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(7_200);
@@ -24,6 +25,8 @@ pub struct Config {
     pub timestamps: bool,
     /// Whether selective acknowledgements are permitted (RFC 2018 §2), and with them the loss detection of RFC 8985; on.
     pub sack: bool,
+    /// The order of a SYN's options; Linux's.
+    pub option_order: OptionOrder,
     /// The largest MSS that is announced, in bytes; 65,495, 536 to 65,495.
     pub mss_max: u16,
     /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
@@ -132,6 +135,7 @@ impl Config {
             window_scale_min: 8,
             timestamps: true,
             sack: true,
+            option_order: OptionOrder::Linux,
             mss_max: 65_495,
             mss_min: 88,
             congestion: CongestionAlgorithm::Cubic,

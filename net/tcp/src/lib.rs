@@ -62,3 +62,4 @@ pub use event::{CloseReason, Event, Why};
 pub use reset::reset_for;
 pub use segment::{Drop, Path, Segment, Verdict};
 pub use state::State;
+pub use wire::tcp::{FastOpen, OptionOrder};

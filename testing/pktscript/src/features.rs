@@ -25,8 +25,6 @@ pub struct Features {
     pub flow_label: bool,
     /// A traffic class that the program chooses.
     pub traffic_class: bool,
-    /// Options of a SYN in FreeBSD's order.
-    pub freebsd_option_order: bool,
 }
 
 /// What [`stack::Stack`] does not show in its SYN.
@@ -38,7 +36,6 @@ const HIDDEN: Features = Features {
     urgent: false,
     flow_label: false,
     traffic_class: false,
-    freebsd_option_order: false,
 };
 
 impl Features {
@@ -63,20 +60,20 @@ fn syn_options() -> Vec<TcpOption> {
 }
 
 /// The first construct of a script's packets that the stack cannot do, with its line.
-pub fn missing(script: &Script, profile: Profile, features: &Features) -> Option<(u32, String)> {
+pub fn missing(script: &Script, features: &Features) -> Option<(u32, String)> {
     script.events.iter().find_map(|event| match &event.action {
-        Action::Packet(packet) => of_packet(packet, profile, features).map(|what| (event.line, what)),
+        Action::Packet(packet) => of_packet(packet, features).map(|what| (event.line, what)),
         Action::Call(_) | Action::Command(_) | Action::Code(_) => None,
     })
 }
 
-fn of_packet(packet: &Packet, profile: Profile, features: &Features) -> Option<String> {
+fn of_packet(packet: &Packet, features: &Features) -> Option<String> {
     let outbound = packet.direction == Direction::Outbound;
     if let Some(what) = of_network(&packet.network, outbound, features) {
         return Some(what.to_owned());
     }
     match &packet.body {
-        Body::Tcp(segment) => of_segment(segment, outbound, profile, features),
+        Body::Tcp(segment) => of_segment(segment, outbound, features),
         Body::Udp(_) => None,
         Body::Icmp(_) => outbound.then(|| "ICMP that the stack sends".to_owned()),
         Body::Other(name) => Some(name.clone()),
@@ -93,7 +90,7 @@ fn of_network(network: &Network, outbound: bool, features: &Features) -> Option<
     (outbound && network.flow_label.is_some() && !features.flow_label).then_some("flow label")
 }
 
-fn of_segment(segment: &Segment, outbound: bool, profile: Profile, features: &Features) -> Option<String> {
+fn of_segment(segment: &Segment, outbound: bool, features: &Features) -> Option<String> {
     let flags = Flags(segment.flags);
     if flags.contains(Flags::AE) && !features.accurate_ecn {
         return Some("accurate ECN".to_owned());
@@ -120,17 +117,7 @@ fn of_segment(segment: &Segment, outbound: bool, profile: Profile, features: &Fe
             return Some(option_name(option));
         }
     }
-    let foreign =
-        profile == Profile::FreeBsd && outbound && flags.contains(Flags::SYN) && is_freebsd_order(options);
-    (foreign && !features.freebsd_option_order).then(|| "SYN options in FreeBSD's order".to_owned())
-}
-
-/// The window scale stands before SACK permitted and the timestamps, where Linux has it last.
-fn is_freebsd_order(options: &[TcpOption]) -> bool {
-    let at = |wanted: fn(&TcpOption) -> bool| options.iter().position(wanted);
-    let scale = at(|option| matches!(option, TcpOption::WindowScale(_)));
-    let later = at(|option| matches!(option, TcpOption::SackPermitted | TcpOption::Timestamps { .. }));
-    scale.zip(later).is_some_and(|(scale, later)| scale < later)
+    None
 }
 
 fn option_name(option: &TcpOption) -> String {
@@ -154,7 +141,7 @@ mod tests {
     use crate::parser::parse;
 
     fn stops(event: &str) -> Option<String> {
-        missing(&parse(event).unwrap(), Profile::FreeBsd, &HIDDEN).map(|(_, what)| what)
+        missing(&parse(event).unwrap(), &HIDDEN).map(|(_, what)| what)
     }
 
     #[test]
@@ -165,10 +152,6 @@ mod tests {
         assert_eq!(named("0 < SEW 0:0(0) win 1"), "ECN");
         assert_eq!(named("0 < [ce] . 1:1(0) ack 1"), "ECN");
         assert_eq!(named("0 > S 0:0(0) <FO aa>"), "Fast Open");
-        assert_eq!(
-            named("0 > S 0:0(0) <mss 1460,nop,wscale 6,TS val 1 ecr 0>"),
-            "SYN options in FreeBSD's order"
-        );
         assert_eq!(named("0 < gre: ipv4 1.1.1.1"), "gre");
         assert_eq!(stops("0 < S 0:0(0) win 1 <mss 1000,sackOK,nop,nop>"), None);
         assert_eq!(stops("0 < [noecn] . 1:1(0) ack 1"), None);

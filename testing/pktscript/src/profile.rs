@@ -30,6 +30,7 @@ impl Profile {
                     receive_buffer_bytes: 65_536,
                     send_buffer_bytes: 32_768,
                     window_scale_min: 6,
+                    option_order: tcp::OptionOrder::FreeBsd,
                     push_bursts: false,
                     quick_acks: 0,
                     rto_min: Duration::from_millis(230),

@@ -13,7 +13,11 @@ fn scripts(directory: &str) -> Vec<PathBuf> {
 }
 
 fn outcome(path: &Path) -> Outcome {
-    let how = Run { strict_end: true, ..Run::new(Profile::Linux) };
+    outcome_as(path, Profile::Linux)
+}
+
+fn outcome_as(path: &Path, profile: Profile) -> Outcome {
+    let how = Run { strict_end: true, ..Run::new(profile) };
     run(&fs::read_to_string(path).unwrap(), &how).0
 }
 
@@ -30,6 +34,13 @@ fn marked(path: &Path, marker: &str) -> (u32, String) {
 fn what_is_right_passes() {
     for path in scripts("must_pass") {
         assert_eq!(outcome(&path), Outcome::Pass, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_right_for_freebsd_passes() {
+    for path in scripts("must_pass_freebsd") {
+        assert_eq!(outcome_as(&path, Profile::FreeBsd), Outcome::Pass, "{}", path.display());
     }
 }
 

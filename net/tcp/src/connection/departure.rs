@@ -74,6 +74,7 @@ impl Connection {
             window_scale: offer.then(|| self.receive.window().scale()),
             timestamps: self.timestamps.option(acknowledges, now),
             sack_permitted: self.config.sack && (!acknowledges || self.receive.is_selective()),
+            order: self.config.option_order,
             ..Options::default()
         };
         self.send.handle_syn_sent(now);

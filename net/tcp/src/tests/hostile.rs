@@ -51,6 +51,7 @@ impl Hostile {
             mss: self.random.chance(10).then(|| self.random.next() as u16),
             window_scale: self.random.chance(10).then(|| self.random.next() as u8),
             timestamps,
+            ..Options::default()
         };
         let header = Header {
             sequence: self.near(self.expected),

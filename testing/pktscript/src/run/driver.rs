@@ -74,7 +74,7 @@ pub fn run(text: &str, how: &Run) -> (Outcome, Vec<String>, sim::Trace) {
         Ok(script) => script,
         Err(error) => return nothing(Outcome::unsupported(error.line, format!("syntax: {}", error.text))),
     };
-    if let Some((line, what)) = features::missing(&script, how.profile, &features::Features::of_stack()) {
+    if let Some((line, what)) = features::missing(&script, &features::Features::of_stack()) {
         return nothing(Outcome::unsupported(line, what));
     }
     match Driver::new(&script, how) {
