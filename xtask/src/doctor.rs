@@ -22,9 +22,10 @@ Usage: cargo xtask doctor [--install [--yes]]
 const TABLE: &str = "testing/interop/programs.toml";
 
 /// The programs that `cargo xtask bench` measures against, and the one that counts instructions.
-const BENCH: [(&str, &str); 5] = [
+const BENCH: [(&str, &str); 6] = [
     ("bwrap", "bubblewrap"),
     ("iperf3", "iperf3"),
+    ("nginx", "nginx"),
     ("pasta", "passt"),
     ("slirp4netns", "slirp4netns"),
     ("valgrind", "valgrind"),

@@ -14,6 +14,12 @@ Names (all when none is given):
   latency      one byte there and back over one connection
   connections  connect, one byte there and back, close; 1 and 16 clients
   memory       of the gateway at 1, 1,000 and 10,000 idle connections
+  tcp          all of these, of stacks by themselves, each on one processor with the client on another:
+    tcp-bulk         one stream, received and sent; processor time for each gigabyte
+    tcp-requests     one byte there and back, on 1 and 64 connections
+    tcp-connections  connect, one byte there and back, close; 1 and 16 clients
+    tcp-http         small answers on 64 connections that stay, beside nginx
+    tcp-scale        cost of a segment and memory of a connection, up to a million of them, without a device
 
 Options:
   --rounds N    rounds of each candidate, interleaved (default 5, 1 to 100; start-up takes five times as many)
@@ -74,7 +80,9 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
             "--runs" => settings.runs = Some(PathBuf::from(value()?)),
             "--no-keep" => settings.runs = None,
             option if option.starts_with('-') => return Err(format!("unknown option {option}, see --help")),
-            name if crate::measure::find(name).is_some() => settings.names.push(name.to_owned()),
+            name if crate::measure::find(name).next().is_some() => {
+                settings.names.extend(crate::measure::find(name).map(|measure| measure.name.to_owned()));
+            }
             name => return Err(format!("no measure is called {name}, see --help")),
         }
     }

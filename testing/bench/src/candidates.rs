@@ -39,6 +39,22 @@ pub enum Candidate {
     WeftTap,
     /// `weft run` on a veth pair and a packet socket.
     WeftVeth,
+    /// The kernel's TCP behind a TAP, which a loop joins to the client's.
+    KernelTap,
+    /// Answers without a TCP on the TAP: the limit for everybody there.
+    Responder,
+    /// smoltcp on its own TAP device.
+    Smoltcp,
+    /// smoltcp on a TAP that leaves segmentation and checksums to the kernel.
+    SmoltcpOffload,
+    /// nginx with one worker on the kernel's TCP.
+    Nginx,
+    /// weft's stack, turned by its owner.
+    WeftStack,
+    /// weft's sockets, by tasks of tokio.
+    WeftSockets,
+    /// hyper on weft's sockets.
+    WeftHyper,
 }
 
 impl Candidate {
@@ -53,12 +69,21 @@ impl Candidate {
             Self::Slirp4netns => "slirp4netns",
             Self::WeftTap => "weft (tap)",
             Self::WeftVeth => "weft (veth)",
+            Self::KernelTap => "kernel (tap)",
+            Self::Responder => "no TCP (limit)",
+            Self::Smoltcp => "smoltcp",
+            Self::SmoltcpOffload => "smoltcp (offload)",
+            Self::Nginx => "nginx",
+            Self::WeftStack => "weft (stack)",
+            Self::WeftSockets => "weft (sockets)",
+            Self::WeftHyper => "weft (hyper)",
         }
     }
 
     /// Whether it is ours.
     pub fn is_weft(self) -> bool {
-        matches!(self, Self::WeftTap | Self::WeftVeth)
+        use Candidate::{WeftHyper, WeftSockets, WeftStack, WeftTap, WeftVeth};
+        matches!(self, WeftTap | WeftVeth | WeftStack | WeftSockets | WeftHyper)
     }
 }
 
@@ -100,6 +125,14 @@ impl Sandbox {
             Candidate::Slirp4netns => Self::attach_slirp4netns(&host),
             Candidate::WeftTap => weft_run(weft, "tap", ports).map(|line| prefixed(host, &line)),
             Candidate::WeftVeth => weft_run(weft, "veth", ports).map(|line| prefixed(host, &line)),
+            Candidate::KernelTap
+            | Candidate::Responder
+            | Candidate::Smoltcp
+            | Candidate::SmoltcpOffload
+            | Candidate::Nginx
+            | Candidate::WeftStack
+            | Candidate::WeftSockets
+            | Candidate::WeftHyper => Err("runs no programs".to_owned()),
         }
     }
 

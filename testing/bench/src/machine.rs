@@ -76,7 +76,13 @@ fn git(words: &[&str]) -> Option<String> {
 
 /// Seconds since 1970 as `YYYY-MM-DDThh:mm:ssZ` (RFC 3339 §5.6).
 fn rfc3339(seconds: u64) -> String {
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of the month, `days` after the first of January 1970.
+pub fn civil(mut days: u64) -> (u64, u64, u64) {
     let mut year = 1970;
     while days >= days_of_year(year) {
         days -= days_of_year(year);
@@ -91,8 +97,7 @@ fn rfc3339(seconds: u64) -> String {
         days -= length;
         month += 1;
     }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{:02}Z", days + 1, second % 60)
+    (year, month, days + 1)
 }
 
 fn days_of_year(year: u64) -> u64 {

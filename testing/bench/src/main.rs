@@ -6,19 +6,23 @@
 //!
 //! - [`arguments`]: the command line
 //! - [`topology`]: the two namespaces, "host" and "internet"
+//! - [`lan`]: a client and a stack, each on a processor of its own
 //! - [`process`]: processes in a namespace, with a time limit
 //! - [`candidates`]: weft, and what it is measured against
 //! - [`measure`]: what is measured, and the rounds
 //! - [`workload`]: the programs that run inside and at the far end
+//! - [`server`]: the stacks that are measured by themselves
 //! - [`statistics`], [`goals`], [`machine`], [`report`]: from rounds to a table
 
 mod arguments;
 mod candidates;
 mod goals;
+mod lan;
 mod machine;
 mod measure;
 mod process;
 mod report;
+mod server;
 mod statistics;
 mod tools;
 mod topology;
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("workload") => workload::run(&arguments[1..]),
+        Some("server") => server::run(&arguments[1..]),
         _ => arguments::parse(&arguments).and_then(|request| match request {
             arguments::Request::Help => {
                 print!("{}", arguments::HELP);

@@ -24,6 +24,9 @@ const NOBODY: u32 = 65534;
 /// Most that is read of one line, in bytes: the lines waited for are a word or a small JSON object.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// The unit of times in `/proc` (USER_HZ), the same on every system that this runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Who a process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
@@ -40,9 +43,16 @@ pub struct Place {
     pub network: Arc<OwnedFd>,
     /// The user it runs as.
     pub user: User,
+    /// The processor that it stays on.
+    pub processor: Option<usize>,
 }
 
 impl Place {
+    /// The same, on one processor.
+    pub fn on(self, processor: usize) -> Self {
+        Self { processor: Some(processor), ..self }
+    }
+
     /// A command that starts in this place.
     pub fn command(&self, words: &[String]) -> Command {
         let mut command = Command::new(&words[0]);
@@ -54,6 +64,11 @@ impl Place {
     }
 
     fn enter(&self) -> std::io::Result<()> {
+        if let Some(processor) = self.processor {
+            let mut set = rustix::thread::CpuSet::new();
+            set.set(processor);
+            rustix::thread::sched_setaffinity(None, &set)?;
+        }
         rustix::thread::move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network))?;
         if self.user == User::Nobody {
             let group = Gid::from_raw(NOBODY);
@@ -150,6 +165,15 @@ impl Running {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Seconds that it has run for itself and in the kernel, from `/proc/PID/stat`.
+    pub fn seconds_used(&self) -> Option<(f64, f64)> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).ok()?;
+        // The name in parentheses may hold anything; after it come the state, and the times as the 12th and 13th.
+        let mut times = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+        let mut seconds = || times.next()?.parse().ok().map(|ticks: f64| ticks / TICKS_PER_SECOND);
+        Some((seconds()?, seconds()?))
     }
 
     /// Reads standard output, which is a pipe, up to a line that contains `word`.

@@ -125,7 +125,7 @@ fn write_row(text: &mut String, table: &Table, one: &Series, reference: Option<f
         return;
     };
     let ratio = match reference {
-        Some(reference) if !bare => {
+        Some(reference) if !bare && reference > 0.0 && median > 0.0 => {
             format!("{:.2} x", times_as_good(table.better, median, reference))
         }
         _ => String::new(),

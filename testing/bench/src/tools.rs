@@ -7,18 +7,27 @@ use serde_json::Value;
 
 /// Builds the `weft` command for release and returns the path of the binary.
 pub fn build_weft() -> Result<PathBuf, String> {
+    build_binary("weft-cli", "weft")
+}
+
+/// Builds a program of the workspace for release, whose package has the same name, and returns the path of the binary.
+pub fn build(program: &str) -> Result<PathBuf, String> {
+    build_binary(program, program)
+}
+
+fn build_binary(package: &str, program: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["build", "--release", "--package", "weft-cli", "--message-format", "json-render-diagnostics"])
+        .args(["build", "--release", "--package", package, "--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
     if !output.status.success() {
-        return Err("weft does not build".to_owned());
+        return Err(format!("{program} does not build"));
     }
-    executable_of(&String::from_utf8_lossy(&output.stdout), "weft")
-        .ok_or_else(|| "cargo named no weft binary".to_owned())
+    executable_of(&String::from_utf8_lossy(&output.stdout), program)
+        .ok_or_else(|| format!("cargo named no {program} binary"))
 }
 
 /// The path of a binary target in cargo's messages, one JSON object a line.
@@ -31,14 +40,19 @@ fn executable_of(messages: &str, target: &str) -> Option<PathBuf> {
 
 /// The peers' versions as they tell them; "missing" for one that is not installed.
 pub fn peer_versions() -> Vec<(&'static str, String)> {
-    ["pasta", "slirp4netns", "bwrap", "iperf3"].map(|peer| (peer, version_of(peer))).into()
+    let mut versions: Vec<_> =
+        ["pasta", "slirp4netns", "bwrap", "iperf3"].map(|peer| (peer, version_of(peer, "--version"))).into();
+    versions.push(("nginx", version_of("nginx", "-v")));
+    versions.push(("smoltcp", crate::server::SMOLTCP_VERSION.to_owned()));
+    versions
 }
 
-fn version_of(program: &str) -> String {
-    let Ok(output) = Command::new(program).arg("--version").output() else {
+fn version_of(program: &str, option: &str) -> String {
+    let Ok(output) = Command::new(program).arg(option).output() else {
         return "missing".to_owned();
     };
-    let text = String::from_utf8_lossy(&output.stdout);
+    let told = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
+    let text = String::from_utf8_lossy(told);
     let line = text.lines().next().unwrap_or_default().trim();
     line.strip_prefix(program).unwrap_or(line).trim().trim_start_matches("version ").to_owned()
 }

@@ -59,7 +59,7 @@ impl Namespace {
 
     /// A place in it.
     pub fn place(&self, user: User) -> Place {
-        Place { network: self.0.clone(), user }
+        Place { network: self.0.clone(), user, processor: None }
     }
 
     /// A path that names it to other programs.
@@ -68,7 +68,7 @@ impl Namespace {
     }
 
     /// Runs commands of `ip`, one a line.
-    fn ip(&self, lines: &str) -> Result<(), String> {
+    pub fn ip(&self, lines: &str) -> Result<(), String> {
         let command = self.place(User::Same).command(&["ip", "-batch", "-"].map(str::to_owned));
         let output = process::run_with_input(command, lines, SETUP_LIMIT)?;
         output.success().map(drop).map_err(|reason| format!("ip: {reason}"))

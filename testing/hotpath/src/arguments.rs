@@ -4,14 +4,16 @@
 pub const HELP: &str = "\
 What one segment costs the stack, without a device around it.
 
-Usage: hotpath [OPTIONS] cost|memory
+Usage: hotpath [OPTIONS] cost|receive|send|memory
 
-  cost    nanoseconds a full segment received (and acknowledged), and sent (and acknowledged)
+  receive nanoseconds a full segment that is received and acknowledged
+  send    the same of one that is sent and acknowledged
+  cost    both
   memory  bytes that the process holds for each established, idle connection
 
 Options:
   --connections N  established connections, used in turn (default 1, 1 to 2,000,000)
-  --segments N     segments each way for `cost` (default 1,000,000)
+  --segments N     segments each way (default 1,000,000)
   --help           this text
 ";
 
@@ -24,9 +26,18 @@ pub enum Request {
     /// The help text.
     Help,
     /// What a segment costs.
-    Cost(Settings),
+    Cost(Ways, Settings),
     /// What a connection holds.
     Memory(Settings),
+}
+
+/// Which ways segments go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// They are received.
+    pub receive: bool,
+    /// They are sent.
+    pub send: bool,
 }
 
 /// How it is measured.
@@ -53,12 +64,18 @@ pub fn parse(words: &[String]) -> Result<Request, String> {
             "--help" | "-h" => return Ok(Request::Help),
             "--connections" => settings.connections = number(CONNECTIONS_MAX)?,
             "--segments" => settings.segments = number(usize::MAX)?,
-            "cost" => request = Some(Request::Cost as fn(Settings) -> Request),
-            "memory" => request = Some(Request::Memory as fn(Settings) -> Request),
+            "memory" => request = Some(None),
+            "cost" => request = Some(Some(Ways { receive: true, send: true })),
+            "receive" => request = Some(Some(Ways { receive: true, send: false })),
+            "send" => request = Some(Some(Ways { receive: false, send: true })),
             other => return Err(format!("{other} is not understood")),
         }
     }
-    request.map(|make| make(settings)).ok_or_else(|| "cost or memory?".to_owned())
+    match request {
+        Some(Some(ways)) => Ok(Request::Cost(ways, settings)),
+        Some(None) => Ok(Request::Memory(settings)),
+        None => Err("what is to be measured?".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +89,10 @@ mod tests {
     #[test]
     fn numbers_are_bounded_and_one_request_is_needed() {
         let settings = Settings { connections: 100_000, segments: 5 };
-        assert_eq!(parsed("--connections 100,000 --segments 5 cost"), Ok(Request::Cost(settings)));
+        assert_eq!(
+            parsed("--connections 100,000 --segments 5 send"),
+            Ok(Request::Cost(Ways { receive: false, send: true }, settings))
+        );
         assert!(parsed("--connections 0 cost").is_err());
         assert!(parsed("--connections").is_err());
         assert!(parsed("").is_err());

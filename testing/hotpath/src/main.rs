@@ -18,7 +18,7 @@ mod memory;
 mod operation;
 mod peer;
 
-use arguments::{Request, Settings};
+use arguments::{Request, Settings, Ways};
 use load::Load;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match arguments::parse(&words) {
         Ok(Request::Help) => print!("{}", arguments::HELP),
-        Ok(Request::Cost(settings)) => cost(&settings),
+        Ok(Request::Cost(ways, settings)) => cost(ways, &settings),
         Ok(Request::Memory(settings)) => hold(&settings),
         Err(reason) => {
             eprintln!("hotpath: {reason}; see --help");
@@ -40,32 +40,34 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints nanoseconds a segment for each operation. Under an instruction counter the times mean nothing, and the
-/// operations are run as often all the same.
-fn cost(settings: &Settings) {
+/// Prints nanoseconds a segment for each way. Under an instruction counter the times mean nothing, and the operations are
+/// run as often all the same.
+fn cost(ways: Ways, settings: &Settings) {
     let mut load = Load::open(settings.connections);
     let warm_up = (WARM_UP_ROUNDS * settings.connections).min(settings.segments);
-    operation::receive(&mut load, warm_up);
-    operation::send(&mut load, warm_up);
-    let start = Instant::now();
-    operation::receive(&mut load, settings.segments);
-    let received = start.elapsed();
-    let start = Instant::now();
-    operation::send(&mut load, settings.segments);
-    let sent = start.elapsed();
-    let each = |elapsed: std::time::Duration| elapsed.as_nanos() as f64 / settings.segments as f64;
-    println!("receive {:.1} ns", each(received));
-    println!("send {:.1} ns", each(sent));
+    let mut time = |name: &str, run: fn(&mut Load, usize)| {
+        run(&mut load, warm_up);
+        let start = Instant::now();
+        run(&mut load, settings.segments);
+        println!("{name} {:.1} ns", start.elapsed().as_nanos() as f64 / settings.segments as f64);
+    };
+    if ways.receive {
+        time("receive", operation::receive);
+    }
+    if ways.send {
+        time("send", operation::send);
+    }
 }
 
-/// Prints how many bytes the process holds for each idle connection.
+/// Prints how many bytes the process holds for each idle connection, but for what this program keeps of its peer.
 fn hold(settings: &Settings) {
     let before = memory::resident_bytes();
     let load = Load::open(settings.connections);
     let after = memory::resident_bytes();
     match before.zip(after) {
         Some((before, after)) => {
-            let held = after.saturating_sub(before);
+            let kept = load.len() * size_of::<load::Line>();
+            let held = after.saturating_sub(before).saturating_sub(kept as u64);
             println!("connections {}", load.len());
             println!("bytes {held}");
             println!("each {:.1}", held as f64 / load.len() as f64);

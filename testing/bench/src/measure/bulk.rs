@@ -33,6 +33,7 @@ pub const BULK: Measure = Measure {
         Candidate::WeftVeth,
     ],
     rounds_factor: 1,
+    sandboxed: true,
     once,
 };
 

@@ -43,6 +43,7 @@ pub const CONNECTIONS: Measure = Measure {
         Candidate::WeftVeth,
     ],
     rounds_factor: 1,
+    sandboxed: true,
     once,
 };
 

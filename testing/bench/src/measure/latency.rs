@@ -41,6 +41,7 @@ pub const LATENCY: Measure = Measure {
         Candidate::WeftVeth,
     ],
     rounds_factor: 1,
+    sandboxed: true,
     once,
 };
 

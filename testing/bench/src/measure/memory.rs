@@ -38,6 +38,7 @@ pub const MEMORY: Measure = Measure {
     ],
     candidates: &[Candidate::Pasta, Candidate::Slirp4netns, Candidate::WeftTap, Candidate::WeftVeth],
     rounds_factor: 1,
+    sandboxed: true,
     once,
 };
 

@@ -8,6 +8,7 @@ mod connections;
 mod latency;
 mod memory;
 mod startup;
+mod tcp;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,12 +29,25 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const FAILURES_MAX: usize = 2;
 
 /// All measures, in the order in which they are taken.
-pub const MEASURES: [&Measure; 5] =
-    [&startup::STARTUP, &bulk::BULK, &latency::LATENCY, &connections::CONNECTIONS, &memory::MEMORY];
+pub const MEASURES: [&Measure; 10] = [
+    &startup::STARTUP,
+    &bulk::BULK,
+    &latency::LATENCY,
+    &connections::CONNECTIONS,
+    &memory::MEMORY,
+    &tcp::bulk::BULK,
+    &tcp::requests::REQUESTS,
+    &tcp::connections::CONNECTIONS,
+    &tcp::http::HTTP,
+    &tcp::scale::SCALE,
+];
 
-/// The measure of a name.
-pub fn find(name: &str) -> Option<&'static Measure> {
-    MEASURES.into_iter().find(|measure| measure.name == name)
+/// The measures of a name: one, or all of a group (`tcp` for `tcp-bulk` and the others).
+pub fn find(name: &str) -> impl Iterator<Item = &'static Measure> {
+    MEASURES.into_iter().filter(move |measure| {
+        let rest = measure.name.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
 }
 
 /// One thing to measure.
@@ -49,6 +63,8 @@ pub struct Measure {
     pub candidates: &'static [Candidate],
     /// Rounds for each one that the caller asks for.
     pub rounds_factor: usize,
+    /// Whether the candidates are sandboxes: then a program is tried in each before anything is measured.
+    pub sandboxed: bool,
     /// Takes one candidate once, pushing one figure for each table; at an error the tables left have no figure.
     once: fn(&Bench, Candidate, &mut Vec<f64>) -> Result<(), String>,
 }
@@ -117,8 +133,11 @@ impl Series {
 
 /// Takes all rounds of a measure; the result has the series of each table.
 pub fn take(measure: &Measure, bench: &Bench) -> Vec<Vec<Series>> {
-    let trials: Vec<Result<(), String>> =
-        measure.candidates.iter().map(|&candidate| bench.try_out(candidate)).collect();
+    let trials: Vec<Result<(), String>> = measure
+        .candidates
+        .iter()
+        .map(|&candidate| if measure.sandboxed { bench.try_out(candidate) } else { Ok(()) })
+        .collect();
     let rounds = bench.settings.rounds * measure.rounds_factor;
     let mut tables = interleave(measure, rounds, |column, figures| {
         trials[column].clone()?;
@@ -227,6 +246,7 @@ mod tests {
             tables: &[TABLE, TABLE],
             candidates: &[Candidate::Kernel, Candidate::Pasta, Candidate::WeftTap],
             rounds_factor: 1,
+            sandboxed: true,
             once: |_, _, _| unreachable!("the test has its own"),
         };
         let mut order = Vec::new();

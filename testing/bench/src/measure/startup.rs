@@ -31,6 +31,7 @@ pub const STARTUP: Measure = Measure {
         Candidate::WeftVeth,
     ],
     rounds_factor: 5,
+    sandboxed: true,
     once,
 };
 

@@ -12,6 +12,19 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(5);
 /// Round trips before the first that counts.
 const WARM_UP: u32 = 500;
 
+/// Waits until somebody listens.
+pub fn await_server(address: SocketAddr) -> Result<(), String> {
+    let until = Instant::now() + EXCHANGE_LIMIT;
+    loop {
+        match connect(address) {
+            Ok(_) => return Ok(()),
+            Err(reason) if Instant::now() >= until => return Err(reason),
+            // Nobody tells of a listener: it is asked again.
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
 /// Prints the median and the 99th percentile of `count` round trips on one connection, in microseconds.
 pub fn round_trips(address: SocketAddr, count: u32) -> Result<(), String> {
     let mut stream = connect(address)?;
@@ -73,7 +86,8 @@ pub fn idle(addresses: &[SocketAddr]) -> Result<(), String> {
     Ok(())
 }
 
-fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+/// A connection whose small writes leave at once, and whose reads and writes do not hang.
+pub fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     let stream =
         TcpStream::connect_timeout(&address, EXCHANGE_LIMIT).map_err(|error| format!("connect: {error}"))?;
     let ready = stream

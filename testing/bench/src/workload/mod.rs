@@ -5,9 +5,14 @@
 mod client;
 mod echo;
 mod relay;
+mod requests;
+mod stream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// A request as small clients send it.
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 
 /// Runs the workload of the given words.
 pub fn run(words: &[String]) -> Result<(), String> {
@@ -23,6 +28,19 @@ pub fn run(words: &[String]) -> Result<(), String> {
             Duration::from_secs(number(seconds)?),
         ),
         ["idle", address, first, last] => client::idle(&endpoints(address, first, last)?),
+        ["send", address, port, seconds] => {
+            stream::send(endpoints(address, port, port)?[0], Duration::from_secs(number(seconds)?))
+        }
+        ["receive", address, port, seconds] => {
+            stream::receive(endpoints(address, port, port)?[0], Duration::from_secs(number(seconds)?))
+        }
+        ["requests", address, port, connections, seconds] => requests::requests(
+            endpoints(address, port, port)?[0],
+            if port == "80" { GET } else { b"?" },
+            number(connections)?,
+            Duration::from_secs(number(seconds)?),
+        ),
+        ["await", address, port] => client::await_server(endpoints(address, port, port)?[0]),
         ["relay", near, first, last, far] => {
             relay::relay(&endpoints(near, first, last)?, endpoints(far, first, first)?[0])
         }
