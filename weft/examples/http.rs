@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub async fn serve(mut listener: TcpListener) -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, peer) = listener.accept().await?;
-        stream.set_nodelay(true);
+        stream.set_nodelay(true)?;
         tokio::spawn(async move {
             let answer = |request: Request<body::Incoming>| async move {
                 let text = format!("{peer} asked for {}\n", request.uri().path());

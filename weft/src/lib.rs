@@ -46,6 +46,40 @@
 //! # }
 //! ```
 //!
+//! Options are fields of [`sockets::Config`], and the usual ones have the names that programs know:
+//!
+//! ```
+//! use std::time::Duration;
+//! use weft::sockets::{Config, KeepAlive, ListenOptions, Sockets, TcpStream};
+//!
+//! fn serve(sockets: &Sockets) -> std::io::Result<()> {
+//!     let config = Config { accept_defer_retries: 3, ..Config::linux() };
+//!     let options = ListenOptions { reuse_port: true, config, ..ListenOptions::default() };
+//!     let listener = sockets.listen_with("[::]:80".parse().expect("an address"), options)?;
+//! #   drop(listener);
+//!     Ok(())
+//! }
+//!
+//! fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+//!     stream.set_nodelay(true)?;
+//!     stream.set_keepalive(Some(KeepAlive { idle: Duration::from_secs(60), ..KeepAlive::default() }))?;
+//!     stream.configure(|config| config.unsent_bytes_max = 64 << 10)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (left, right) = weft::device::FrameSocket::pair(1500)?;
+//! # let server = Sockets::start(left, &["192.0.2.1/24".parse()?], &[])?;
+//! # serve(&server)?;
+//! # let mut listener = server.listen("192.0.2.1:7".parse()?)?;
+//! # let client = Sockets::start(right, &["192.0.2.2/24".parse()?], &[])?;
+//! # let stream = client.connect("192.0.2.1:7".parse()?).await?;
+//! # prepare(&stream)?;
+//! # assert!(stream.nodelay());
+//! # listener.accept().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A command and where it may connect
 //!
 //! [`run`] is what `weft run` calls. The calling process must have one thread, and it gives up privileges for good.
@@ -77,7 +111,8 @@ pub mod stack {
 /// Async sockets over a stack in this process, for tokio.
 pub mod sockets {
     pub use packet::Bytes;
-    pub use runtime::{Clock, Sockets, TcpListener, TcpStream, UdpSocket};
+    pub use runtime::{Clock, ConnectOptions, ListenOptions, Sockets, TcpListener, TcpStream, UdpSocket};
+    pub use tcp::{Config, CongestionAlgorithm, KeepAlive};
 }
 
 /// The Network seam: connect, listen, bind and resolve, whoever does it.

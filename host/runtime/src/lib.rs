@@ -16,5 +16,7 @@ mod spin;
 pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
-pub use sockets::{ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf};
+pub use sockets::{
+    ConnectOptions, ListenOptions, ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf,
+};
 pub use spin::Spin;

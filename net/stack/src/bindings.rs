@@ -15,19 +15,37 @@ pub(crate) struct Bindings {
     /// Looked at only where something of the kind is bound, so that interception alone costs no lookup.
     addresses: usize,
     ports: usize,
+    ports_of_version: usize,
     intercept: Option<u64>,
 }
 
 impl Bindings {
     pub(crate) const fn new(key: Key) -> Self {
-        Self { key, bound: HashTable::new(), addresses: 0, ports: 0, intercept: None }
+        Self { key, bound: HashTable::new(), addresses: 0, ports: 0, ports_of_version: 0, intercept: None }
     }
 
     /// Whether something is bound so.
     pub(crate) fn is_bound(&self, binding: Binding) -> bool {
         match binding {
             Binding::Intercept => self.intercept.is_some(),
-            Binding::Address(_) | Binding::Port(_) => self.find(binding).is_some(),
+            Binding::Address(_) => self.find(binding).is_some(),
+            // One for both versions and one for either would each claim the same.
+            Binding::Port(port) => [binding, Binding::PortV4(port), Binding::PortV6(port)]
+                .into_iter()
+                .any(|b| self.find(b).is_some()),
+            Binding::PortV4(port) | Binding::PortV6(port) => {
+                self.find(binding).or_else(|| self.find(Binding::Port(port))).is_some()
+            }
+        }
+    }
+
+    /// What is bound to exactly this.
+    pub(crate) fn bound_to(&self, binding: Binding) -> Option<u64> {
+        match binding {
+            Binding::Intercept => self.intercept,
+            Binding::Address(_) | Binding::Port(_) | Binding::PortV4(_) | Binding::PortV6(_) => {
+                self.find(binding)
+            }
         }
     }
 
@@ -42,6 +60,7 @@ impl Bindings {
             }
             Binding::Address(_) => self.addresses += 1,
             Binding::Port(_) => self.ports += 1,
+            Binding::PortV4(_) | Binding::PortV6(_) => self.ports_of_version += 1,
         }
         let hash = self.hash(binding);
         self.bound.insert_unique(hash, (hash, binding, number), |entry| entry.0);
@@ -56,6 +75,7 @@ impl Bindings {
             }
             Binding::Address(_) => self.addresses -= 1,
             Binding::Port(_) => self.ports -= 1,
+            Binding::PortV4(_) | Binding::PortV6(_) => self.ports_of_version -= 1,
         }
         let hash = self.hash(binding);
         if let Ok(entry) = self.bound.find_entry(hash, |entry| entry.1 == binding) {
@@ -67,10 +87,19 @@ impl Bindings {
     #[inline]
     pub(crate) fn find_for(&self, local: SocketAddr, reach: Reach, intercepts: bool) -> Option<u64> {
         let exact = if self.addresses > 0 { self.find(Binding::Address(local)) } else { None };
-        let shared = self.ports > 0 && matches!(reach, Reach::Own | Reach::Broadcast);
-        let port = || if shared { self.find(Binding::Port(local.port())) } else { None };
+        let ours = matches!(reach, Reach::Own | Reach::Broadcast);
+        let port = || if ours { self.find_port(local) } else { None };
         let unicast = matches!(reach, Reach::Own | Reach::Intercepted);
         exact.or_else(port).or(if intercepts && unicast { self.intercept } else { None })
+    }
+
+    fn find_port(&self, local: SocketAddr) -> Option<u64> {
+        let of_version = match (self.ports_of_version, local.is_ipv4()) {
+            (0, _) => None,
+            (_, true) => self.find(Binding::PortV4(local.port())),
+            (_, false) => self.find(Binding::PortV6(local.port())),
+        };
+        of_version.or_else(|| if self.ports > 0 { self.find(Binding::Port(local.port())) } else { None })
     }
 
     fn find(&self, binding: Binding) -> Option<u64> {
@@ -85,6 +114,8 @@ impl Bindings {
                 self.key.quick(&[a, b, address.port().into()])
             }
             Binding::Port(port) => self.key.quick(&[port.into()]),
+            Binding::PortV4(port) => self.key.quick(&[port.into(), 4]),
+            Binding::PortV6(port) => self.key.quick(&[port.into(), 6]),
             Binding::Intercept => 0,
         }
     }

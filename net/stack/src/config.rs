@@ -102,6 +102,26 @@ pub struct RouterConfig {
     pub resolvers: Vec<core::net::Ipv6Addr>,
 }
 
+impl Binding {
+    /// What a program means by binding to `address`: an unspecified one is every own address of its version, and with
+    /// IPv6 those of IPv4 as well unless it wants IPv6 alone (RFC 3493 §3.7, §5.3).
+    ///
+    /// ```
+    /// use stack::Binding;
+    /// assert_eq!(Binding::to("0.0.0.0:80".parse().unwrap(), false), Binding::PortV4(80));
+    /// assert_eq!(Binding::to("[::]:80".parse().unwrap(), false), Binding::Port(80));
+    /// assert_eq!(Binding::to("[::]:80".parse().unwrap(), true), Binding::PortV6(80));
+    /// ```
+    pub fn to(address: core::net::SocketAddr, only_v6: bool) -> Self {
+        match (address.ip().is_unspecified(), address.is_ipv4()) {
+            (false, _) => Self::Address(address),
+            (true, true) => Self::PortV4(address.port()),
+            (true, false) if only_v6 => Self::PortV6(address.port()),
+            (true, false) => Self::Port(address.port()),
+        }
+    }
+}
+
 impl Default for RouterConfig {
     fn default() -> Self {
         Self {
@@ -121,6 +141,10 @@ pub enum Binding {
     Address(core::net::SocketAddr),
     /// Those for this port on any of the stack's own addresses, where no exact binding takes them.
     Port(u16),
+    /// Those for this port on any of the stack's own IPv4 addresses, where no exact binding takes them.
+    PortV4(u16),
+    /// Those for this port on any of the stack's own IPv6 addresses, where no exact binding takes them (IPV6_V6ONLY).
+    PortV6(u16),
     /// Those for every address and port that no other binding takes, on interfaces that intercept.
     Intercept,
 }

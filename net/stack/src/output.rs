@@ -50,6 +50,10 @@ pub(crate) struct Outgoing {
     pub destination: IpAddr,
     pub protocol: Protocol,
     pub hop_limit: u8,
+    /// The differentiated services code point, and below it the two bits of ECN (RFC 2474 §3).
+    pub traffic_class: u8,
+    /// The flow label of an IPv6 packet (RFC 6437); 0 where it has none.
+    pub flow_label: u32,
     /// Where in the transport header a checksum over pseudo-header and packet is to be stored.
     pub checksum_offset: Option<usize>,
 }
@@ -169,7 +173,7 @@ impl Output {
                     self.identifications.next(out.source, out.destination, out.protocol) as u16
                 };
                 let header = ipv4::Header {
-                    traffic_class: 0,
+                    traffic_class: out.traffic_class,
                     total_length: (ipv4::HEADER_LENGTH + length) as u16,
                     identification,
                     dont_fragment,
@@ -184,8 +188,8 @@ impl Output {
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let header = ipv6::Header {
-                    traffic_class: 0,
-                    flow_label: 0,
+                    traffic_class: out.traffic_class,
+                    flow_label: out.flow_label,
                     payload_length: length as u16,
                     next_header: out.protocol,
                     hop_limit: out.hop_limit,

@@ -64,6 +64,16 @@ impl Acknowledging {
         self.duplicates = self.duplicates.saturating_add(joined).min(DUPLICATES_MAX);
     }
 
+    /// So many leave at once from now on.
+    pub(crate) fn set_quick(&mut self, quick: u8) {
+        self.quick = quick;
+    }
+
+    /// Whether the next leaves at once.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick > 0
+    }
+
     /// One is due now.
     pub(crate) fn set_now(&mut self) {
         self.due = Due::Now;

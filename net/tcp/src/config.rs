@@ -5,7 +5,7 @@ use time::Duration;
 use wire::tcp::OptionOrder;
 
 /// How long a connection may wait for anything, so that the wheel's owner can size it.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(7_200);
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(32_767);
 
 /// The largest buffer whose window can be told: 65,535 scaled by 14 (RFC 7323 §2.3).
 const BUFFER_BYTES_MAX: u32 = 65_535 << 14;
@@ -27,7 +27,8 @@ pub struct Config {
     pub sack: bool,
     /// The order of a SYN's options; Linux's.
     pub option_order: OptionOrder,
-    /// The largest MSS that is announced, in bytes; 65,495, 536 to 65,495.
+    /// The largest MSS that is announced, and the largest payload of a segment that leaves, in bytes (TCP_MAXSEG);
+    /// 65,495, 88 to 65,495.
     pub mss_max: u16,
     /// The least MSS that a peer's announcement is taken for, in bytes, so that it cannot ask for tiny segments;
     /// 88, 48 to 536.
@@ -43,11 +44,19 @@ pub struct Config {
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
     pub slow_start_after_idle: bool,
-    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); on.
+    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4; TCP_NODELAY is its opposite); on.
     pub nagle: bool,
     /// Whether PSH is set not only at the end of what was written but also where several segments leave at once and a
     /// window takes no more (RFC 9293 §3.9.1.2); on.
     pub push_bursts: bool,
+    /// Whether small segments wait for more to be written, for a retransmission timeout at most (TCP_CORK); off.
+    pub cork: bool,
+    /// Bytes that have not left yet beyond which no more is taken from a writer, who is called again when half of it
+    /// is left (TCP_NOTSENT_LOWAT); no bound but the send buffer's, 1 to 2^32 - 1.
+    pub unsent_bytes_max: u32,
+    /// The differentiated services code point of what leaves (RFC 2474; IP_TOS and IPV6_TCLASS are four times that);
+    /// 0, 0 to 63.
+    pub dscp: u8,
     /// How long an acknowledgement may wait for company (RFC 9293 §3.8.6.3); 40 ms, 0 to 500 ms.
     pub delayed_ack: Duration,
     /// How long the peer may let an acknowledgement wait (RFC 8985 §7.2, TLP.max_ack_delay); 200 ms, 0 to 1 s.
@@ -60,28 +69,31 @@ pub struct Config {
     ///
     /// DEVIATES RFC 6298 §2.4 (1 s): as every system in use does.
     pub rto_min: Duration,
-    /// The largest retransmission timeout and probe interval; 120 s, 60 s (RFC 6298 §2.5) to 7,200 s.
+    /// The largest retransmission timeout and probe interval; 120 s, 60 s (RFC 6298 §2.5) to 32,767 s.
     pub rto_max: Duration,
-    /// Retransmissions of a SYN; 6, 1 to 30.
+    /// Retransmissions of a SYN (TCP_SYNCNT); 6, 1 to 127.
     ///
     /// DEVIATES RFC 9293 §3.8.3 (at least 3 minutes; these are 127 s): as Linux.
     pub syn_retries: u8,
     /// Retransmissions of a SYN-ACK; 5, 1 to 30.
     pub syn_ack_retries: u8,
+    /// Retransmissions of a SYN-ACK before an acknowledgement without data completes the handshake
+    /// (TCP_DEFER_ACCEPT): the owner is not told of a peer that says nothing; 0, 0 to 127.
+    pub accept_defer_retries: u8,
     /// Retransmissions of anything else without progress, and probes of a closed window without an answer
     /// (RFC 9293 §3.8.3, R2); 15, 3 to 30.
     ///
     /// DEVIATES RFC 9293 §3.8.3 (R1, an earlier number at which the network layer is advised): neighbours are
     /// probed by themselves when they grow stale.
     pub retries: u8,
-    /// How long data may stay unacknowledged whatever the number of retransmissions (RFC 9293 §3.10.1); none,
-    /// 1 s to 7,200 s.
+    /// How long data may stay unacknowledged whatever the number of retransmissions (RFC 9293 §3.10.1, RFC 5482
+    /// §3.1; TCP_USER_TIMEOUT); none, 1 ms to 32,767 s.
     pub user_timeout: Option<Duration>,
-    /// Probes of an idle peer (RFC 9293 §3.8.4: off unless asked for); none.
+    /// Probes of an idle peer (RFC 9293 §3.8.4: off unless asked for; SO_KEEPALIVE); none.
     pub keep_alive: Option<KeepAlive>,
-    /// How long a connection that nobody holds waits for the peer's FIN; 60 s, up to 7,200 s.
+    /// How long a connection that nobody holds waits for the peer's FIN (TCP_LINGER2); 60 s, up to 32,767 s.
     pub fin_wait_2: Duration,
-    /// TIME-WAIT, twice the segment lifetime; 60 s, up to 7,200 s.
+    /// TIME-WAIT, twice the segment lifetime; 60 s, up to 32,767 s.
     ///
     /// DEVIATES RFC 9293 §3.4.2 (4 minutes): as Linux.
     pub time_wait: Duration,
@@ -90,11 +102,11 @@ pub struct Config {
 /// Probes of an idle peer (RFC 9293 §3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Silence before the first probe; 7,200 s, 1 s to 7,200 s.
+    /// Silence before the first probe (TCP_KEEPIDLE); 7,200 s, 1 s to 32,767 s.
     pub idle: Duration,
-    /// Time between probes; 75 s, 1 s to 7,200 s.
+    /// Time between probes (TCP_KEEPINTVL); 75 s, 1 s to 32,767 s.
     pub interval: Duration,
-    /// Probes without an answer before the connection is given up; 9, 1 to 30.
+    /// Probes without an answer before the connection is given up (TCP_KEEPCNT); 9, 1 to 127.
     pub probes: u8,
 }
 
@@ -145,6 +157,9 @@ impl Config {
             slow_start_after_idle: true,
             nagle: true,
             push_bursts: true,
+            cork: false,
+            unsent_bytes_max: u32::MAX,
+            dscp: 0,
             delayed_ack: Duration::from_millis(40),
             ack_delay_max: Duration::from_millis(200),
             quick_acks: 16,
@@ -153,6 +168,7 @@ impl Config {
             rto_max: Duration::from_secs(120),
             syn_retries: 6,
             syn_ack_retries: 5,
+            accept_defer_retries: 0,
             retries: 15,
             user_timeout: None,
             keep_alive: None,
@@ -175,21 +191,24 @@ impl Config {
             ("send_buffer_bytes", (1..=BUFFER_BYTES_MAX).contains(&self.send_buffer_bytes)),
             ("receive_buffer_bytes", (256..=BUFFER_BYTES_MAX).contains(&self.receive_buffer_bytes)),
             ("window_scale_min", self.window_scale_min <= 14),
-            ("mss_max", (536..=65_495).contains(&self.mss_max)),
+            ("mss_max", (88..=65_495).contains(&self.mss_max)),
             ("mss_min", (48..=536).contains(&self.mss_min)),
             ("initial_window_segments", (1..=100).contains(&self.initial_window_segments)),
+            ("unsent_bytes_max", self.unsent_bytes_max > 0),
+            ("dscp", self.dscp < 64),
             ("delayed_ack", self.delayed_ack <= Duration::from_millis(500)),
             ("ack_delay_max", self.ack_delay_max <= second),
             ("rto_max", (Duration::from_secs(60)..=TIMEOUT_MAX).contains(&self.rto_max)),
             ("rto_min", (tick..=self.rto_max).contains(&self.rto_min)),
             ("rto_initial", (tick..=self.rto_max).contains(&self.rto_initial)),
-            ("syn_retries", (1..=30).contains(&self.syn_retries)),
+            ("syn_retries", (1..=127).contains(&self.syn_retries)),
             ("syn_ack_retries", (1..=30).contains(&self.syn_ack_retries)),
+            ("accept_defer_retries", self.accept_defer_retries <= 127),
             ("retries", (3..=30).contains(&self.retries)),
-            ("user_timeout", self.user_timeout.is_none_or(|t| long.contains(&t))),
+            ("user_timeout", self.user_timeout.is_none_or(|t| (tick..=TIMEOUT_MAX).contains(&t))),
             ("keep_alive.idle", long.contains(&keep_alive.idle)),
             ("keep_alive.interval", long.contains(&keep_alive.interval)),
-            ("keep_alive.probes", (1..=30).contains(&keep_alive.probes)),
+            ("keep_alive.probes", (1..=127).contains(&keep_alive.probes)),
             ("fin_wait_2", self.fin_wait_2 <= TIMEOUT_MAX),
             ("time_wait", self.time_wait <= TIMEOUT_MAX),
         ];

@@ -5,6 +5,7 @@ mod arrival;
 mod departure;
 mod expiry;
 mod handshake;
+mod options;
 mod transition;
 
 use crate::event::Events;
@@ -15,7 +16,7 @@ use crate::send::SendHalf;
 use crate::state::{Handshake, Phase};
 use crate::timers::Timers;
 use crate::timestamps::TimestampClock;
-use crate::{CloseReason, Config, CongestionAlgorithm, Event, Path, Segment, State, Verdict, Why};
+use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
 use alloc::sync::Arc;
 use packet::Bytes;
 use time::{Instant, SequenceNumber};
@@ -96,7 +97,7 @@ impl Connection {
         timestamp_offset: u32,
         now: Instant,
     ) -> Self {
-        let handshake = Handshake { due: true, shutdown: false, active: true };
+        let handshake = Handshake { due: true, shutdown: false, active: true, held: false };
         let phase = Phase::SynSent(handshake);
         Self::new(config, (local_port, remote_port), phase, initial, timestamp_offset, now)
     }
@@ -110,7 +111,7 @@ impl Connection {
         timestamp_offset: u32,
         now: Instant,
     ) -> Self {
-        let handshake = Handshake { due: true, shutdown: false, active: false };
+        let handshake = Handshake { due: true, shutdown: false, active: false, held: false };
         let phase = Phase::SynReceived(handshake);
         let ports = (syn.destination_port, syn.source_port);
         let mut connection = Self::new(config, ports, phase, initial, timestamp_offset, now);
@@ -278,21 +279,6 @@ impl Connection {
         if self.phase.is_synchronised() && self.receive.is_update_due(self.send.mss()) {
             self.receive.acks_mut().set_now();
         }
-    }
-
-    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); at first as the profile says.
-    pub fn set_nagle(&mut self, on: bool) {
-        self.send.set_nagle(on);
-    }
-
-    /// The law of congestion control in force; at first as the profile says.
-    pub fn congestion(&self) -> CongestionAlgorithm {
-        self.send.congestion()
-    }
-
-    /// Another law of congestion control from now on (TCP_CONGESTION): the window stays what it is.
-    pub fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
-        self.send.set_congestion(algorithm);
     }
 
     /// No more will be written: FIN follows the last byte (RFC 9293 §3.10.4).

@@ -119,6 +119,11 @@ impl ReceiveHalf {
         !self.finished && self.window.is_update_due(self.next, self.queue.len(), mss)
     }
 
+    /// Another bound of what may wait to be read.
+    pub(crate) fn set_bound(&mut self, bytes: u32) {
+        self.window.set_bound(bytes);
+    }
+
     pub(crate) fn set_limit(&mut self, bytes: usize) {
         self.window.set_limit(u32::try_from(bytes).unwrap_or(u32::MAX));
     }

@@ -73,6 +73,8 @@ pub enum Drop {
     NoSyn,
     /// Bytes for a reader that is gone; answered by a reset (RFC 9293 §3.10.4, RFC 2525 §2.17).
     NoReader,
+    /// It completes a handshake whose owner wants to hear of it with the first data (TCP_DEFER_ACCEPT).
+    DataAwaited,
     /// Out of order, and the reassembly queue is full.
     ReassemblyFull,
     /// The connection is over.

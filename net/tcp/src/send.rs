@@ -33,6 +33,20 @@ pub(crate) use sizing::Departing;
 /// What a peer that names no MSS can take (RFC 9293 §3.7.1).
 const MSS_DEFAULT: u16 = 536;
 
+/// What one write may put beyond a bound of what is unsent, in bytes: what leaves as one large segment.
+const UNSENT_WRITE_BYTES: usize = 64 << 10;
+
+/// What the answer to our SYN tells of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Syn {
+    /// It left once, and so its answer measures a round trip.
+    Once,
+    /// It left more than once, or was not ours to time.
+    Again,
+    /// It was acknowledged before, by a peer that had nothing to say yet.
+    Held,
+}
+
 #[derive(Debug)]
 pub(crate) struct SendHalf {
     queue: ByteQueue,
@@ -55,7 +69,6 @@ pub(crate) struct SendHalf {
     scale: u8,
     /// FIN follows the last byte.
     fin: bool,
-    nagle: bool,
     /// A write was refused, cut short, or took the last room.
     blocked: bool,
     /// The one octet that asks a closed window has to leave (RFC 9293 §3.8.6.1).
@@ -72,8 +85,8 @@ pub(crate) struct SendHalf {
     mss: u16,
     /// Behind the last segment that was smaller than that.
     small_end: SequenceNumber,
-    /// The SYN left once, and so its answer measures a round trip.
-    syn_once: bool,
+    /// What became of our SYN.
+    syn: Syn,
     /// Behind it the next round trip is measured.
     round_end: SequenceNumber,
     /// When data last left.
@@ -111,7 +124,6 @@ impl SendHalf {
             window_acknowledgement: initial,
             scale: 0,
             fin: false,
-            nagle: config.nagle,
             blocked: false,
             probe: false,
             urge: false,
@@ -120,7 +132,7 @@ impl SendHalf {
             mss_path: MSS_DEFAULT,
             mss: MSS_DEFAULT,
             small_end: initial,
-            syn_once: false,
+            syn: Syn::Again,
             round_end: initial,
             sent_at: Instant::ZERO,
             congestion: Congestion::new(config),
@@ -140,7 +152,7 @@ impl SendHalf {
     /// The peer's SYN is known: what it takes, and how its windows are scaled.
     pub(crate) fn agree(&mut self, mss: Option<u16>, scale: Option<u8>, selective: bool, config: &Config) {
         self.loss.agree(selective);
-        self.mss_peer = mss.unwrap_or(MSS_DEFAULT).max(config.mss_min);
+        self.mss_peer = mss.unwrap_or(MSS_DEFAULT).max(config.mss_min).min(config.mss_max);
         // RFC 7323 §2.3: a shift above 14 counts as 14.
         self.scale = scale.unwrap_or(0).min(14);
     }
@@ -148,7 +160,7 @@ impl SendHalf {
     /// Our SYN leaves, for the first time or again.
     pub(crate) fn handle_syn_sent(&mut self, now: Instant) {
         // RFC 6298 §3: a SYN that was repeated times nothing.
-        self.syn_once = self.max == self.una;
+        self.syn = if self.max == self.una { Syn::Once } else { Syn::Again };
         self.nxt = self.una + 1;
         self.max = self.nxt;
         self.sent_at = now;
@@ -168,13 +180,14 @@ impl SendHalf {
         config: &Config,
         now: Instant,
     ) {
-        let syn_lost = self.retries > 0;
-        let exact = self.syn_once.then(|| now - self.sent_at);
-        match exact.or(first.elapsed) {
+        let syn_lost = self.retries > 0 && self.syn != Syn::Held;
+        let exact = (self.syn == Syn::Once).then(|| now - self.sent_at);
+        match exact.or(first.elapsed).filter(|_| self.syn != Syn::Held) {
             Some(rtt) => {
                 self.rtt.sample(rtt);
                 self.min_rtt.sample(rtt, now);
             }
+            None if self.syn == Syn::Held => self.rtt.settle(),
             None => self.rtt.be_cautious(),
         }
         self.round_end = self.start;
@@ -185,6 +198,11 @@ impl SendHalf {
         self.congestion.start(config, u32::from(self.mss), syn_lost, now);
         self.pacer.start(self.congestion.window());
         self.set_pace();
+    }
+
+    /// Our SYN is acknowledged, but the handshake waits for the peer's data: how late that comes tells nothing.
+    pub(crate) fn hold_syn(&mut self) {
+        self.syn = Syn::Held;
     }
 
     /// The path has room for `mss` bytes behind a header without options; `options` bytes of these are taken
@@ -241,13 +259,15 @@ impl SendHalf {
         u32::from(self.mss)
     }
 
-    pub(crate) fn set_nagle(&mut self, on: bool) {
-        self.nagle = on;
+    /// Whether every law is paced from now on.
+    pub(crate) fn set_pacing(&mut self, on: bool) {
+        self.pacing = on;
+        self.set_pace();
     }
 
-    /// The law of congestion control.
-    pub(crate) fn congestion(&self) -> CongestionAlgorithm {
-        self.congestion.algorithm()
+    /// What is held back as too small leaves.
+    pub(crate) fn urge(&mut self) {
+        self.urge = true;
     }
 
     pub(crate) fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
@@ -321,7 +341,20 @@ impl SendHalf {
         if self.queue.is_full() {
             return 0;
         }
-        (config.send_buffer_bytes as usize).saturating_sub(self.queue.len())
+        let room = (config.send_buffer_bytes as usize).saturating_sub(self.queue.len());
+        if config.unsent_bytes_max == u32::MAX {
+            return room;
+        }
+        match config.unsent_bytes_max.saturating_sub(self.unsent()) as usize {
+            0 => 0,
+            // A bound of a few bytes is no wish for writes of a few bytes.
+            unsent => room.min(unsent.max(UNSENT_WRITE_BYTES)),
+        }
+    }
+
+    /// Bytes that have not left yet.
+    pub(crate) fn unsent(&self) -> u32 {
+        self.bytes_left().unwrap_or(0)
     }
 
     /// Appends what there is room for.
@@ -355,9 +388,13 @@ impl SendHalf {
         self.loss.clear();
     }
 
-    /// Whether the writer who was refused can go on: a third of the buffer is free.
+    /// Whether the writer who was refused can go on: a third of the buffer is free, or half of what may be unsent.
     pub(crate) fn unblock(&mut self, config: &Config) -> bool {
-        let free = self.room(config) >= config.send_buffer_bytes as usize / 3 && self.room(config) > 0;
+        let room = self.room(config);
+        let free = match config.unsent_bytes_max {
+            u32::MAX => room >= config.send_buffer_bytes as usize / 3 && room > 0,
+            most => self.unsent() < most.div_ceil(2) && room > 0,
+        };
         self.blocked && {
             self.blocked = !free;
             free

@@ -94,6 +94,8 @@ pub(crate) struct Handshake {
     pub(crate) shutdown: bool,
     /// Whether we asked first, and a reset therefore means a refusal.
     pub(crate) active: bool,
+    /// The peer has acknowledged our SYN, but the handshake waits for its first data.
+    pub(crate) held: bool,
 }
 
 impl Phase {

@@ -8,6 +8,7 @@ mod closing;
 mod hostile;
 mod losing;
 mod opening;
+mod options;
 mod pacing;
 mod pair;
 mod random;

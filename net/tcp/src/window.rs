@@ -65,6 +65,11 @@ impl ReceiveWindow {
         self.edge
     }
 
+    /// Another bound of what may wait: what was promised still stands.
+    pub(crate) fn set_bound(&mut self, bytes: u32) {
+        self.bound = bytes;
+    }
+
     pub(crate) fn set_limit(&mut self, bytes: u32) {
         self.limit = bytes;
     }

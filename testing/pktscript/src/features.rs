@@ -34,8 +34,8 @@ const HIDDEN: Features = Features {
     accurate_ecn: false,
     fast_open: false,
     urgent: false,
-    flow_label: false,
-    traffic_class: false,
+    flow_label: true,
+    traffic_class: true,
 };
 
 impl Features {

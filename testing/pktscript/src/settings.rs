@@ -33,7 +33,7 @@ const REXMIT_SLOP_MS: i64 = 200;
 type Apply = fn(&mut Settings, i64) -> bool;
 
 /// Names with the one value that the stack obeys without being told, or a range of them: from, to.
-const FIXED: [(&str, i64, i64); 57] = [
+const FIXED: [(&str, i64, i64); 56] = [
     ("net.ipv4.tcp_abort_on_overflow", 0, 0),
     ("net.ipv4.tcp_adv_win_scale", -31, 31),
     ("net.ipv4.tcp_autocorking", 0, 1),
@@ -60,7 +60,6 @@ const FIXED: [(&str, i64, i64); 57] = [
     ("net.ipv4.tcp_mtu_probing", 0, 0),
     ("net.ipv4.tcp_no_metrics_save", 0, 1),
     ("net.ipv4.tcp_no_ssthresh_metrics_save", 0, 1),
-    ("net.ipv4.tcp_notsent_lowat", 0xffff_ffff, 0xffff_ffff),
     ("net.ipv4.tcp_orphan_retries", 0, 255),
     ("net.ipv4.tcp_pacing_ca_ratio", 0, 1_000),
     ("net.ipv4.tcp_pacing_ss_ratio", 0, 1_000),
@@ -94,7 +93,7 @@ const FIXED: [(&str, i64, i64); 57] = [
 ];
 
 /// Names whose value changes something.
-const CHANGING: [(&str, Apply); 29] = [
+const CHANGING: [(&str, Apply); 30] = [
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
@@ -110,6 +109,12 @@ const CHANGING: [(&str, Apply); 29] = [
     ("net.ipv4.tcp_keepalive_intvl", |s, v| keep_alive(s, v, 1_000, |k| &mut k.interval)),
     ("net.ipv4.tcp_keepalive_probes", |s, v| small(&mut s.keep_alive.probes, v)),
     ("net.inet.tcp.keepcnt", |s, v| small(&mut s.keep_alive.probes, v)),
+    ("net.ipv4.tcp_notsent_lowat", |s, v| {
+        u32::try_from(v).is_ok_and(|bytes| {
+            s.tcp.unsent_bytes_max = if bytes == 0 { u32::MAX } else { bytes };
+            true
+        })
+    }),
     ("net.ipv4.tcp_rmem", receive_buffer),
     ("net.ipv4.tcp_wmem", send_buffer),
     ("net.inet.tcp.rfc1323", |s, v| {

@@ -1,6 +1,6 @@
 //! What the driver and the sockets share.
 
-use super::{TcpListener, TcpStream, UdpSocket};
+use super::{ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use crate::Clock;
 use stack::{Binding, ConnectError, InterfaceId, Listen, ListenerId, Stack, TcpId, UdpId};
 use std::collections::{HashMap, VecDeque};
@@ -10,10 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use tcp::CloseReason;
 use tokio::sync::Notify;
-
-/// How many connections a listener keeps before its owner accepts them, and as many again in their handshake; one more
-/// is reset.
-pub(super) const BACKLOG: usize = 1_024;
 
 /// A stack in this process and the way to its sockets. Clones share the stack.
 #[derive(Clone, Debug)]
@@ -45,6 +41,8 @@ pub(super) struct State {
 pub(super) struct Connection {
     pub established: bool,
     pub closed: Option<CloseReason>,
+    /// SO_LINGER of zero seconds.
+    pub reset_on_drop: bool,
     pub read: Waiting,
     pub write: Waiting,
 }
@@ -53,6 +51,8 @@ pub(super) struct Connection {
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     pub ready: VecDeque<(TcpId, SocketAddr)>,
+    /// As many as may wait.
+    pub backlog: usize,
     pub task: Waiting,
 }
 
@@ -98,13 +98,29 @@ impl Sockets {
     ///
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`; `AddrNotAvailable` where no SYN could leave.
     pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        self.open(None, remote, self.shared.profile.clone()).await
+    }
+
+    /// As [`connect`](Self::connect), with options.
+    ///
+    /// # Errors
+    ///
+    /// As there; `InvalidInput` where an option is outside its range.
+    pub async fn connect_with(&self, remote: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
+        options.config.check().map_err(invalid)?;
+        self.open(options.local, remote, Arc::new(options.config)).await
+    }
+
+    async fn open(
+        &self,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        config: Arc<tcp::Config>,
+    ) -> io::Result<TcpStream> {
         let stream = {
             let now = self.shared.clock.now();
             let mut state = self.shared.lock();
-            let id = state
-                .stack
-                .tcp_connect(None, remote, self.shared.profile.clone(), now)
-                .map_err(connect_error)?;
+            let id = state.stack.tcp_connect(local, remote, config, now).map_err(connect_error)?;
             state.connections.insert(id, Connection::default());
             TcpStream::new(self.shared.clone(), id, remote)
         };
@@ -113,21 +129,32 @@ impl Sockets {
         Ok(stream)
     }
 
-    /// Listens at `local`; an unspecified address means all of the stack's own.
+    /// Listens at `local`; `0.0.0.0` means all of the stack's own IPv4 addresses, `[::]` all of both versions.
     ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`.
     pub fn listen(&self, local: SocketAddr) -> io::Result<TcpListener> {
-        let listen = Listen {
-            binding: binding(local),
-            defer: false,
-            backlog: BACKLOG,
-            config: self.shared.profile.clone(),
-        };
+        self.listen_with(local, ListenOptions::default())
+    }
+
+    /// As [`listen`](Self::listen), with options.
+    ///
+    /// # Errors
+    ///
+    /// As there; `InvalidInput` where an option is outside its range.
+    pub fn listen_with(&self, local: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
+        let ListenOptions { backlog, only_v6, reuse_port, config } = options;
+        config.check().map_err(invalid)?;
+        // Those of one profile share it.
+        let shared = *self.shared.profile == config;
+        let config = if shared { self.shared.profile.clone() } else { Arc::new(config) };
+        let listen = Listen { binding: Binding::to(local, only_v6), defer: false, backlog, config };
         let mut state = self.shared.lock();
-        let id = state.stack.tcp_listen(listen).map_err(bind_error)?;
-        state.listeners.insert(id, Accepting::default());
+        let listening =
+            if reuse_port { state.stack.tcp_listen_shared(listen) } else { state.stack.tcp_listen(listen) };
+        let id = listening.map_err(bind_error)?;
+        state.listeners.insert(id, Accepting { backlog, ..Accepting::default() });
         Ok(TcpListener::new(self.shared.clone(), id, local))
     }
 
@@ -138,11 +165,11 @@ impl Sockets {
     /// `AddrInUse`, `AddrNotAvailable`.
     pub fn bind_udp(&self, local: SocketAddr) -> io::Result<UdpSocket> {
         let mut state = self.shared.lock();
-        let id = state.stack.udp_bind(binding(local)).map_err(bind_error)?;
+        let id = state.stack.udp_bind(Binding::to(local, false)).map_err(bind_error)?;
         state.datagrams.insert(id, Waiting::default());
         let port = match state.stack.udp_binding(id) {
             Some(Binding::Address(address)) => address.port(),
-            Some(Binding::Port(port)) => port,
+            Some(Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port)) => port,
             Some(Binding::Intercept) | None => local.port(),
         };
         Ok(UdpSocket::new(self.shared.clone(), id, SocketAddr::new(local.ip(), port)))
@@ -156,8 +183,8 @@ impl Shared {
     }
 }
 
-fn binding(local: SocketAddr) -> Binding {
-    if local.ip().is_unspecified() { Binding::Port(local.port()) } else { Binding::Address(local) }
+fn invalid(error: tcp::ConfigError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
 fn bind_error(error: stack::BindError) -> io::Error {

@@ -1,7 +1,7 @@
 //! The task that moves frames between the stack and its device.
 
 use super::Sockets;
-use super::core::{BACKLOG, Connection, State};
+use super::core::{Connection, State};
 use crate::Port;
 use packet::Device;
 use stack::Event;
@@ -81,7 +81,8 @@ impl State {
                 }
                 Event::TcpAccepted { listener, connection, remote, .. } => {
                     let accepting = self.listeners.get_mut(&listener);
-                    let Some(accepting) = accepting.filter(|accepting| accepting.ready.len() < BACKLOG)
+                    let Some(accepting) =
+                        accepting.filter(|accepting| accepting.ready.len() < accepting.backlog)
                     else {
                         self.stack.tcp_abort(connection, now);
                         self.stack.tcp_release(connection, now);

@@ -6,12 +6,14 @@
 
 mod core;
 mod driver;
+mod options;
 mod split;
 mod start;
 mod tcp;
 mod udp;
 
 pub use self::core::Sockets;
+pub use options::{ConnectOptions, ListenOptions};
 pub use split::{ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A TCP connection of a stack in this process. Dropped, it closes in order; what was written still arrives.
 #[derive(Debug)]
 pub struct TcpStream {
-    shared: Arc<Shared>,
-    id: TcpId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: TcpId,
     remote: SocketAddr,
 }
 
@@ -38,13 +38,6 @@ impl TcpStream {
     /// What the connection is doing; `None` once it is over.
     pub fn info(&self) -> Option<TcpInfo> {
         self.shared.lock().stack.tcp_info(self.id)
-    }
-
-    /// Whether small writes leave at once (TCP_NODELAY), and do not wait for the acknowledgement of one before
-    /// (RFC 9293 §3.7.4). At first they wait.
-    pub fn set_nodelay(&self, on: bool) {
-        self.shared.lock().stack.tcp_set_nagle(self.id, !on);
-        self.shared.work.notify_one();
     }
 
     /// Waits until a read would not: bytes, the end of the stream, or an error are there.
@@ -228,7 +221,10 @@ impl Drop for TcpStream {
     fn drop(&mut self) {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
-        state.connections.remove(&self.id);
+        let gone = state.connections.remove(&self.id);
+        if gone.is_some_and(|connection| connection.reset_on_drop) {
+            state.stack.tcp_abort(self.id, now);
+        }
         state.stack.tcp_shutdown(self.id, now);
         state.stack.tcp_release(self.id, now);
         drop(state);

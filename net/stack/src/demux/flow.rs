@@ -79,6 +79,8 @@ pub(crate) struct Flow {
     pub neighbour: Option<NeighbourId>,
     /// The largest IP packet that the path carries, in bytes.
     pub mtu: u16,
+    /// The flow label of its IPv6 packets; 0 with IPv4.
+    pub label: u32,
     /// It is in its interface's ready list.
     pub ready: bool,
     /// It is in the list of those touched by the batch under way.
@@ -102,6 +104,7 @@ impl Flow {
             hop,
             neighbour: None,
             mtu,
+            label: 0,
             ready: false,
             touched: false,
             over: false,

@@ -5,7 +5,7 @@ use super::transmit::outgoing;
 use crate::bindings::plain;
 use crate::demux::{Flow, Listener, Opening, Owner, Tuple};
 use crate::ip::Incoming;
-use crate::output::ip_header_length;
+use crate::output::{Outgoing, ip_header_length};
 use crate::stack::Stack;
 use crate::{BindError, Binding, Drop, Listen, ListenerId, Verdict};
 use alloc::sync::Arc;
@@ -24,6 +24,44 @@ impl Stack {
     ///
     /// [`BindError`] where the binding is taken or not ours.
     pub fn tcp_listen(&mut self, listen: Listen) -> Result<ListenerId, BindError> {
+        let setup = self.checked(listen)?;
+        if self.tcp.bindings.is_bound(setup.binding) {
+            return Err(BindError::InUse);
+        }
+        let binding = setup.binding;
+        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0, sharing: None });
+        self.tcp.bindings.insert(binding, number)?;
+        Ok(ListenerId(number))
+    }
+
+    /// Listens beside others with the same binding that were opened by this call too (SO_REUSEPORT): each peer's SYNs
+    /// come to one of them, by a keyed hash of addresses and ports.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] where the binding is taken by one that does not share, or not ours.
+    pub fn tcp_listen_shared(&mut self, listen: Listen) -> Result<ListenerId, BindError> {
+        let setup = self.checked(listen)?;
+        let binding = setup.binding;
+        let first = self.tcp.bindings.bound_to(binding);
+        if first.is_none() && self.tcp.bindings.is_bound(binding) {
+            return Err(BindError::InUse);
+        }
+        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0, sharing: Some(Vec::new()) });
+        let shares = first.and_then(|first| self.tcp.listeners.find_mut(first)?.sharing.as_mut());
+        match (first, shares) {
+            (None, _) => self.tcp.bindings.insert(binding, number)?,
+            (Some(_), Some(others)) => others.push(number),
+            (Some(_), None) => {
+                self.tcp.listeners.remove(number);
+                return Err(BindError::InUse);
+            }
+        }
+        Ok(ListenerId(number))
+    }
+
+    /// A set-up that can be listened with.
+    fn checked(&self, listen: Listen) -> Result<Listen, BindError> {
         if self.tcp.listeners.len() >= LISTENERS_MAX {
             return Err(BindError::TooMany);
         }
@@ -32,22 +70,16 @@ impl Stack {
                 return Err(BindError::NotLocal);
             }
             Binding::Address(address) => Binding::Address(plain(address)),
-            Binding::Port(0) => return Err(BindError::NotLocal),
-            Binding::Port(_) | Binding::Intercept => listen.binding,
+            Binding::Port(0) | Binding::PortV4(0) | Binding::PortV6(0) => return Err(BindError::NotLocal),
+            Binding::Port(_) | Binding::PortV4(_) | Binding::PortV6(_) | Binding::Intercept => listen.binding,
         };
-        if self.tcp.bindings.is_bound(binding) {
-            return Err(BindError::InUse);
-        }
-        let setup = Listen { binding, ..listen };
-        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0 });
-        self.tcp.bindings.insert(binding, number)?;
-        Ok(ListenerId(number))
+        Ok(Listen { binding, ..listen })
     }
 
     /// Ends a listener. SYNs that wait for its verdict are forgotten; its connections go on.
     pub fn tcp_unlisten(&mut self, listener: ListenerId) {
         let Some(gone) = self.tcp.listeners.remove(listener.0) else { return };
-        self.tcp.bindings.remove(gone.setup.binding);
+        self.tcp.leave_binding(listener.0, &gone);
         let requests = self.tcp.requests.iter().filter(|(_, request)| request.listener == listener);
         let numbers: Vec<u64> = requests.map(|(number, _)| number).collect();
         for number in numbers {
@@ -97,6 +129,8 @@ impl Stack {
         let initial = self.tcp.cookies.make(&tuple, &syn, now);
         let offset = self.tcp.timestamp_offset(&tuple);
         let slow = cookie::slowness(&syn, (now.as_millis() as u32).wrapping_add(offset));
+        let flow_label = self.tcp.flow_label(&tuple);
+        let out = Outgoing { traffic_class: config.dscp << 2, flow_label, ..outgoing(&tuple) };
         let mut connection = Connection::accept(config, &syn, initial, offset.wrapping_sub(slow), now);
         let Some(answer) = connection.poll_transmit(plain_path(mtu, &tuple), now) else {
             return Verdict::Dropped(Drop::TcpBacklogFull);
@@ -104,7 +138,7 @@ impl Stack {
         let mut packet = packet::Packet::default();
         answer.header.emit(packet.headers.prepend(answer.header.length()));
         // A full queue has counted the drop; the peer's next SYN is answered again.
-        let _ = self.output.send(hop, outgoing(&tuple), packet, now);
+        let _ = self.output.send(hop, out, packet, now);
         Verdict::Accepted
     }
 
@@ -165,7 +199,8 @@ impl Stack {
     }
 
     /// Keeps a connection, and looks after it when the batch or the call under way is through.
-    pub(crate) fn add_flow(&mut self, flow: Flow) -> u64 {
+    pub(crate) fn add_flow(&mut self, mut flow: Flow) -> u64 {
+        flow.label = self.tcp.flow_label(&flow.tuple);
         let words = flow.tuple.words();
         let number = self.tcp.flows.insert(alloc::boxed::Box::new(flow));
         self.tcp.by_tuple.insert(&words, number);

@@ -5,6 +5,7 @@ use crate::TcpId;
 use crate::demux::{Flow, Owner};
 use crate::stack::Stack;
 use crate::station::Station;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use packet::Bytes;
 use time::Instant;
@@ -54,19 +55,48 @@ impl Stack {
         })
     }
 
-    /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4); at first as the profile says.
-    pub fn tcp_set_nagle(&mut self, connection: TcpId, on: bool) {
-        self.with(connection, |flow| flow.connection.set_nagle(on));
+    /// The profile of a connection: its options.
+    pub fn tcp_config(&self, connection: TcpId) -> Option<&tcp::Config> {
+        self.held(connection).map(|flow| &**flow.connection.config())
     }
 
-    /// Another law of congestion control from now on; at first as the profile says. A connection's window stays.
-    pub fn tcp_set_congestion(&mut self, connection: TcpId, algorithm: tcp::CongestionAlgorithm) {
-        self.with(connection, |flow| flow.connection.set_congestion(algorithm));
+    /// Changes a connection's options, as [`tcp::Connection::set_config`] says. It has a profile of its own then, or
+    /// shares that of another connection which was changed in the same way just before.
+    ///
+    /// ```
+    /// # fn quick(stack: &mut stack::Stack, id: stack::TcpId, now: time::Instant) -> Result<(), tcp::ConfigError> {
+    /// stack.tcp_configure(id, now, |config| config.nagle = false)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first field that is outside its range; nothing has changed then.
+    pub fn tcp_configure(
+        &mut self,
+        connection: TcpId,
+        now: Instant,
+        change: impl FnOnce(&mut tcp::Config),
+    ) -> Result<(), tcp::ConfigError> {
+        let Some(flow) = self.held(connection) else { return Ok(()) };
+        let mut config = tcp::Config::clone(flow.connection.config());
+        change(&mut config);
+        let profile = match self.tcp.last_profile.take() {
+            Some(last) if *last == config => last,
+            _ => Arc::new(config),
+        };
+        self.tcp.last_profile = Some(Arc::clone(&profile));
+        self.with(connection, |flow| flow.connection.set_config(profile, now)).unwrap_or(Ok(()))
     }
 
-    /// The law of congestion control in force.
-    pub fn tcp_congestion(&self, connection: TcpId) -> Option<tcp::CongestionAlgorithm> {
-        self.held(connection).map(|flow| flow.connection.congestion())
+    /// Acknowledgements leave at once for a while, or, where not `on`, they wait for company (TCP_QUICKACK).
+    pub fn tcp_set_quick_ack(&mut self, connection: TcpId, on: bool) {
+        self.with(connection, |flow| flow.connection.set_quick_ack(on));
+    }
+
+    /// Whether acknowledgements leave at once for now.
+    pub fn tcp_is_quick_ack(&self, connection: TcpId) -> bool {
+        self.held(connection).is_some_and(|flow| flow.connection.is_quick_ack())
     }
 
     /// Appends to a connection's send buffer as much of `data` as there is room for; what did not fit stays.

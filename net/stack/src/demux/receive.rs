@@ -104,7 +104,8 @@ impl Stack {
 
     pub(super) fn listener_for(&self, incoming: &Incoming, tuple: &Tuple) -> Option<u64> {
         let intercepts = self.output.interface(incoming.interface)?.intercept;
-        self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts)
+        let first = self.tcp.bindings.find_for(tuple.local(), incoming.reach, intercepts)?;
+        Some(self.tcp.one_of_sharing(first, tuple))
     }
 
     /// A segment of no connection.

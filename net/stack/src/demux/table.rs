@@ -12,9 +12,12 @@ use crate::slab::Slab;
 use crate::{Config, Listen};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-
 use time::{Duration, Instant, SequenceNumber};
+
+/// The 20 bits of a flow label (RFC 8200 §3).
+const FLOW_LABEL_MASK: u32 = (1 << 20) - 1;
 
 /// The keys of what a connection's peer and others see.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Secrets {
     pub(super) initial: Key,
     pub(super) timestamps: Key,
     pub(super) ports: Key,
+    labels: Key,
+    listeners: Key,
 }
 
 /// A listener.
@@ -30,6 +35,8 @@ pub(super) struct Listener {
     pub(super) setup: Listen,
     /// Connections in their handshake.
     pub(super) half_open: usize,
+    /// Whether others may have its binding too (SO_REUSEPORT), and, where it is the first of them, those others.
+    pub(super) sharing: Option<Vec<u64>>,
 }
 
 /// Counters of RFC 6056 §3.3.4: a port chosen for one destination moves few others.
@@ -53,6 +60,8 @@ pub(crate) struct Tcp {
     pub(super) secrets: Secrets,
     pub(super) cookies: Cookies,
     pub(super) syn_cookies: bool,
+    /// The profile that a connection was last given of its own: the next may be given the same.
+    pub(super) last_profile: Option<Arc<tcp::Config>>,
     pub(super) port_counters: [u16; PORT_COUNTERS],
     pub(super) connections_max: usize,
     pub(super) bytes_max: usize,
@@ -75,9 +84,16 @@ impl Tcp {
             requests_by_age: VecDeque::new(),
             touched: Vec::new(),
             time_wait: VecDeque::new(),
-            secrets: Secrets { initial: key(3), timestamps: key(4), ports: key(5) },
+            secrets: Secrets {
+                initial: key(3),
+                timestamps: key(4),
+                ports: key(5),
+                labels: key(7),
+                listeners: key(8),
+            },
             cookies: Cookies::new(key(6)),
             syn_cookies: config.syn_cookies,
+            last_profile: None,
             port_counters: [0; PORT_COUNTERS],
             connections_max: config.connections_max,
             bytes_max: config.tcp_bytes_max,
@@ -90,6 +106,39 @@ impl Tcp {
     /// Connections, TIME-WAIT included.
     pub(crate) const fn connections(&self) -> usize {
         self.flows.len()
+    }
+
+    /// Of the listeners that share a binding with `first`, the one whose turn a connection is.
+    pub(super) fn one_of_sharing(&self, first: u64, tuple: &Tuple) -> u64 {
+        let others = self.listeners.find(first).and_then(|listener| listener.sharing.as_deref());
+        match others.unwrap_or_default() {
+            [] => first,
+            others => {
+                let hash = self.secrets.listeners.quick(&tuple.words());
+                let turn = (u128::from(hash) * (others.len() as u128 + 1)) >> 64;
+                turn.checked_sub(1).and_then(|turn| others.get(turn as usize)).copied().unwrap_or(first)
+            }
+        }
+    }
+
+    /// A listener that was removed gives up its binding, or its place among those that share it.
+    pub(super) fn leave_binding(&mut self, number: u64, gone: &Listener) {
+        let binding = gone.setup.binding;
+        let Some(first) = self.bindings.bound_to(binding) else { return };
+        if first != number {
+            let sharing = self.listeners.find_mut(first).and_then(|listener| listener.sharing.as_mut());
+            if let Some(others) = sharing {
+                others.retain(|&other| other != number);
+            }
+            return;
+        }
+        self.bindings.remove(binding);
+        let [next, rest @ ..] = gone.sharing.as_deref().unwrap_or_default() else { return };
+        if let Some(heir) = self.listeners.find_mut(*next) {
+            heir.sharing = Some(rest.to_vec());
+            // It was free a moment ago.
+            let _ = self.bindings.insert(binding, *next);
+        }
     }
 
     /// SYNs that wait for their verdict.
@@ -136,6 +185,15 @@ impl Tcp {
     /// connection's timestamps follow an earlier one's (RFC 6191).
     pub(super) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
         self.secrets.timestamps.strong(&tuple.words()) as u32
+    }
+
+    /// RFC 6437 §3: the label of a connection's packets, the same as long as it lasts, and nobody's to foretell; never
+    /// the 0 that stands for none.
+    pub(super) fn flow_label(&self, tuple: &Tuple) -> u32 {
+        if tuple.remote().is_ipv4() {
+            return 0;
+        }
+        (self.secrets.labels.strong(&tuple.words()) as u32 & FLOW_LABEL_MASK).max(1)
     }
 
     /// An ICMP error that quotes a segment from `tuple.local` to `tuple.remote`. Whether it is one that is in flight.

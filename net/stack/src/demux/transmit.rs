@@ -88,13 +88,15 @@ fn path(output: &Output, flow: &Flow) -> Path {
     Path { segment_bytes_max: flow.mtu - header_length as u16, offload_bytes_max }
 }
 
-/// The IP header of a connection's segments.
+/// The IP header of what leaves for a peer without being a connection's.
 pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
     Outgoing {
         source: tuple.local().ip(),
         destination: tuple.remote().ip(),
         protocol: Protocol::TCP,
         hop_limit: HOP_LIMIT,
+        traffic_class: 0,
+        flow_label: 0,
         checksum_offset: Some(CHECKSUM_OFFSET),
     }
 }
@@ -102,7 +104,8 @@ pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
 /// A segment as an IP packet, with its checksum and its marks for the device.
 fn build(output: &mut Output, flow: &Flow, segment: Segment) -> Packet {
     let Segment { header, payload, segment_size, .. } = segment;
-    let out = outgoing(&flow.tuple);
+    let traffic_class = flow.connection.config().dscp << 2;
+    let out = Outgoing { traffic_class, flow_label: flow.label, ..outgoing(&flow.tuple) };
     let header_length = header.length();
     let mut packet = Packet { body: payload, ..Packet::default() };
     header.emit(packet.headers.prepend(header_length));

@@ -84,6 +84,8 @@ impl Stack {
             destination: remote,
             protocol,
             hop_limit: HOP_LIMIT,
+            traffic_class: 0,
+            flow_label: 0,
             checksum_offset: None,
         };
         self.output.send(hop, out, packet, now)

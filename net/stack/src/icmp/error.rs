@@ -136,8 +136,15 @@ impl Stack {
                 Protocol::ICMP
             }
         };
-        let out =
-            Outgoing { source: from, destination: to, protocol, hop_limit: HOP_LIMIT, checksum_offset: None };
+        let out = Outgoing {
+            source: from,
+            destination: to,
+            protocol,
+            hop_limit: HOP_LIMIT,
+            traffic_class: 0,
+            flow_label: 0,
+            checksum_offset: None,
+        };
         // A full queue has counted the drop, and nobody waits for an error.
         let _ = self.output.send(hop, out, error, now);
     }

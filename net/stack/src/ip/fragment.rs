@@ -63,7 +63,7 @@ fn fragment(out: &Outgoing, place: Place, payload: Chain) -> Packet {
     match (out.source, out.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let header = ipv4::Header {
-                traffic_class: 0,
+                traffic_class: out.traffic_class,
                 total_length: (ipv4::HEADER_LENGTH + length) as u16,
                 identification: place.identification as u16,
                 dont_fragment: false,
@@ -84,8 +84,8 @@ fn fragment(out: &Outgoing, place: Place, payload: Chain) -> Packet {
             };
             fragment.emit(out.protocol, packet.headers.prepend(extension::FRAGMENT_LENGTH));
             let header = ipv6::Header {
-                traffic_class: 0,
-                flow_label: 0,
+                traffic_class: out.traffic_class,
+                flow_label: out.flow_label,
                 payload_length: (extension::FRAGMENT_LENGTH + length) as u16,
                 next_header: Protocol::FRAGMENT,
                 hop_limit: out.hop_limit,

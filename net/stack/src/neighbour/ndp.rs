@@ -163,6 +163,8 @@ fn outgoing(source: Ipv6Addr, destination: Ipv6Addr) -> Outgoing {
         destination: destination.into(),
         protocol: Protocol::ICMPV6,
         hop_limit: HOP_LIMIT,
+        traffic_class: 0,
+        flow_label: 0,
         checksum_offset: None,
     }
 }

@@ -59,7 +59,7 @@ impl Stack {
                 return Err(BindError::NotLocal);
             }
             Binding::Address(address) => Binding::Address(plain(address)),
-            Binding::Port(_) | Binding::Intercept => binding,
+            Binding::Port(_) | Binding::PortV4(_) | Binding::PortV6(_) | Binding::Intercept => binding,
         };
         let binding = self.with_port(binding)?;
         if self.udp.bindings.is_bound(binding) {
@@ -79,7 +79,13 @@ impl Stack {
                 Some(Binding::Address(address))
             }
             Binding::Port(0) => Some(Binding::Port(port)),
-            Binding::Address(_) | Binding::Port(_) | Binding::Intercept => None,
+            Binding::PortV4(0) => Some(Binding::PortV4(port)),
+            Binding::PortV6(0) => Some(Binding::PortV6(port)),
+            Binding::Address(_)
+            | Binding::Port(_)
+            | Binding::PortV4(_)
+            | Binding::PortV6(_)
+            | Binding::Intercept => None,
         };
         if with(PORT_FIRST).is_none() {
             return Ok(binding);

@@ -42,6 +42,8 @@ impl Stack {
             destination: remote.ip(),
             protocol: Protocol::UDP,
             hop_limit: HOP_LIMIT,
+            traffic_class: 0,
+            flow_label: 0,
             checksum_offset: Some(udp::CHECKSUM_OFFSET),
         };
         self.output.send(hop, out, packet, now)
@@ -60,13 +62,22 @@ impl Stack {
             Binding::Address(bound) => {
                 (bound.ip() == local.ip() && bound.port() == local.port()).then_some(bound)?
             }
-            Binding::Port(port) if local.ip().is_unspecified() => {
+            Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port)
+                if local.ip().is_unspecified() =>
+            {
                 let chosen = self.output.interface(hop.interface)?.source_for(remote.ip(), hop.next)?;
                 SocketAddr::new(chosen, port)
             }
-            Binding::Port(port) => (local.port() == port && self.output.owns(local.ip())).then_some(local)?,
+            Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port) => {
+                (local.port() == port && self.output.owns(local.ip())).then_some(local)?
+            }
             Binding::Intercept => is_unicast(local.ip()).then_some(local)?,
         };
-        (from.is_ipv4() == remote.is_ipv4()).then_some(from)
+        let of_version = match binding {
+            Binding::PortV4(_) => from.is_ipv4(),
+            Binding::PortV6(_) => from.is_ipv6(),
+            Binding::Address(_) | Binding::Port(_) | Binding::Intercept => true,
+        };
+        (of_version && from.is_ipv4() == remote.is_ipv4()).then_some(from)
     }
 }

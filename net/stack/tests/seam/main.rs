@@ -11,6 +11,7 @@ mod ip;
 mod link;
 mod ndp;
 mod offload;
+mod options;
 mod pair;
 mod requests;
 mod segments;

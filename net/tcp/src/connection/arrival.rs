@@ -131,6 +131,9 @@ impl Connection {
                 self.reset = Some(Reset { sequence: number, acknowledgement: None });
                 return Err(Drop::AcknowledgesUnsent);
             }
+            if bare && self.is_held_for_data() {
+                return Err(Drop::DataAwaited);
+            }
             let window = self.send.scaled(header.window);
             self.establish(header, window, handshake.shutdown, now);
             return Ok(());
@@ -173,9 +176,8 @@ impl Connection {
             self.timers.stop(Why::UserTimeout);
         } else {
             self.timers.set(Why::Retransmit, now + self.send.timeout(&self.config));
-            if let Some(timeout) = self.config.user_timeout {
-                self.timers.set(Why::UserTimeout, now + timeout);
-            }
+            self.timers.stop(Why::UserTimeout);
+            self.start_user_timeout(now);
         }
         if self.may_write() && self.send.unblock(&self.config) {
             self.events.push(Event::Writable);

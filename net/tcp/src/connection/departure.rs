@@ -6,7 +6,7 @@ use crate::reset::Reset;
 use crate::sack::BLOCKS_SENT_MAX;
 use crate::send::Departing;
 use crate::state::Phase;
-use crate::{Path, Segment, Why};
+use crate::{Event, Path, Segment, Why};
 use packet::Chain;
 use time::{Instant, SequenceNumber};
 use wire::tcp::{Flags, HEADER_LENGTH, Header, Options};
@@ -35,6 +35,7 @@ impl Connection {
                     self.timers.set(Why::Pacing, at);
                 } else if self.send.is_stalled() {
                     self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
+                    self.start_user_timeout(now);
                 }
             }
             Phase::FinWait2 { .. } | Phase::TimeWait { .. } => {}
@@ -95,6 +96,9 @@ impl Connection {
         } else {
             // A probe of a closed window: the persist timer, not this one, asks again.
             self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
+        }
+        if self.config.unsent_bytes_max != u32::MAX && self.may_write() && self.send.unblock(&self.config) {
+            self.events.push(Event::Writable);
         }
         let mut flags = Flags::ACK;
         if fin {
@@ -179,8 +183,13 @@ impl Connection {
     }
 
     /// RFC 6298 §5.1.
-    fn start_retransmission(&mut self, now: Instant) {
+    pub(super) fn start_retransmission(&mut self, now: Instant) {
         self.timers.start(Why::Retransmit, now + self.send.timeout(&self.config));
+        self.start_user_timeout(now);
+    }
+
+    /// RFC 5482 §3.1: what is unacknowledged, or held back by a closed window, has so long.
+    pub(super) fn start_user_timeout(&mut self, now: Instant) {
         if let Some(timeout) = self.config.user_timeout {
             self.timers.start(Why::UserTimeout, now + timeout);
         }

@@ -34,19 +34,27 @@ impl Connection {
     fn expire_retransmission(&mut self, now: Instant) {
         let retries_max = match self.phase {
             Phase::SynSent(_) => self.config.syn_retries,
+            Phase::SynReceived(handshake) if handshake.held => {
+                self.config.syn_ack_retries.max(self.config.accept_defer_retries)
+            }
             Phase::SynReceived(_) => self.config.syn_ack_retries,
             _ => self.config.retries,
         };
         if self.send.retries() >= retries_max {
             return self.give_up(now);
         }
+        let last_chance = self.send.retries().saturating_add(1) >= self.config.accept_defer_retries;
         match self.phase.handshake() {
             // What was in flight waits behind a closed window: the persist timer has taken over.
             None if !self.send.is_awaiting() => {}
             // RFC 9293 §3.8.1: a SYN is sent again as data is.
             Some(handshake) => {
-                handshake.due = true;
+                handshake.due = !handshake.held || last_chance;
+                let waits = !handshake.due;
                 self.send.handle_silence();
+                if waits {
+                    self.start_retransmission(now);
+                }
             }
             None => {
                 self.send.handle_timeout(now);
@@ -72,13 +80,22 @@ impl Connection {
         if self.send.flight() > 0 || (idle_until > now && self.keep_alive_probes == 0) {
             // Data in flight is a probe by itself.
             self.timers.set(Why::KeepAlive, idle_until.max(now + keep_alive.interval));
-        } else if self.keep_alive_probes >= keep_alive.probes {
+        } else if self.is_silent_too_long(keep_alive.probes, now) {
             self.reset_peer();
             self.give_up(now);
         } else {
             self.keep_alive_probes += 1;
             self.keep_alive_due = true;
             self.timers.set(Why::KeepAlive, now + keep_alive.interval);
+        }
+    }
+
+    /// Whether keep-alive gives up: after so many probes, or where there is a user timeout, after that (as Linux; RFC
+    /// 5482 §3.1 leaves it open).
+    fn is_silent_too_long(&self, probes_max: u8, now: Instant) -> bool {
+        match self.config.user_timeout {
+            Some(timeout) => self.keep_alive_probes > 0 && now - self.heard_at >= timeout,
+            None => self.keep_alive_probes >= probes_max,
         }
     }
 

@@ -80,6 +80,20 @@ impl Connection {
         }
     }
 
+    /// In SYN-RECEIVED, acknowledged without data: whether that is not enough yet. The SYN-ACK is not sent again in the
+    /// meantime, but for a last time at the end.
+    pub(super) fn is_held_for_data(&mut self) -> bool {
+        let waits = self.send.retries() < self.config.accept_defer_retries;
+        match self.phase.handshake().filter(|handshake| waits && !handshake.active) {
+            Some(handshake) => {
+                handshake.held = true;
+                self.send.hold_syn();
+                true
+            }
+            None => false,
+        }
+    }
+
     /// What a segment with an ACK bit says to the send half.
     pub(super) fn acknowledgement(&self, header: &Header, bare: bool, now: Instant) -> Acknowledgement {
         let echo = header.options.timestamps.map(|peer| peer.echo);

@@ -50,7 +50,7 @@ impl SendHalf {
         let left = self.bytes_left()?;
         let usable = self.usable();
         self.note_limit(left, usable, path);
-        let count = if left == 0 { 0 } else { self.choose(left, usable, path)? };
+        let count = if left == 0 { 0 } else { self.choose(left, usable, path, config)? };
         let fin = self.fin && count == left && usable > count;
         if count == 0 && !fin {
             return None;
@@ -125,14 +125,19 @@ impl SendHalf {
     }
 
     /// How many of `left` bytes leave as one segment; `None` where they wait.
-    fn choose(&self, left: u32, usable: u32, path: Path) -> Option<u32> {
+    fn choose(&self, left: u32, usable: u32, path: Path, config: &Config) -> Option<u32> {
         let mss = self.mss();
         let large = (path.offload_bytes_max.min(self.pacer.quantum(mss)) / mss).max(1) * mss;
         let whole = left.min(usable).min(large) / mss * mss;
         if whole == 0 {
-            return self.choose_small(left, usable);
+            return self.choose_small(left, usable, config);
         }
-        if whole < large && left - whole < mss && left <= usable && self.may_leave_small() && large > mss {
+        if whole < large
+            && left - whole < mss
+            && left <= usable
+            && self.may_leave_small(config)
+            && large > mss
+        {
             // The last bytes of a write ride with the segments before them.
             return Some(left);
         }
@@ -143,14 +148,14 @@ impl SendHalf {
     }
 
     /// Less than a full segment.
-    fn choose_small(&self, left: u32, usable: u32) -> Option<u32> {
+    fn choose_small(&self, left: u32, usable: u32, config: &Config) -> Option<u32> {
         let count = left.min(usable);
         let leaves = count > 0
             && (self.nxt.before(self.max)
                 || self.urge
-                || (count == left && self.may_leave_small())
+                || (count == left && self.may_leave_small(config))
                 // RFC 9293 §3.8.6.2.1 (3): Fs = 1/2.
-                || count >= self.window_max / 2);
+                || (count >= self.window_max / 2 && !config.cork));
         leaves.then_some(count)
     }
 
@@ -158,8 +163,9 @@ impl SendHalf {
     ///
     /// DEVIATES RFC 9293 §3.7.4: only a small segment in flight holds back another (Minshall's variant, as
     /// Linux). So the end of a large write never waits for the acknowledgement of its beginning.
-    fn may_leave_small(&self) -> bool {
-        !self.nagle || self.fin || self.small_end.at_or_before(self.una)
+    fn may_leave_small(&self, config: &Config) -> bool {
+        // What is corked waits for company, but for no more than the persist timer allows.
+        self.fin || (!config.cork && (!config.nagle || self.small_end.at_or_before(self.una)))
     }
 
     /// Whether acknowledgements that are on their way will soon allow a segment that is much larger: each costs

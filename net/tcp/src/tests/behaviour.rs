@@ -33,7 +33,7 @@ impl Application {
             0..=2 => self.write(end, now),
             3..=4 => self.read(end, now),
             5 => end.connection.set_receive_limit(self.random.below(100_000) as usize, now),
-            6 => end.connection.set_nagle(self.random.chance(50)),
+            6 => end.change(|config| config.nagle = !config.nagle, now),
             _ => {}
         }
     }

@@ -105,8 +105,9 @@ fn established_law_changes_on_the_way() {
             let now = pair.now;
             pair.client.write(&data, now);
             pair.run_until(|pair| pair.server().received.len() > 100_000);
-            pair.client.connection.set_congestion(second);
-            assert_eq!(pair.client.connection.congestion(), second);
+            let now = pair.now;
+            pair.client.change(|config| config.congestion = second, now);
+            assert_eq!(pair.client.connection.config().congestion, second);
             pair.run_until(|pair| pair.server().received.len() == data.len());
             assert!(pair.server().received == data, "{first:?} to {second:?}");
             pair.run_for(Duration::from_secs(10));

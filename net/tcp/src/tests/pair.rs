@@ -54,6 +54,13 @@ impl End {
         }
     }
 
+    /// Changes the connection's own profile.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Config), now: Instant) {
+        let mut config = Config::clone(self.connection.config());
+        change(&mut config);
+        self.connection.set_config(Arc::new(config), now).unwrap();
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.connection.write(&mut Bytes::copy_from_slice(bytes), now).unwrap()
     }

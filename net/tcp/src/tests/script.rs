@@ -82,6 +82,13 @@ impl Script {
         Self::established(Config { initial_window_segments: 100, ..config })
     }
 
+    /// Changes the connection's own profile.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = Config::clone(self.connection.config());
+        change(&mut config);
+        self.connection.set_config(Arc::new(config), self.now).unwrap();
+    }
+
     pub(super) fn arrives(&mut self, text: &str) {
         assert_eq!(self.handle(text), Verdict::Accepted, "{text}");
     }

@@ -75,7 +75,7 @@ fn established_nagle_holds_the_second_small_segment() {
     it.is_quiet();
     it.arrives(". 1 ack 11 win 65535");
     it.leaves("P 11+20 ack 1");
-    it.connection.set_nagle(false);
+    it.change(|config| config.nagle = false);
     it.write(31, 10);
     it.leaves("P 31+10 ack 1");
 }

@@ -38,7 +38,9 @@ pub fn serve(by_hyper: bool) -> Result<(), String> {
             let answer = answer.clone();
             tokio::task::spawn_local(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    stream.set_nodelay(true);
+                    if stream.set_nodelay(true).is_err() {
+                        continue;
+                    }
                     let answer = answer.clone();
                     tokio::task::spawn_local(async move {
                         match Service::at(port) {

@@ -43,7 +43,7 @@ impl Sockets {
             return Err(Answer::Unsupported("listen() on a socket that is not bound".to_owned()));
         };
         let backlog = usize::try_from(backlog).unwrap_or(0).saturating_add(1);
-        match start_listening(world, bound, backlog, &held.config) {
+        match start_listening(world, bound, backlog, held) {
             Ok(id) => {
                 held.remembered.insert("backlog".to_owned(), backlog as i64);
                 held.kind = Kind::Listening { id, bound, ready: VecDeque::new() };
@@ -197,8 +197,12 @@ impl Sockets {
         let Kind::Listening { id, bound, .. } = &mut held.kind else { return Ok(()) };
         world.stack.tcp_unlisten(*id);
         let backlog = usize::try_from(backlog).unwrap_or(1);
-        *id = start_listening(world, *bound, backlog, &held.config)
+        let bound = *bound;
+        let anew = start_listening(world, bound, backlog, held)
             .map_err(|error| Answer::Unsupported(format!("listen(): {error}")))?;
+        if let Kind::Listening { id, .. } = &mut held.kind {
+            *id = anew;
+        }
         Ok(())
     }
 }
@@ -207,11 +211,16 @@ fn start_listening(
     world: &mut World,
     bound: SocketAddr,
     backlog: usize,
-    config: &tcp::Config,
+    held: &Descriptor,
 ) -> Result<ListenerId, BindError> {
-    let binding =
-        if bound.ip().is_unspecified() { Binding::Port(bound.port()) } else { Binding::Address(bound) };
-    world.stack.tcp_listen(Listen { binding, defer: false, backlog, config: Arc::new(config.clone()) })
+    let is_set = |option: &str| held.remembered.get(option).is_some_and(|value| *value != 0);
+    let binding = Binding::to(bound, is_set("IPV6_V6ONLY"));
+    let listen = Listen { binding, defer: false, backlog, config: Arc::new(held.config.clone()) };
+    if is_set("SO_REUSEPORT") {
+        world.stack.tcp_listen_shared(listen)
+    } else {
+        world.stack.tcp_listen(listen)
+    }
 }
 
 fn connect_error(error: ConnectError) -> Refused {

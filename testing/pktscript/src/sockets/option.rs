@@ -21,16 +21,25 @@ const REMEMBERED: [&str; 8] = [
 ];
 
 /// Options that may be set to what the stack does anyhow.
-const FIXED: [(&str, i64); 8] = [
-    ("TCP_CORK", 0),
-    ("TCP_NOPUSH", 0),
-    ("TCP_FASTOPEN", 0),
-    ("TCP_DEFER_ACCEPT", 0),
-    ("IP_TOS", 0),
-    ("IP_MTU_DISCOVER", 2),
-    ("TCP_NOTSENT_LOWAT", 0xffff_ffff),
-    ("SO_ZEROCOPY", 0),
+const FIXED: [(&str, i64); 3] = [("TCP_FASTOPEN", 0), ("IP_MTU_DISCOVER", 2), ("SO_ZEROCOPY", 0)];
+
+/// Linux's bounds of what an option may be set to; outside of them it is EINVAL.
+const RANGES: [(&str, i64, i64); 6] = [
+    ("TCP_KEEPIDLE", 1, 32_767),
+    ("TCP_KEEPINTVL", 1, 32_767),
+    ("TCP_KEEPCNT", 1, 127),
+    ("TCP_SYNCNT", 1, 127),
+    ("TCP_USER_TIMEOUT", 0, i64::MAX),
+    ("IPV6_TCLASS", -1, 255),
 ];
+/// The segment sizes that TCP_MAXSEG takes, in bytes; 0 is none.
+const MAXSEG: std::ops::RangeInclusive<i64> = 88..=32_767;
+/// The longest FIN-WAIT-2 of an orphan that a program may ask for (TCP_LINGER2), in seconds.
+const LINGER2_SECONDS_MAX: i64 = 120;
+/// And what it is where the program asks for none.
+const FIN_WAIT_2: Duration = Duration::from_secs(60);
+/// What TCP_DEFER_ACCEPT counts by: the first retransmission of a SYN-ACK, and the longest time between two, in seconds.
+const DEFER_SECONDS: (i64, i64) = (1, 120);
 
 impl Sockets {
     /// TCP_CONGESTION: at once on a connection, and for those that a listener accepts from now on.
@@ -38,11 +47,17 @@ impl Sockets {
         let Some(law) = congestion(algorithm) else {
             return Err(unsupported(format!("TCP_CONGESTION {algorithm}")));
         };
+        self.held(descriptor)?.config.congestion = law;
+        self.apply(world, descriptor)
+    }
+
+    /// Gives the connection, or those that a listener accepts from now on, what the options of a socket have become.
+    fn apply(&mut self, world: &mut World, descriptor: i64) -> Refused {
         let held = self.held(descriptor)?;
-        held.config.congestion = law;
         if let Kind::Stream(id) = held.kind {
-            world.stack.tcp_set_congestion(id, law);
-            return Ok(Answer::Returns(0));
+            let config = held.config.clone();
+            let done = world.stack.tcp_configure(id, world.now, |own| *own = config);
+            return Ok(done.map_or(Answer::Fails("EINVAL"), |()| Answer::Returns(0)));
         }
         self.listen_again(world, descriptor)?;
         Ok(Answer::Returns(0))
@@ -67,27 +82,24 @@ impl Sockets {
             return Ok(Answer::Returns(0));
         }
         let number = number(Some(value)).map_err(unsupported)?;
-        if name == "TCP_NODELAY" {
-            held.config.nagle = number == 0;
+        if name == "TCP_QUICKACK" {
             held.remembered.insert(name, number);
             if let Kind::Stream(id) = held.kind {
-                world.stack.tcp_set_nagle(id, number == 0);
-                return Ok(Answer::Returns(0));
+                world.stack.tcp_set_quick_ack(id, number != 0);
             }
-            self.listen_again(world, descriptor)?;
             return Ok(Answer::Returns(0));
         }
         if REMEMBERED.contains(&name.as_str()) || FIXED.contains(&(name.as_str(), number)) {
             held.remembered.insert(name, number);
             return Ok(Answer::Returns(0));
         }
-        if matches!(held.kind, Kind::Stream(_)) {
-            return Err(unsupported(format!("{name} on an open connection")));
+        let outside =
+            RANGES.iter().any(|(known, from, to)| *known == name && !(*from..=*to).contains(&number));
+        if outside || (name == "TCP_MAXSEG" && number != 0 && !MAXSEG.contains(&number)) {
+            return Ok(Answer::Fails("EINVAL"));
         }
         configure(held, &name, number, factor)?;
-        held.remembered.insert(name, number);
-        self.listen_again(world, descriptor)?;
-        Ok(Answer::Returns(0))
+        self.apply(world, descriptor)
     }
 
     pub(super) fn option(&mut self, world: &World, descriptor: i64, arguments: &[Value]) -> Refused {
@@ -107,11 +119,11 @@ impl Sockets {
             "TCP_KEEPINTVL" => i64::try_from(held.keep_alive.interval.as_secs()).ok(),
             "TCP_KEEPCNT" => Some(i64::from(held.keep_alive.probes)),
             "SO_KEEPALIVE" => Some(i64::from(held.config.keep_alive.is_some())),
-            "TCP_NODELAY" => Some(i64::from(!held.config.nagle)),
-            "TCP_SYNCNT" => Some(i64::from(held.config.syn_retries)),
+            "TCP_QUICKACK" => id.map(|id| i64::from(world.stack.tcp_is_quick_ack(id))),
             "SO_REUSEADDR" | "SO_REUSEPORT" => Some(held.remembered.get(&name).copied().unwrap_or(0)),
-            name => held.remembered.get(name).copied(),
+            name => told(&held.config, name).or_else(|| held.remembered.get(name).copied()),
         };
+        let congestion = held.config.congestion.name();
         let error = match (name.as_str(), id) {
             ("SO_ERROR", Some(id)) => self.statuses.entry(id).or_default().error.take(),
             _ => None,
@@ -119,6 +131,14 @@ impl Sockets {
         let wanted = arguments.get(3);
         if name == "SO_ERROR" {
             return Ok(compare_error(wanted, error));
+        }
+        if name == "TCP_CONGESTION" {
+            return Ok(match word(wanted) {
+                Some(name) if name != congestion => {
+                    Answer::Differs(format!("getsockopt TCP_CONGESTION: expected {name}, found {congestion}"))
+                }
+                _ => Answer::Returns(0),
+            });
         }
         let known = known.ok_or_else(|| unsupported(format!("getsockopt {name}")))?;
         if matches!(wanted, Some(Value::Ellipsis)) {
@@ -131,6 +151,32 @@ impl Sockets {
             Answer::Differs(format!("getsockopt {name}: expected {wanted}, found {known}"))
         })
     }
+}
+
+/// What an option that is part of a connection's profile is told to be.
+fn told(config: &tcp::Config, name: &str) -> Option<i64> {
+    Some(match name {
+        "TCP_NODELAY" => i64::from(!config.nagle),
+        "TCP_CORK" | "TCP_NOPUSH" => i64::from(config.cork),
+        "TCP_SYNCNT" => i64::from(config.syn_retries),
+        "TCP_USER_TIMEOUT" => config.user_timeout.map_or(0, |timeout| timeout.as_millis() as i64),
+        "TCP_LINGER2" => config.fin_wait_2.as_secs() as i64,
+        "TCP_NOTSENT_LOWAT" => i64::from(config.unsent_bytes_max),
+        "TCP_DEFER_ACCEPT" => seconds_of(config.accept_defer_retries),
+        "IP_TOS" | "IPV6_TCLASS" => i64::from(config.dscp << 2),
+        _ => return None,
+    })
+}
+
+/// How many retransmissions of a SYN-ACK it takes for so many seconds to pass.
+fn retries_in(seconds: i64) -> u8 {
+    (0..=u8::MAX / 2).find(|retries| seconds_of(*retries) >= seconds).unwrap_or(u8::MAX / 2)
+}
+
+/// The seconds that so many retransmissions of a SYN-ACK take.
+fn seconds_of(retries: u8) -> i64 {
+    let (first, most) = DEFER_SECONDS;
+    (0..u32::from(retries)).map(|n| first.checked_shl(n).filter(|s| *s > 0).unwrap_or(most).min(most)).sum()
 }
 
 /// SO_ERROR is told by name or as 0.
@@ -188,11 +234,24 @@ fn configure(held: &mut Descriptor, name: &str, value: i64, factor: i64) -> Resu
         "TCP_KEEPINTVL" => held.keep_alive.interval = seconds,
         "TCP_KEEPCNT" => held.keep_alive.probes = small,
         "TCP_USER_TIMEOUT" => {
-            config.user_timeout = (value > 0).then(|| Duration::from_millis(value.unsigned_abs()));
+            let told = Duration::from_millis(value.unsigned_abs()).min(tcp::TIMEOUT_MAX);
+            config.user_timeout = (value > 0).then_some(told);
         }
         "TCP_SYNCNT" => config.syn_retries = small,
-        "TCP_LINGER2" => config.fin_wait_2 = seconds,
+        "TCP_LINGER2" => {
+            let told = value.clamp(0, LINGER2_SECONDS_MAX).unsigned_abs();
+            config.fin_wait_2 = if value == 0 { FIN_WAIT_2 } else { Duration::from_secs(told) };
+        }
+        "TCP_MAXSEG" if value == 0 => config.mss_max = tcp::Config::linux().mss_max,
         "TCP_MAXSEG" => config.mss_max = u16::try_from(value).unwrap_or(0),
+        "TCP_NODELAY" => config.nagle = value == 0,
+        "TCP_CORK" | "TCP_NOPUSH" => config.cork = value != 0,
+        "TCP_NOTSENT_LOWAT" => {
+            config.unsent_bytes_max =
+                u32::try_from(value).ok().filter(|bytes| *bytes > 0).unwrap_or(u32::MAX);
+        }
+        "TCP_DEFER_ACCEPT" => config.accept_defer_retries = retries_in(value),
+        "IP_TOS" | "IPV6_TCLASS" => config.dscp = (value.max(0) as u8) >> 2,
         name => return Err(unsupported(format!("setsockopt {name}"))),
     }
     if config.keep_alive.is_some() {
