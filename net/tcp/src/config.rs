@@ -1,6 +1,6 @@
 //! Everything tunable about a connection, as data.
 
-use crate::CongestionAlgorithm;
+use crate::{CongestionAlgorithm, MtuProbing};
 use time::Duration;
 use wire::tcp::OptionOrder;
 
@@ -44,6 +44,22 @@ pub struct Config {
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
     pub slow_start_after_idle: bool,
+    /// When sizes larger than those that are known to pass are tried (RFC 4821); after a black hole was found.
+    ///
+    /// DEVIATES from Linux, where it is off.
+    pub mtu_probing: MtuProbing,
+    /// The payload of segments from which the search begins (RFC 8899 §5.1.2, BASE_PLPMTU), in bytes; 1,024,
+    /// `probe_floor_mss` to 65,495.
+    pub probe_base_mss: u16,
+    /// The least payload to which a black hole can make segments fall (RFC 8899 §5.1.2, MIN_PLPMTU), in bytes; 536, 48 to
+    /// 65,495.
+    ///
+    /// DEVIATES from Linux (48): every path carries this much (RFC 1122 §3.3.3), and a host that is silent for a minute
+    /// has not become one that takes segments of 48 bytes.
+    pub probe_floor_mss: u16,
+    /// How long after a search the next one begins (RFC 4821 §7.7, RFC 8899 §5.1.1 PMTU_RAISE_TIMER); 600 s, 1 s to
+    /// 7,200 s.
+    pub probe_interval: Duration,
     /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4; TCP_NODELAY is its opposite); on.
     pub nagle: bool,
     /// Whether PSH is set not only at the end of what was written but also where several segments leave at once and a
@@ -155,6 +171,10 @@ impl Config {
             pacing: true,
             initial_window_segments: 10,
             slow_start_after_idle: true,
+            mtu_probing: MtuProbing::BlackHole,
+            probe_base_mss: 1_024,
+            probe_floor_mss: 536,
+            probe_interval: Duration::from_secs(600),
             nagle: true,
             push_bursts: true,
             cork: false,
@@ -193,6 +213,9 @@ impl Config {
             ("window_scale_min", self.window_scale_min <= 14),
             ("mss_max", (88..=65_495).contains(&self.mss_max)),
             ("mss_min", (48..=536).contains(&self.mss_min)),
+            ("probe_base_mss", (self.probe_floor_mss..=65_495).contains(&self.probe_base_mss)),
+            ("probe_floor_mss", self.probe_floor_mss >= 48),
+            ("probe_interval", long.contains(&self.probe_interval)),
             ("initial_window_segments", (1..=100).contains(&self.initial_window_segments)),
             ("unsent_bytes_max", self.unsent_bytes_max > 0),
             ("dscp", self.dscp < 64),

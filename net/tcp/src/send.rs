@@ -21,6 +21,7 @@ use crate::delivery_rate::DeliveryRate;
 use crate::loss::Loss;
 use crate::min_rtt::MinRtt;
 use crate::pacing::Pacer;
+use crate::path_mtu::PathMtu;
 use crate::queue::ByteQueue;
 use crate::rtt::Rtt;
 use alloc::boxed::Box;
@@ -83,6 +84,12 @@ pub(crate) struct SendHalf {
     mss_path: u16,
     /// The largest payload of a segment that leaves now.
     mss: u16,
+    /// The largest such size of which the peer has acknowledged a segment, options included.
+    mss_delivered: u16,
+    /// Bytes of a full segment that options take.
+    options: u16,
+    /// What of these the path is known to carry, where that is not taken for granted.
+    path_mtu: PathMtu,
     /// Behind the last segment that was smaller than that.
     small_end: SequenceNumber,
     /// What became of our SYN.
@@ -131,6 +138,9 @@ impl SendHalf {
             mss_peer: MSS_DEFAULT,
             mss_path: MSS_DEFAULT,
             mss: MSS_DEFAULT,
+            mss_delivered: 0,
+            options: 0,
+            path_mtu: PathMtu::default(),
             small_end: initial,
             syn: Syn::Again,
             round_end: initial,
@@ -195,6 +205,8 @@ impl SendHalf {
         self.nxt = self.start;
         self.retries = 0;
         self.set_window(first, window);
+        self.path_mtu.start(config, self.ceiling(), self.options);
+        self.set_path(self.mss_path, self.options);
         self.congestion.start(config, u32::from(self.mss), syn_lost, now);
         self.pacer.start(self.congestion.window());
         self.set_pace();
@@ -208,8 +220,18 @@ impl SendHalf {
     /// The path has room for `mss` bytes behind a header without options; `options` bytes of these are taken
     /// (RFC 6691 §2).
     pub(crate) fn set_path(&mut self, mss: u16, options: u16) {
-        self.mss_path = mss;
-        self.mss = self.mss_peer.min(mss).saturating_sub(options).max(1);
+        (self.mss_path, self.options) = (mss, options);
+        let mss = self.path_mtu.size(self.ceiling()).saturating_sub(options).max(1);
+        if mss > self.mss {
+            // What is in flight is made of smaller ones.
+            self.small_end = self.nxt;
+        }
+        self.mss = mss;
+    }
+
+    /// The MSS that peer and path have room for.
+    fn ceiling(&self) -> u16 {
+        self.mss_peer.min(self.mss_path)
     }
 
     /// The MSS that the path had room for when it was last used.

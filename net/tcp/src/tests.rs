@@ -11,6 +11,7 @@ mod opening;
 mod options;
 mod pacing;
 mod pair;
+mod path_size;
 mod random;
 mod recovering;
 mod script;

@@ -19,7 +19,14 @@ impl Profile {
         match self {
             Self::Linux => Settings {
                 // Linux leaves pacing to a queueing discipline that scripts do not set up.
-                tcp: tcp::Config { receive_buffer_bytes: 540_000, pacing: false, ..tcp::Config::linux() },
+                // Its probing of the path's MTU is off until a script asks for it.
+                tcp: tcp::Config {
+                    receive_buffer_bytes: 540_000,
+                    pacing: false,
+                    mtu_probing: tcp::MtuProbing::Off,
+                    probe_floor_mss: 48,
+                    ..tcp::Config::linux()
+                },
                 receive_buffer_told: 131_072,
                 send_buffer_told: 16_384,
                 segment_lifetime: Duration::from_secs(30),
@@ -32,6 +39,8 @@ impl Profile {
                     window_scale_min: 6,
                     option_order: tcp::OptionOrder::FreeBsd,
                     push_bursts: false,
+                    mtu_probing: tcp::MtuProbing::Off,
+                    probe_base_mss: 1_200,
                     quick_acks: 0,
                     rto_min: Duration::from_millis(230),
                     rto_max: Duration::from_secs(64),

@@ -1,6 +1,7 @@
 //! What set-up commands change: the stack's configuration, and what the system tells of it.
 
 use std::time::Duration;
+use tcp::MtuProbing;
 
 /// The settings of a script at one moment; what is opened later has them.
 #[derive(Clone, Debug)]
@@ -33,11 +34,10 @@ const REXMIT_SLOP_MS: i64 = 200;
 type Apply = fn(&mut Settings, i64) -> bool;
 
 /// Names with the one value that the stack obeys without being told, or a range of them: from, to.
-const FIXED: [(&str, i64, i64); 56] = [
+const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_abort_on_overflow", 0, 0),
     ("net.ipv4.tcp_adv_win_scale", -31, 31),
     ("net.ipv4.tcp_autocorking", 0, 1),
-    ("net.ipv4.tcp_base_mss", 0, 65_535),
     ("net.ipv4.tcp_challenge_ack_limit", 1, i64::MAX),
     ("net.ipv4.tcp_comp_sack_nr", 0, 255),
     ("net.ipv4.tcp_dsack", 0, 1),
@@ -57,7 +57,6 @@ const FIXED: [(&str, i64, i64); 56] = [
     ("net.ipv4.tcp_min_rtt_wlen", 0, i64::MAX),
     ("net.ipv4.tcp_min_tso_segs", 0, 65_535),
     ("net.ipv4.tcp_moderate_rcvbuf", 0, 0),
-    ("net.ipv4.tcp_mtu_probing", 0, 0),
     ("net.ipv4.tcp_no_metrics_save", 0, 1),
     ("net.ipv4.tcp_no_ssthresh_metrics_save", 0, 1),
     ("net.ipv4.tcp_orphan_retries", 0, 255),
@@ -93,7 +92,7 @@ const FIXED: [(&str, i64, i64); 56] = [
 ];
 
 /// Names whose value changes something.
-const CHANGING: [(&str, Apply); 30] = [
+const CHANGING: &[(&str, Apply)] = &[
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
@@ -115,6 +114,13 @@ const CHANGING: [(&str, Apply); 30] = [
             true
         })
     }),
+    ("net.ipv4.tcp_mtu_probing", mtu_probing),
+    ("net.ipv4.tcp_base_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
+    ("net.ipv4.tcp_mtu_probe_floor", |s, v| wide(&mut s.tcp.probe_floor_mss, v)),
+    ("net.ipv4.tcp_probe_interval", |s, v| span(&mut s.tcp.probe_interval, v, 1_000)),
+    ("net.inet.tcp.pmtud_blackhole_detection", |s, v| (0..=1).contains(&v) && mtu_probing(s, v)),
+    ("net.inet.tcp.pmtud_blackhole_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
+    ("net.inet.tcp.v6pmtud_blackhole_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
     ("net.ipv4.tcp_rmem", receive_buffer),
     ("net.ipv4.tcp_wmem", send_buffer),
     ("net.inet.tcp.rfc1323", |s, v| {
@@ -214,6 +220,23 @@ fn small(field: &mut u8, value: i64) -> bool {
         *field = value;
         true
     })
+}
+
+fn wide(field: &mut u16, value: i64) -> bool {
+    u16::try_from(value).is_ok_and(|value| {
+        *field = value;
+        true
+    })
+}
+
+fn mtu_probing(settings: &mut Settings, value: i64) -> bool {
+    settings.tcp.mtu_probing = match value {
+        0 => MtuProbing::Off,
+        1 => MtuProbing::BlackHole,
+        2 => MtuProbing::Always,
+        _ => return false,
+    };
+    true
 }
 
 fn span(field: &mut Duration, value: i64, unit_ms: u64) -> bool {

@@ -141,8 +141,8 @@ mod tests {
         let mut settings = Profile::Linux.settings();
         assert_eq!(obey("iptables -A x", &mut settings), Err("command iptables -A".to_owned()));
         assert_eq!(
-            obey("sysctl -q net.ipv4.tcp_mtu_probing=2", &mut settings).unwrap_err(),
-            "net.ipv4.tcp_mtu_probing=2"
+            obey("sysctl -q net.ipv4.tcp_mtu_probing=3", &mut settings).unwrap_err(),
+            "net.ipv4.tcp_mtu_probing=3"
         );
     }
 }

@@ -84,7 +84,7 @@ impl Connection {
     }
 
     fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
-        let Departing { sequence, payload, fin, push, anew } = departing;
+        let Departing { sequence, payload, fin, push, anew, whole } = departing;
         self.timers.stop(Why::Persist);
         self.timers.stop(Why::Pacing);
         if self.send.is_awaiting() {
@@ -106,7 +106,7 @@ impl Connection {
         }
         let mss = self.send.mss();
         // What the device cuts is a burst by itself.
-        let cut = payload.len() as u32 > mss;
+        let cut = payload.len() as u32 > mss && !whole;
         if (push && !payload.is_empty()) || (cut && self.config.push_bursts) {
             flags |= Flags::PSH;
         }

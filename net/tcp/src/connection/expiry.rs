@@ -57,7 +57,7 @@ impl Connection {
                 }
             }
             None => {
-                self.send.handle_timeout(now);
+                self.send.handle_timeout(&self.config, now);
                 self.schedule_probes(now);
             }
         }

@@ -98,13 +98,26 @@ impl SendHalf {
     /// SND.UNA moves.
     fn advance(&mut self, number: SequenceNumber, delivery: &mut Delivery) {
         self.retries = 0;
+        self.note_delivered(number);
         self.una = number;
         self.nxt = self.nxt.later(self.una);
         self.small_end = self.small_end.later(self.una);
+        self.path_mtu.handle_progress(self.una);
         self.loss.scoreboard.acknowledge(self.una, delivery);
         let queued = (self.una.earlier(self.end()) - self.start) as usize;
         self.queue.advance(queued);
         self.start += queued as u32;
+    }
+
+    /// SND.UNA is about to move to `number`: whether the peer has a full segment by it.
+    fn note_delivered(&mut self, number: SequenceNumber) {
+        let size = self.mss + self.options;
+        if self.mss_delivered < size {
+            let from = self.una.later(self.small_end);
+            if from.before(number) && number - from >= self.mss() {
+                self.mss_delivered = size;
+            }
+        }
     }
 
     fn digest(&mut self, news: &News, now: Instant) {

@@ -5,6 +5,7 @@ use super::SendHalf;
 use super::progress::News;
 use crate::Config;
 use crate::loss::{Finding, Forward, Mode, Prr, Situation, TailProbe};
+use crate::path_mtu::Sizes;
 use time::{Duration, Instant};
 
 impl SendHalf {
@@ -101,7 +102,7 @@ impl SendHalf {
     /// RACK has deemed `lost` bytes lost.
     fn judge_losses(&mut self, news: &News, lost: u32, now: Instant) {
         let delivered = news.delivery.bytes;
-        if lost > 0 && self.loss.is_open() {
+        if lost > 0 && self.loss.is_open() && !self.is_probe_lost(now) {
             // RFC 9937 §6: RecoverFS counts what this acknowledgement delivers, not what came before it.
             let board = &self.loss.scoreboard;
             let flight = (self.outstanding() - board.sacked()).saturating_add(delivered);
@@ -112,6 +113,21 @@ impl SendHalf {
         if let Some(prr) = self.loss.prr() {
             prr.handle_delivery(delivered, flying, threshold, safe, mss);
         }
+    }
+
+    /// Whether what is lost is the probe of a larger size and nothing else: then it was too large, which says nothing of
+    /// congestion, and it leaves again in smaller segments (RFC 4821 §7.5, §7.6.2).
+    fn is_probe_lost(&mut self, now: Instant) -> bool {
+        let Some(probe) = self.path_mtu.probe() else { return false };
+        let board = &mut self.loss.scoreboard;
+        let alone = board.lost() == probe.1 - probe.0 && board.next_lost() == Some(probe);
+        if alone {
+            self.path_mtu.handle_lost(now);
+            self.loss.set_urgent(true);
+        } else {
+            self.path_mtu.handle_congestion(now);
+        }
+        alone
     }
 
     /// NewReno (RFC 6582 §3.2).
@@ -131,13 +147,26 @@ impl SendHalf {
                 Mode::Timeout(_) => {}
                 Mode::Open => {
                     if self.loss.handle_duplicate(self.una) {
-                        self.enter_recovery(None, now);
-                        self.loss.scoreboard.lose_first(mss);
-                        self.inflation.start(self.congestion.threshold(), mss);
+                        self.handle_third_duplicate(now);
                     }
                 }
             }
         }
+    }
+
+    /// RFC 5681 §3.2: the first segment is lost, and the window was too large; unless the segment was.
+    fn handle_third_duplicate(&mut self, now: Instant) {
+        let mss = self.mss();
+        if let Some((start, end)) = self.path_mtu.probe().filter(|(start, _)| *start == self.una) {
+            self.path_mtu.handle_lost(now);
+            self.loss.scoreboard.lose_first(end - start);
+            self.loss.set_urgent(true);
+            return;
+        }
+        self.path_mtu.handle_congestion(now);
+        self.enter_recovery(None, now);
+        self.loss.scoreboard.lose_first(mss);
+        self.inflation.start(self.congestion.threshold(), mss);
     }
 
     fn enter_recovery(&mut self, prr: Option<Prr>, now: Instant) {
@@ -189,9 +218,10 @@ impl SendHalf {
     }
 
     /// The retransmission timer went off (RFC 6298 §5.4 to §5.6, RFC 5681 §3.1).
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let mss = self.mss();
+    pub(crate) fn handle_timeout(&mut self, config: &Config, now: Instant) {
         self.handle_silence();
+        self.judge_size(config, now);
+        let mss = self.mss();
         // RFC 5682 §2.1, step 1: a timeout of what a timeout repeated says nothing of the first.
         let first = !matches!(self.loss.mode(), Mode::Timeout(_));
         if first {
@@ -205,6 +235,14 @@ impl SendHalf {
         let forward = if first { Forward::Repeated } else { Forward::Off };
         self.loss.enter(Mode::Timeout(forward), self.nxt);
         self.round_end = self.una;
+    }
+
+    /// Whether segments were too large for the path, which told nobody (RFC 4821 §7.7).
+    fn judge_size(&mut self, config: &Config, now: Instant) {
+        let sizes = Sizes { ceiling: self.ceiling(), options: self.options, outstanding: self.outstanding() };
+        if self.path_mtu.handle_timeout(config, sizes, self.retries, self.una, now) {
+            self.set_path(self.mss_path, self.options);
+        }
     }
 
     /// The rate at which the flight was delivered is not known any more.

@@ -69,7 +69,7 @@ impl SendHalf {
         self.sent_at = now;
         let push = count > 0 && start + count == self.end();
         // The first segment of all is what the timer waits for: it has its full time again.
-        Departing { sequence: start, payload, fin, push, anew: start == self.una }
+        Departing { sequence: start, payload, fin, push, anew: start == self.una, whole: false }
     }
 
     /// TLP_send_probe: something new, or else the last segment once more (RFC 8985 §7.3). It leaves whatever the
@@ -83,7 +83,14 @@ impl SendHalf {
             let payload = self.queue.slice((sequence - self.start) as usize, fresh as usize);
             self.depart(&payload, false, now);
             self.loss.tail_probe.handle_sent(self.nxt, false);
-            return Some(Departing { sequence, payload, fin: false, push: fresh == left, anew: true });
+            return Some(Departing {
+                sequence,
+                payload,
+                fin: false,
+                push: fresh == left,
+                anew: true,
+                whole: false,
+            });
         }
         let fin = self.nxt.after(self.end());
         let (start, end) = self.loss.scoreboard.last_flying(mss + u32::from(fin))?;

@@ -17,6 +17,8 @@ pub(crate) struct Departing {
     pub(crate) push: bool,
     /// The retransmission timer begins anew with it.
     pub(crate) anew: bool,
+    /// It leaves in one piece, though it is larger than other segments: a probe of the path (RFC 4821 §7.4).
+    pub(crate) whole: bool,
 }
 
 impl SendHalf {
@@ -59,12 +61,25 @@ impl SendHalf {
         if self.held_back {
             return None;
         }
+        let probe = self.path_probe(left, usable, config, now);
+        let count = probe.unwrap_or(count);
+        let fin = fin && probe.is_none();
         let sequence = self.nxt;
         let follows = config.push_bursts && self.bursting;
         let payload = self.queue.slice((sequence - self.start) as usize, count as usize);
         self.depart(&payload, fin, now);
         let push = count == left || (follows && self.is_burst_over(usable - count, now));
-        Some(Departing { sequence, payload, fin, push, anew: false })
+        if let Some(count) = probe {
+            self.path_mtu.handle_sent(sequence, self.nxt, count as u16 + self.options);
+        }
+        Some(Departing { sequence, payload, fin, push, anew: false, whole: probe.is_some() })
+    }
+
+    /// The payload of a segment that tries a larger size, where one may leave now: not while anything hints at a loss,
+    /// whose repair it would disturb (RFC 4821 §7.4).
+    fn path_probe(&self, left: u32, usable: u32, config: &Config, now: Instant) -> Option<u32> {
+        let size = self.path_mtu.probe_size(left, usable, (self.mss(), self.options), config, now)?;
+        (self.loss.is_quiet() && self.nxt == self.max).then(|| u32::from(size - self.options))
     }
 
     /// Whether the segments that have just left are the last for now: the windows take no other one, or the pace holds
@@ -189,6 +204,13 @@ impl SendHalf {
     fn probe_window(&mut self) -> Departing {
         let payload = self.queue.slice((self.una - self.start) as usize, 1);
         self.max = self.max.later(self.una + 1);
-        Departing { sequence: self.una, fin: payload.is_empty(), payload, push: false, anew: false }
+        Departing {
+            sequence: self.una,
+            fin: payload.is_empty(),
+            payload,
+            push: false,
+            anew: false,
+            whole: false,
+        }
     }
 }

@@ -107,6 +107,7 @@ fn channel(random: &mut Random) -> Channel {
             segment_bytes_max: 200 + random.below(9_000) as u16,
             offload_bytes_max: if random.chance(50) { random.below(65_000) as u32 } else { 0 },
         },
+        carries_bytes_max: usize::MAX,
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Channel {
     pub(super) duplication: u64,
     pub(super) reordering: u64,
     pub(super) path: Path,
+    /// Segments larger than this, header and options included, vanish without a word.
+    pub(super) carries_bytes_max: usize,
 }
 
 impl Channel {
@@ -28,6 +30,7 @@ impl Channel {
         duplication: 0,
         reordering: 0,
         path: Path { segment_bytes_max: 1_480, offload_bytes_max: 0 },
+        carries_bytes_max: usize::MAX,
     };
 }
 
@@ -259,7 +262,8 @@ impl Pair {
     }
 
     fn launch(&mut self, segment: Segment, to_server: bool) {
-        if self.random.chance(self.channel.loss) {
+        let size = segment.header.length() + segment.payload.len();
+        if self.random.chance(self.channel.loss) || size > self.channel.carries_bytes_max {
             return;
         }
         let mut at = self.now + self.channel.delay;
