@@ -44,9 +44,8 @@ pub struct Config {
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
     pub slow_start_after_idle: bool,
-    /// When sizes larger than those that are known to pass are tried (RFC 4821); after a black hole was found.
-    ///
-    /// DEVIATES from Linux, where it is off.
+    /// When sizes larger than those that are known to pass are tried (RFC 4821); after a black hole was found. Linux has
+    /// it off.
     pub mtu_probing: MtuProbing,
     /// The payload of segments from which the search begins (RFC 8899 §5.1.2, BASE_PLPMTU), in bytes; 1,024,
     /// `probe_floor_mss` to 65,495.
@@ -54,10 +53,10 @@ pub struct Config {
     /// The least payload to which a black hole can make segments fall (RFC 8899 §5.1.2, MIN_PLPMTU), in bytes; 536, 48 to
     /// 65,495.
     ///
-    /// DEVIATES from Linux (48): every path carries this much (RFC 1122 §3.3.3), and a host that is silent for a minute
-    /// has not become one that takes segments of 48 bytes.
+    /// DEVIATES RFC 8899 §5.1.2 (packets of 68 bytes with IPv4): every path in use carries this much, and a host that is
+    /// silent for a minute has not become one that takes segments of 28 bytes. Linux goes down to 48.
     pub probe_floor_mss: u16,
-    /// How long after a search the next one begins (RFC 4821 §7.7, RFC 8899 §5.1.1 PMTU_RAISE_TIMER); 600 s, 1 s to
+    /// How long after a search the next one begins (RFC 8899 §5.1.1, PMTU_RAISE_TIMER); 600 s, 1 s to
     /// 7,200 s.
     pub probe_interval: Duration,
     /// Whether small segments wait while one is unacknowledged (RFC 9293 §3.7.4; TCP_NODELAY is its opposite); on.

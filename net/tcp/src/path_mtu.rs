@@ -39,7 +39,7 @@ const PROBES_MAX: u8 = 3;
 /// A search ends where low and high are closer than this, in bytes (Linux: tcp_probe_threshold).
 const STEP_MIN: u16 = 8;
 /// How long nothing is tried after a probe was lost: RFC 8899 §5.1.1, the least PROBE_TIMER, so that probes add next to
-/// nothing to what the network loses (RFC 4821 §7.5).
+/// nothing to what the network loses.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Segments that have to follow a probe, so that its loss is found without a timeout (RFC 4821 §7.4).
 const FOLLOWERS: u32 = 4;
@@ -53,9 +53,9 @@ pub(crate) struct PathMtu {
 
 #[derive(Debug)]
 struct Search {
-    /// The largest size that passes: segments have it. RFC 4821 §7.2, search_low.
+    /// The largest size that passes: segments have it. RFC 4821 §7.1, search_low.
     low: u16,
-    /// The largest that may. RFC 4821 §7.2, search_high.
+    /// The largest that may. RFC 4821 §7.1, search_high.
     high: u16,
     /// What peer and path take.
     ceiling: u16,
@@ -181,7 +181,7 @@ impl PathMtu {
     pub(crate) fn handle_progress(&mut self, una: SequenceNumber) {
         let Some(search) = &mut self.search else { return };
         if let Some(probe) = search.probe.take_if(|probe| una.at_or_after(probe.end)) {
-            // RFC 4821 §7.6.1, RFC 8899 §5.3.1.
+            // RFC 4821 §7.6.1.
             search.low = search.low.max(probe.size);
             search.lost = 0;
         }
@@ -197,7 +197,7 @@ impl PathMtu {
         }
     }
 
-    /// More is lost than the probe: that says nothing of its size (RFC 4821 §7.6.2).
+    /// More is lost than the probe: that says nothing of its size (RFC 4821 §7.6.4).
     pub(crate) fn handle_congestion(&mut self, now: Instant) {
         if let Some(search) = &mut self.search
             && search.probe.take().is_some()
@@ -245,9 +245,9 @@ impl Search {
         }
     }
 
-    /// What to try next, and how long after a loss: the middle of what is left (RFC 8899 §5.3.2); once that is next to
+    /// What to try next, and how long after a loss: the middle of what is left (RFC 4821 §7.3, RFC 8899 §5.3.2); once that is next to
     /// nothing, all of it, unless that was lost; and after a while as much as peer and path take, since paths change
-    /// (RFC 4821 §7.7, RFC 8899 §5.1.1 PMTU_RAISE_TIMER).
+    /// (RFC 8899 §5.1.1, PMTU_RAISE_TIMER).
     fn next_size(&self, config: &Config) -> (u16, Duration) {
         let left = self.high.saturating_sub(self.low);
         if left >= STEP_MIN {

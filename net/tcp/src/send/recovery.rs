@@ -116,7 +116,7 @@ impl SendHalf {
     }
 
     /// Whether what is lost is the probe of a larger size and nothing else: then it was too large, which says nothing of
-    /// congestion, and it leaves again in smaller segments (RFC 4821 §7.5, §7.6.2).
+    /// congestion, and it leaves again in smaller segments (RFC 4821 §7.6.2).
     fn is_probe_lost(&mut self, now: Instant) -> bool {
         let Some(probe) = self.path_mtu.probe() else { return false };
         let board = &mut self.loss.scoreboard;
