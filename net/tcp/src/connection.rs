@@ -211,7 +211,7 @@ impl Connection {
     }
 
     /// Appends to the send buffer as much of `data` as there is room for; what did not fit stays in `data`, and
-    /// [`Event::Writable`] tells when to come back.
+    /// [`Event::Writable`] tells when to come back (RFC 9293 §3.10.2).
     ///
     /// # Errors
     ///
@@ -256,7 +256,8 @@ impl Connection {
         self.receive.readable()
     }
 
-    /// Takes the next chunk of received bytes, at most `bytes_max` of it; the window opens accordingly.
+    /// Takes the next chunk of received bytes, at most `bytes_max` of it; the window opens accordingly (RFC
+    /// 9293 §3.10.3).
     pub fn read(&mut self, bytes_max: usize, _now: Instant) -> Option<Bytes> {
         let bytes = self.receive.read(bytes_max)?;
         self.tell_window();

@@ -91,9 +91,10 @@ impl Rtt {
         self.doubled = 0;
     }
 
-    /// The handshake is over, and its SYN was retransmitted.
+    /// The handshake is over, and its SYN was retransmitted: the timeout begins anew (§5.7).
     pub(crate) fn be_cautious(&mut self) {
         self.cautious = !self.measured;
+        self.doubled = 0;
     }
 }
 

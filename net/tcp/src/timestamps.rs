@@ -44,7 +44,7 @@ impl TimestampClock {
             .then(|| Timestamps { value: self.value(now), echo: if acknowledges { self.recent } else { 0 } })
     }
 
-    /// Whether the segment is a duplicate from long ago (RFC 7323 §5.3, R1).
+    /// Whether the segment is a duplicate from long ago (RFC 7323 §5.3, R1), modulo 2^32 (§5.2).
     pub(crate) fn is_old(&self, value: u32, now: Instant) -> bool {
         before(value, self.recent) && now.since(self.recent_at) < RECENT_AGE_MAX
     }

@@ -6,7 +6,7 @@ use clap::Parser;
 use packet::Medium;
 use pktscript::{Defines, Outcome, Profile, Run, files, report, run};
 use std::fs;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -94,13 +94,15 @@ fn go(arguments: &Arguments) -> Result<report::Total, String> {
     for path in &scripts {
         let outcome = one(path, &how, arguments)?;
         total.count(&outcome);
-        println!(
-            "{}",
-            if arguments.json { report::json_line(path, &outcome) } else { report::line(path, &outcome) }
-        );
+        tell(if arguments.json { report::json_line(path, &outcome) } else { report::line(path, &outcome) })?;
     }
-    println!("{}", if arguments.json { total.json() } else { total.to_string() });
+    tell(if arguments.json { total.json() } else { total.to_string() })?;
     Ok(total)
+}
+
+/// A line to standard output, which its reader may have closed.
+fn tell(line: impl std::fmt::Display) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| format!("standard output: {error}"))
 }
 
 fn one(path: &Path, how: &Run, arguments: &Arguments) -> Result<Outcome, String> {

@@ -129,6 +129,11 @@ impl Stack {
             let opening = Opening { interface: incoming.interface, tuple, syn: *header, initial_min };
             return self.receive_syn(opening, listener, now);
         }
+        // RFC 9293 §3.10.7.2, fourth: what has none of the three bits is nothing to a listener.
+        let is_nothing = !header.flags.intersects(Flags::SYN | Flags::RST | Flags::ACK);
+        if is_nothing && self.listener_for(incoming, &tuple).is_some() {
+            return Verdict::Dropped(Drop::TcpNoConnection);
+        }
         let payload_length = incoming.packet.len() - incoming.transport - header_length;
         self.send_reset(incoming.interface, &tuple, header, payload_length, now);
         Verdict::Dropped(Drop::TcpNoConnection)

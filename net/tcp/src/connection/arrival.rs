@@ -5,7 +5,7 @@ use super::Connection;
 use crate::reset::Reset;
 use crate::state::Phase;
 use crate::{CloseReason, Drop, Event, Segment, Verdict, Why};
-use time::Instant;
+use time::{Instant, SequenceNumber};
 use wire::tcp::{Flags, Header};
 
 impl Connection {
@@ -47,7 +47,7 @@ impl Connection {
         let header = segment.header;
         // Second: RST.
         if reset {
-            return self.arrive_reset(&header, now);
+            return self.arrive_reset(first, now);
         }
         // Fourth: SYN.
         if header.flags.contains(Flags::SYN) {
@@ -91,8 +91,8 @@ impl Connection {
             self.enter(Phase::TimeWait { until: now + self.config.time_wait }, now);
         }
         self.receive.note_duplicate(segment);
-        // What carries something is sent again, or probes, and is always answered. Bare acknowledgements could
-        // answer each other for ever.
+        // What carries something is sent again, or probes, and is always answered; in TIME-WAIT too, where that does no
+        // harm as long as no reset ends it (RFC 1337 §2). Bare acknowledgements could answer each other for ever.
         if segment.sequence_length() > 0 || self.answers.admit(now) {
             self.receive.acks_mut().set_now();
         }
@@ -105,14 +105,17 @@ impl Connection {
         }
     }
 
-    /// RFC 9293 §3.10.7.4, second; RFC 5961 §3.2.
-    fn arrive_reset(&mut self, header: &Header, now: Instant) -> Result<(), Drop> {
+    /// RFC 9293 §3.10.7.4, second; RFC 5961 §3.2, by the `first` number of the segment before it was cut to the window: whoever
+    /// reaches over it with a large segment has not guessed it.
+    fn arrive_reset(&mut self, first: SequenceNumber, now: Instant) -> Result<(), Drop> {
         if let Phase::TimeWait { .. } = self.phase {
             // RFC 1337 §3, fix F1.
             return Err(Drop::ResetIgnored);
         }
-        if header.sequence != self.receive.next() {
-            self.challenge(now);
+        if first != self.receive.next() {
+            if first.after(self.receive.next()) {
+                self.challenge(now);
+            }
             return Err(Drop::ResetNotExact);
         }
         let refused = matches!(self.phase, Phase::SynReceived(handshake) if handshake.active);

@@ -61,8 +61,16 @@ impl SendHalf {
         let original = news.delivery.lowest_original.is_some_and(|end| end.at_or_before(recover));
         let unsent = self.nxt != self.end() && (self.una + self.window).after(self.nxt);
         let Some(forward) = self.loss.forward() else { return false };
-        let tells = advanced || news.repeats || news.delivery.bytes > 0;
-        tells && forward.handle_acknowledgement(advanced, original, unsent) == Finding::Spurious
+        if !(advanced || news.repeats || news.delivery.bytes > 0) {
+            return false;
+        }
+        let probing = forward.prefers_news();
+        let wrong = forward.handle_acknowledgement(advanced, original, unsent) == Finding::Spurious;
+        // RFC 5682 §2.1, step 3a: the window is three segments, of which the two new ones are in flight.
+        if probing && !wrong {
+            self.loss.set_urgent(true);
+        }
+        wrong
     }
 
     /// RFC 4015 §3.2: the window is what it was, and nothing is lost.
