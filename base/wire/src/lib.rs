@@ -9,7 +9,7 @@
 //! | link | [`ethernet`], [`arp`] |
 //! | network | [`ipv4`], [`ipv6`], [`extension`], [`icmpv4`], [`icmpv6`], [`ndp`] |
 //! | transport | [`udp`], [`tcp`] |
-//! | all | [`checksum`], [`Protocol`] |
+//! | all | [`checksum`], [`Protocol`], [`Ecn`] |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ extern crate alloc;
 
 pub mod arp;
 pub mod checksum;
+mod ecn;
 pub mod ethernet;
 pub mod extension;
 mod field;
@@ -30,4 +31,5 @@ mod protocol;
 pub mod tcp;
 pub mod udp;
 
+pub use ecn::Ecn;
 pub use protocol::Protocol;

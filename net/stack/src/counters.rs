@@ -66,6 +66,8 @@ drops! {
     FragmentMalformed,
     /// A fragment that overlaps another: its whole datagram goes (RFC 5722, RFC 8200 §4.5).
     FragmentOverlap,
+    /// A fragment that is marked beside one that no router may mark: its whole datagram goes (RFC 3168 §5.3).
+    FragmentEcn,
     /// A datagram in more fragments than are kept, or one fragment that did not fit the table.
     ReassemblyFull,
     /// A fragment of a datagram that was never completed in time.

@@ -50,7 +50,7 @@ pub(crate) struct Outgoing {
     pub destination: IpAddr,
     pub protocol: Protocol,
     pub hop_limit: u8,
-    /// The differentiated services code point, and below it the two bits of ECN (RFC 2474 §3).
+    /// The differentiated services code point, and below it the two bits of ECN (RFC 2474 §3, RFC 3168 §5).
     pub traffic_class: u8,
     /// The flow label of an IPv6 packet (RFC 6437); 0 where it has none.
     pub flow_label: u32,

@@ -1,6 +1,6 @@
 //! Everything tunable about a connection, as data.
 
-use crate::{CongestionAlgorithm, MtuProbing};
+use crate::{CongestionAlgorithm, EcnFeedback, MtuProbing};
 use time::Duration;
 use wire::tcp::OptionOrder;
 
@@ -27,6 +27,10 @@ pub struct Config {
     pub sack: bool,
     /// The order of a SYN's options; Linux's.
     pub option_order: OptionOrder,
+    /// What our SYNs ask the peer to tell of marks (RFC 3168 §6.1.1); nothing.
+    pub ecn_request: EcnFeedback,
+    /// The most that is agreed to where a peer's SYN asks for it; classic.
+    pub ecn_accept: EcnFeedback,
     /// The largest MSS that is announced, and the largest payload of a segment that leaves, in bytes (TCP_MAXSEG);
     /// 65,495, 88 to 65,495.
     pub mss_max: u16,
@@ -163,6 +167,8 @@ impl Config {
             timestamps: true,
             sack: true,
             option_order: OptionOrder::Linux,
+            ecn_request: EcnFeedback::Off,
+            ecn_accept: EcnFeedback::Classic,
             mss_max: 65_495,
             mss_min: 88,
             congestion: CongestionAlgorithm::Cubic,

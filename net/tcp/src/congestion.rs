@@ -59,6 +59,8 @@ pub(crate) struct Congestion {
     hystart: Option<HyStart>,
     /// Between a loss and the acknowledgement of all that was in flight then: the window does not grow.
     recovering: bool,
+    /// How often the window was reduced, modulo 256, so that the peer is told of each (RFC 3168 §6.1.2).
+    reductions: u8,
     /// When at least half of the window was last in use, in seconds.
     validated_secs: u32,
     /// The most that was in flight in the round trip that ends at `round_end` (RFC 7661 §4.4).
@@ -90,6 +92,7 @@ impl Congestion {
             threshold: THRESHOLD_INITIAL,
             hystart: config.hystart.then(HyStart::new),
             recovering: false,
+            reductions: 0,
             validated_secs: 0,
             used: 0,
             round_end: SequenceNumber(0),
@@ -238,6 +241,7 @@ impl Congestion {
         self.threshold = threshold.max(2 * mss);
         self.window = self.threshold;
         self.recovering = true;
+        self.reductions = self.reductions.wrapping_add(1);
     }
 
     /// Everything that was in flight at the loss is acknowledged.
@@ -277,10 +281,12 @@ impl Congestion {
         }
         self.window = mss;
         self.recovering = false;
+        self.reductions = self.reductions.wrapping_add(1);
     }
 
     /// The last loss was none: the window is what it would have been (RFC 4015 §3.2).
     pub(crate) fn undo(&mut self) {
+        self.recovering = false;
         let Some(saved) = self.saved.take() else { return };
         if let (Law::Cubic(law), Some(cubic)) = (&mut self.law, saved.cubic)
             && self.window < saved.window
@@ -290,11 +296,23 @@ impl Congestion {
         }
         self.window = self.window.max(saved.window);
         self.threshold = self.threshold.max(saved.threshold);
-        self.recovering = false;
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for ECN, once it is negotiated"))]
-    /// The network marked a packet (RFC 3168 §6.1.2, RFC 8511 §3); to be called once a round trip.
+    /// Whether the law knows what to do about a mark: version 1 of BBR does not, so that nothing leaves that could be
+    /// marked.
+    pub(crate) fn takes_marks(&self) -> bool {
+        !matches!(self.law, Law::Bbr(_))
+    }
+
+    /// How often the window was reduced, modulo 256.
+    pub(crate) fn reductions(&self) -> u8 {
+        self.reductions
+    }
+
+    /// The network marked a packet (RFC 3168 §6.1.2, RFC 8511 §3); to be called once a round trip. Until
+    /// [`leave_recovery`](Self::leave_recovery) the window does not grow.
+    ///
+    /// DEVIATES RFC 3168 §6.1.2 (a window of one segment waits for the timer): never below two, as after a loss.
     pub(crate) fn handle_ecn(&mut self, flight: u32, mss: u32, _now: Instant) {
         if self.recovering {
             return;
@@ -303,11 +321,12 @@ impl Congestion {
         let threshold = match &mut self.law {
             Law::NewReno(law) => law.reduce_for_mark(flight),
             Law::Cubic(law) => law.reduce_for_mark(self.window, flight),
-            // Version 1 knows no marks: connections that have it negotiate none.
             Law::Bbr(_) => return,
         };
         self.threshold = threshold.max(2 * mss);
         self.window = self.window.min(self.threshold);
+        self.recovering = true;
+        self.reductions = self.reductions.wrapping_add(1);
         self.saved = None;
     }
 

@@ -5,9 +5,11 @@ mod arrival;
 mod departure;
 mod expiry;
 mod handshake;
+mod marking;
 mod options;
 mod transition;
 
+use crate::ecn::Marking;
 use crate::event::Events;
 use crate::limit::AnswerLimit;
 use crate::receive::ReceiveHalf;
@@ -17,9 +19,11 @@ use crate::state::{Handshake, Phase};
 use crate::timers::Timers;
 use crate::timestamps::TimestampClock;
 use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use packet::Bytes;
 use time::{Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header};
 
 /// One TCP connection.
@@ -60,6 +64,8 @@ pub struct Connection {
     send: SendHalf,
     receive: ReceiveHalf,
     timestamps: TimestampClock,
+    /// Where marks of the network can be answered.
+    marking: Option<Box<Marking>>,
     timers: Timers,
     events: Events,
     reset: Option<Reset>,
@@ -115,7 +121,7 @@ impl Connection {
         let phase = Phase::SynReceived(handshake);
         let ports = (syn.destination_port, syn.source_port);
         let mut connection = Self::new(config, ports, phase, initial, timestamp_offset, now);
-        connection.agree(syn, now);
+        connection.agree(syn, Ecn::NotEct, now);
         connection
     }
 
@@ -145,6 +151,7 @@ impl Connection {
             local_port,
             remote_port,
             phase,
+            marking: None,
             timers: Timers::new(),
             events: Events::default(),
             reset: None,

@@ -63,8 +63,12 @@ pub(crate) struct Loss {
 pub(crate) enum Mode {
     /// Nothing is known to be missing.
     Open,
-    /// Fast recovery; without SACK the congestion window says what may leave.
-    Recovery(Option<Prr>),
+    /// Nor here, but the network has marked what is in flight, and less shall be.
+    Reduced(Prr),
+    /// Fast recovery.
+    Recovery(Prr),
+    /// The same without SACK: the congestion window says what may leave (RFC 6582).
+    NewReno,
     /// After a timeout, until what was in flight then is acknowledged.
     Timeout(Forward),
 }
@@ -108,8 +112,8 @@ impl Loss {
     /// What may leave in fast recovery, where it is this that decides.
     pub(crate) fn prr(&mut self) -> Option<&mut Prr> {
         match &mut self.mode {
-            Mode::Recovery(prr) => prr.as_mut(),
-            Mode::Open | Mode::Timeout(_) => None,
+            Mode::Recovery(prr) | Mode::Reduced(prr) => Some(prr),
+            Mode::Open | Mode::NewReno | Mode::Timeout(_) => None,
         }
     }
 
@@ -117,12 +121,34 @@ impl Loss {
     pub(crate) fn forward(&mut self) -> Option<&mut Forward> {
         match &mut self.mode {
             Mode::Timeout(forward) => Some(forward),
-            Mode::Open | Mode::Recovery(_) => None,
+            Mode::Open | Mode::Reduced(_) | Mode::Recovery(_) | Mode::NewReno => None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self.mode, Mode::Open)
+        matches!(self.mode, Mode::Open | Mode::Reduced(_))
+    }
+
+    /// Whether the window has been reduced for marks on what is in flight.
+    pub(crate) fn is_reduced(&self) -> bool {
+        matches!(self.mode, Mode::Reduced(_))
+    }
+
+    /// Whether a mark is news, of something that was not in flight at the last loss.
+    pub(crate) fn is_mark_news(&self, una: SequenceNumber) -> bool {
+        matches!(self.mode, Mode::Open) && una.after(self.recover)
+    }
+
+    /// The window has been reduced for a mark on what is in flight up to `nxt`.
+    pub(crate) fn reduce(&mut self, prr: Prr, nxt: SequenceNumber) {
+        self.mode = Mode::Reduced(prr);
+        self.recover = nxt;
+    }
+
+    /// All that was in flight at a reduction for a mark is acknowledged: from `una` on a loss is a loss.
+    pub(crate) fn end_reduction(&mut self, una: SequenceNumber) {
+        self.open();
+        self.recover = una - 1;
     }
 
     /// Whether nothing hints at a loss.
@@ -223,7 +249,8 @@ impl Loss {
     pub(crate) fn handle_duplicate(&mut self, una: SequenceNumber) -> bool {
         self.duplicates = self.duplicates.saturating_add(1);
         // RFC 6582 §3.2, step 2: duplicates of our own retransmissions are no second loss.
-        self.is_open() && self.duplicates == DUPLICATES && una.after(self.recover)
+        let fresh = una.after(self.recover) || self.is_reduced();
+        self.is_open() && self.duplicates == DUPLICATES && fresh
     }
 
     /// Segments that limited transmit allows beyond the window (RFC 3042 §2). With SACK each segment that the peer

@@ -2,6 +2,7 @@
 //! became of one that arrived.
 
 use packet::Chain;
+use wire::Ecn;
 use wire::tcp::{Flags, Header};
 
 /// A segment as it arrives or leaves.
@@ -16,6 +17,8 @@ pub struct Segment {
     /// Payload bytes of each wire segment where the payload is larger than one; the device or the stack
     /// cuts it. `None` where it is a single segment.
     pub segment_size: Option<u16>,
+    /// The codepoint in the IP header; one for all segments that were joined, or are to be cut.
+    pub ecn: Ecn,
 }
 
 impl Segment {

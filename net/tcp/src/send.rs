@@ -264,7 +264,7 @@ impl SendHalf {
         self.loss.tail_probe.is_out()
     }
 
-    #[cfg(test)]
+    /// SND.NXT.
     pub(crate) fn nxt(&self) -> SequenceNumber {
         self.nxt
     }
@@ -290,6 +290,16 @@ impl SendHalf {
     /// What is held back as too small leaves.
     pub(crate) fn urge(&mut self) {
         self.urge = true;
+    }
+
+    /// Whether the law knows what to do about a mark.
+    pub(crate) fn takes_marks(&self) -> bool {
+        self.congestion.takes_marks()
+    }
+
+    /// How often the window was reduced, modulo 256.
+    pub(crate) fn reductions(&self) -> u8 {
+        self.congestion.reductions()
     }
 
     pub(crate) fn set_congestion(&mut self, algorithm: CongestionAlgorithm) {
@@ -324,7 +334,7 @@ impl SendHalf {
     }
 
     /// FlightSize: what was sent and is not acknowledged (RFC 5681 §2).
-    fn outstanding(&self) -> u32 {
+    pub(crate) fn outstanding(&self) -> u32 {
         self.nxt - self.una
     }
 

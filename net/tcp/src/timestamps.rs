@@ -4,7 +4,7 @@ use time::{Duration, Instant, SequenceNumber};
 use wire::tcp::{Options, Timestamps};
 
 /// A TS.Recent older than this proves nothing (RFC 7323 §5.5): the peer's clock may have gone half round.
-const RECENT_AGE_MAX: Duration = Duration::from_secs(24 * 24 * 3_600);
+const RECENT_AGE_SECS_MAX: u32 = 24 * 24 * 3_600;
 
 /// Both clocks of one connection.
 #[derive(Debug)]
@@ -14,13 +14,14 @@ pub(crate) struct TimestampClock {
     offset: u32,
     /// TS.Recent.
     recent: u32,
-    recent_at: Instant,
+    /// When it was taken, in seconds modulo 2^32.
+    recent_at_secs: u32,
 }
 
 impl TimestampClock {
     /// Timestamps are `offered` in our SYN; until the peer's SYN is known it counts as agreed.
     pub(crate) const fn new(offered: bool, offset: u32) -> Self {
-        Self { enabled: offered, offset, recent: 0, recent_at: Instant::ZERO }
+        Self { enabled: offered, offset, recent: 0, recent_at_secs: 0 }
     }
 
     pub(crate) fn is_enabled(&self) -> bool {
@@ -32,7 +33,7 @@ impl TimestampClock {
         match options.timestamps {
             Some(peer) if self.enabled => {
                 self.recent = peer.value;
-                self.recent_at = now;
+                self.recent_at_secs = seconds(now);
             }
             _ => self.enabled = false,
         }
@@ -46,7 +47,7 @@ impl TimestampClock {
 
     /// Whether the segment is a duplicate from long ago (RFC 7323 §5.3, R1), modulo 2^32 (§5.2).
     pub(crate) fn is_old(&self, value: u32, now: Instant) -> bool {
-        before(value, self.recent) && now.since(self.recent_at) < RECENT_AGE_MAX
+        before(value, self.recent) && seconds(now).wrapping_sub(self.recent_at_secs) < RECENT_AGE_SECS_MAX
     }
 
     /// Keeps the value to echo (RFC 7323 §4.3): of the earliest segment that our last acknowledgement left open.
@@ -59,7 +60,7 @@ impl TimestampClock {
     ) {
         if sequence.at_or_before(acknowledged) && !before(value, self.recent) {
             self.recent = value;
-            self.recent_at = now;
+            self.recent_at_secs = seconds(now);
         }
     }
 
@@ -86,6 +87,10 @@ impl TimestampClock {
     }
 }
 
+fn seconds(at: Instant) -> u32 {
+    (at.as_millis() / 1_000) as u32
+}
+
 fn before(a: u32, b: u32) -> bool {
     SequenceNumber(a).before(SequenceNumber(b))
 }
@@ -107,7 +112,7 @@ mod tests {
         let clock = agreed(u32::MAX, now);
         assert!(clock.is_old(u32::MAX - 1, now));
         assert!(!clock.is_old(3, now), "the clock has wrapped");
-        assert!(!clock.is_old(u32::MAX - 1, now + RECENT_AGE_MAX));
+        assert!(!clock.is_old(u32::MAX - 1, now + Duration::from_secs(RECENT_AGE_SECS_MAX.into())));
     }
 
     #[test]

@@ -42,8 +42,7 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_comp_sack_nr", 0, 255),
     ("net.ipv4.tcp_dsack", 0, 1),
     ("net.ipv4.tcp_early_retrans", 0, 4),
-    ("net.ipv4.tcp_ecn", 0, 0),
-    ("net.ipv4.tcp_ecn_fallback", 0, 1),
+    ("net.ipv4.tcp_ecn_fallback", 1, 1),
     ("net.ipv4.tcp_fack", 0, 0),
     ("net.ipv4.tcp_fastopen", 0, i64::MAX),
     ("net.ipv4.tcp_frto", 0, 2),
@@ -80,7 +79,6 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("kern.ipc.soacceptqueue", 1, i64::MAX),
     ("net.inet.tcp.blackhole", 0, 0),
     ("net.inet.tcp.drop_synfin", 0, 0),
-    ("net.inet.tcp.ecn.enable", 0, 0),
     ("net.inet.tcp.hostcache.purgenow", 0, 1),
     ("net.inet.tcp.icmp_may_rst", 1, 1),
     ("net.inet.tcp.insecure_rst", 0, 0),
@@ -93,6 +91,8 @@ const FIXED: &[(&str, i64, i64)] = &[
 
 /// Names whose value changes something.
 const CHANGING: &[(&str, Apply)] = &[
+    ("net.ipv4.tcp_ecn", ecn),
+    ("net.inet.tcp.ecn.enable", ecn),
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
@@ -168,10 +168,6 @@ impl Settings {
         let words: Vec<&str> = value.split_whitespace().collect();
         let word = if words.len() == 3 { words[1] } else { value.trim() };
         let Some(number) = number(word) else { return wanted() };
-        // Passive ECN does nothing until a peer asks for it, and then the script is stopped there.
-        if matches!((name, number), ("net.ipv4.tcp_ecn" | "net.inet.tcp.ecn.enable", 2)) {
-            return Setting::Done;
-        }
         if let Some((_, from, to)) = FIXED.iter().find(|(known, ..)| *known == name) {
             return if (*from..=*to).contains(&number) { Setting::Done } else { wanted() };
         }
@@ -255,6 +251,20 @@ fn keep_alive(
     span(field(&mut settings.keep_alive), value, unit_ms)
 }
 
+/// What SYNs ask for, and what is agreed to; the numbers of both systems.
+fn ecn(settings: &mut Settings, value: i64) -> bool {
+    use tcp::EcnFeedback::{Classic, Off};
+    let (request, accept) = match value {
+        0 => (Off, Off),
+        1 => (Classic, Classic),
+        2 => (Off, Classic),
+        _ => return false,
+    };
+    settings.tcp.ecn_request = request;
+    settings.tcp.ecn_accept = accept;
+    true
+}
+
 fn receive_buffer(settings: &mut Settings, value: i64) -> bool {
     settings.receive_buffer_told = value;
     u32::try_from(value).is_ok_and(|value| {
@@ -286,8 +296,10 @@ mod tests {
         assert_eq!(settings.set("net.ipv4.tcp_rmem", "4096 20000 $((15*1024*1024))"), Setting::Done);
         assert_eq!(settings.tcp.receive_buffer_bytes, 20_000);
         assert_eq!(settings.set("net.ipv4.tcp_ecn", "2"), Setting::Done);
+        assert_eq!(settings.set("net.ipv4.tcp_ecn", "1"), Setting::Done);
+        assert_eq!(settings.tcp.ecn_request, tcp::EcnFeedback::Classic);
         for (name, value) in
-            [("net.ipv4.tcp_ecn", "1"), ("net.ipv4.tcp_nonsense", "1"), ("net.ipv4.tcp_rmem", "1")]
+            [("net.ipv4.tcp_ecn", "9"), ("net.ipv4.tcp_nonsense", "1"), ("net.ipv4.tcp_rmem", "1")]
         {
             assert!(matches!(settings.set(name, value), Setting::Unsupported(_)), "{name}");
         }

@@ -20,6 +20,8 @@ pub struct Link {
     pub rate_bits: Option<u64>,
     /// Packets that may wait to leave where there is a rate; more are dropped. Default 1,000.
     pub queue_packets: usize,
+    /// ECN-capable packets that find so many waiting are marked (RFC 3168 §5); the others are not. Default none.
+    pub mark_packets: Option<usize>,
     /// How often a packet is lost. Default never.
     pub loss_ppm: u32,
     /// Losses in runs. Default none.
@@ -46,6 +48,7 @@ impl Default for Link {
             jitter: Duration::ZERO,
             rate_bits: None,
             queue_packets: 1_000,
+            mark_packets: None,
             loss_ppm: 0,
             burst: None,
             reorder: None,

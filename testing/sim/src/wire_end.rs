@@ -7,8 +7,9 @@ use crate::{Fault, examine, finish};
 use packet::{Bytes, Checksum, Medium, Offload, Packet};
 use std::collections::{BTreeMap, VecDeque};
 use time::{Duration, Instant};
+use wire::checksum::checksum;
 use wire::ethernet::EtherType;
-use wire::{Protocol, ipv6};
+use wire::{Ecn, Protocol, ipv6};
 
 /// Bytes that Ethernet adds to a frame on the wire: preamble 8, check sequence 4, gap 12 (IEEE 802.3).
 const FRAMING_BYTES: u64 = 24;
@@ -22,6 +23,8 @@ pub struct Passage {
     pub lost: u64,
     /// Packets that found the queue full.
     pub queue_full: u64,
+    /// Packets that arrived marked.
+    pub marked: u64,
     /// Packets that were overtaken.
     pub reordered: u64,
     /// Packets that arrived twice.
@@ -102,6 +105,13 @@ impl Direction {
             self.passage.queue_full += 1;
             return;
         };
+        // The packet itself is the last of those that wait.
+        if self.link.mark_packets.is_some_and(|most| self.departures.len() > most)
+            && let Some(marked) = self.marked(&packet)
+        {
+            packet = marked;
+            self.passage.marked += 1;
+        }
         if self.link.neighbours_spared && is_neighbour_discovery(self.link.medium, &packet) {
             let arrival = departure + self.link.delay;
             self.fly(arrival, packet);
@@ -180,6 +190,32 @@ impl Direction {
     fn fly(&mut self, arrival: Instant, packet: Packet) {
         self.in_flight.insert((arrival, self.sent), packet);
         self.sent += 1;
+    }
+
+    /// The packet with a mark; `None` where it may not be marked.
+    fn marked(&self, packet: &Packet) -> Option<Packet> {
+        let mut frame = packet.clone().into_bytes().to_vec();
+        let start = match self.link.medium {
+            Medium::Ethernet => wire::ethernet::HEADER_LENGTH,
+            Medium::Ip => 0,
+        };
+        if self.link.medium == Medium::Ethernet && frame[12..14] == [0x08, 0x06] {
+            return None;
+        }
+        let ip = &mut frame[start..];
+        let is_v4 = ip[0] >> 4 == 4;
+        let shift = if is_v4 { 0 } else { 4 };
+        if Ecn::of(ip[1] >> shift) == Ecn::NotEct {
+            return None;
+        }
+        ip[1] |= Ecn::Ce.bits() << shift;
+        if is_v4 {
+            let length = usize::from(ip[0] & 15) * 4;
+            ip[10..12].fill(0);
+            let sum = checksum(&ip[..length]);
+            ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        Some(Packet::received(Bytes::from(frame), packet.offload))
     }
 
     /// The packet with one bit wrong; `None` where only the link's own check could tell.

@@ -5,15 +5,16 @@
 //! initial sequence number = keyed hash of addresses and ports + peer's initial number
 //!                         + age, its low 8 bits << 24
 //!                         + (keyed hash with the whole age + place in the table of segment sizes) mod 2^24
-//! timestamp, low 6 bits   = window scale, 4 bits (15: none) | SACK permitted, 1 bit | 0
+//! timestamp, low 6 bits   = window scale, 4 bits (15: none) | SACK permitted, 1 bit | ECN, 1 bit
 //! ```
 //!
-//! Without timestamps neither window scale nor SACK are agreed. A SYN-ACK that is lost is not sent again: the peer's
+//! Without timestamps neither window scale nor SACK nor ECN are agreed. A SYN-ACK that is lost is not sent again: the peer's
 //! SYN is answered again.
 
 use super::Tuple;
 use crate::hash::Key;
 use time::{Duration, Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, Header, Options, Timestamps};
 
 /// How long one age lasts.
@@ -29,6 +30,9 @@ const LOW_MASK: u32 = (1 << LOW_BITS) - 1;
 const OPTION_BITS: u32 = 0x3f;
 const NO_SCALE: u32 = 15;
 const SACK_BIT: u32 = 1 << 4;
+const ECN_BIT: u32 = 1 << 5;
+/// What a SYN asks for ECN by (RFC 3168 §6.1.1).
+const ECN_SETUP: Flags = Flags(Flags::ECE.0 | Flags::CWR.0);
 
 /// The keyed cookies of a stack.
 #[derive(Debug)]
@@ -78,7 +82,9 @@ impl Cookies {
             ..Options::default()
         });
         let options = Options { mss: Some(size), ..agreed };
-        Some(Header { sequence: peer, flags: Flags::SYN, options, ..*header })
+        let asked = header.options.timestamps.is_some_and(|peer| peer.echo & ECN_BIT != 0);
+        let flags = if asked { Flags::SYN | ECN_SETUP } else { Flags::SYN };
+        Some(Header { sequence: peer, flags, options, ..*header })
     }
 
     fn hash(&self, tuple: &Tuple, number: u64) -> u32 {
@@ -87,22 +93,25 @@ impl Cookies {
     }
 }
 
-/// The options that an answer by cookie can agree to: those of `syn` that its timestamp has room for.
-pub(super) fn answerable(syn: &Header) -> Header {
+/// What an answer by cookie can agree to: what of `syn`, which arrived with `ecn`, its timestamp has room for.
+pub(super) fn answerable(syn: &Header, ecn: Ecn) -> Header {
     let timestamps = syn.options.timestamps;
     let options = Options {
         window_scale: syn.options.window_scale.filter(|_| timestamps.is_some()),
         sack_permitted: syn.options.sack_permitted && timestamps.is_some(),
         ..syn.options
     };
-    Header { options, ..*syn }
+    let asks = syn.flags.contains(ECN_SETUP) && timestamps.is_some() && ecn == Ecn::NotEct;
+    let flags = if asks { Flags::SYN | ECN_SETUP } else { Flags::SYN };
+    Header { flags, options, ..*syn }
 }
 
 /// How many milliseconds a timestamp of `value` is to be slow, so that its low bits tell the options of `syn`.
 pub(super) fn slowness(syn: &Header, value: u32) -> u32 {
     // RFC 7323 §2.3: a shift above 14 counts as 14.
     let scale = syn.options.window_scale.map_or(NO_SCALE, |scale| u32::from(scale.min(14)));
-    let told = scale | if syn.options.sack_permitted { SACK_BIT } else { 0 };
+    let sack = if syn.options.sack_permitted { SACK_BIT } else { 0 };
+    let told = scale | sack | if syn.flags.contains(ECN_SETUP) { ECN_BIT } else { 0 };
     value.wrapping_sub(told) & OPTION_BITS
 }
 
@@ -125,12 +134,14 @@ mod tests {
         #[test]
         fn what_was_put_in_comes_out(
             sequence: u32, mss in proptest::option::of(0u16..), scale in proptest::option::of(0u8..20),
-            sack: bool, stamped: bool, port in 1u16.., at_ms in 0u64..1 << 40, later_ms in 0u64..64_000, clock: u32,
+            sack: bool, ecn: bool, stamped: bool, port in 1u16.., at_ms in 0u64..1 << 40, later_ms in 0u64..64_000, clock: u32,
         ) {
             let mut cookies = Cookies::new(Key::derive(&[7; 32], 1));
             let timestamps = stamped.then_some(Timestamps { value: 5, echo: 0 });
             let options = Options { mss, window_scale: scale, sack_permitted: sack, timestamps, ..Options::default() };
-            let syn = answerable(&Header { sequence: SequenceNumber(sequence), options, ..Header::default() });
+            let flags = if ecn { Flags::SYN | ECN_SETUP } else { Flags::SYN };
+            let syn = Header { sequence: SequenceNumber(sequence), flags, options, ..Header::default() };
+            let syn = answerable(&syn, Ecn::NotEct);
             let now = Instant::from_millis(at_ms);
             let cookie = cookies.make(&tuple(port), &syn, now);
             let slow = slowness(&syn, clock);
@@ -146,6 +157,8 @@ mod tests {
             prop_assert!(cookies.are_out(later));
             let opened = cookies.open(&tuple(port), &acknowledgement, later).expect("ours");
             prop_assert_eq!(opened.sequence, syn.sequence);
+            prop_assert_eq!(opened.flags, syn.flags);
+            prop_assert_eq!(opened.flags.contains(ECN_SETUP), ecn && stamped);
             prop_assert_eq!(opened.options.window_scale, syn.options.window_scale.map(|scale| scale.min(14)));
             prop_assert_eq!(opened.options.sack_permitted, syn.options.sack_permitted);
             let told = opened.options.mss.expect("a size");

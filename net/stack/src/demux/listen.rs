@@ -113,7 +113,7 @@ impl Stack {
 
     /// Answers a SYN of which nothing is kept (RFC 4987 §3.6).
     fn answer_by_cookie(&mut self, opening: &Opening, config: Arc<tcp::Config>, now: Instant) -> Verdict {
-        let &Opening { interface, tuple, ref syn, initial_min } = opening;
+        let &Opening { interface, tuple, ref syn, ecn, initial_min } = opening;
         // Which numbers are safe after an earlier connection (RFC 6191) is not a cookie's to choose.
         if !self.tcp.syn_cookies || initial_min.is_some() {
             return Verdict::Dropped(Drop::TcpBacklogFull);
@@ -125,13 +125,14 @@ impl Stack {
         else {
             return Verdict::Dropped(Drop::NoRoute);
         };
-        let syn = cookie::answerable(syn);
+        let syn = cookie::answerable(syn, ecn);
         let initial = self.tcp.cookies.make(&tuple, &syn, now);
         let offset = self.tcp.timestamp_offset(&tuple);
         let slow = cookie::slowness(&syn, (now.as_millis() as u32).wrapping_add(offset));
         let flow_label = self.tcp.flow_label(&tuple);
         let out = Outgoing { traffic_class: config.dscp << 2, flow_label, ..outgoing(&tuple) };
         let mut connection = Connection::accept(config, &syn, initial, offset.wrapping_sub(slow), now);
+        connection.handle_marked_syn(&syn, ecn);
         let Some(answer) = connection.poll_transmit(plain_path(mtu, &tuple), now) else {
             return Verdict::Dropped(Drop::TcpBacklogFull);
         };
@@ -185,7 +186,7 @@ impl Stack {
         owner: Owner,
         now: Instant,
     ) -> Result<u64, Drop> {
-        let &Opening { interface, tuple, ref syn, initial_min } = opening;
+        let &Opening { interface, tuple, ref syn, ecn, initial_min } = opening;
         if !self.has_room() {
             return Err(Drop::TcpConnectionsFull);
         }
@@ -194,7 +195,8 @@ impl Stack {
         let initial = self.tcp.initial_sequence(&tuple, now);
         let initial = initial_min.map_or(initial, |least| initial.later(least));
         let offset = self.tcp.timestamp_offset(&tuple);
-        let connection = Connection::accept(config, syn, initial, offset, now);
+        let mut connection = Connection::accept(config, syn, initial, offset, now);
+        connection.handle_marked_syn(syn, ecn);
         Ok(self.add_flow(Flow::new(tuple, connection, owner, hop, mtu)))
     }
 

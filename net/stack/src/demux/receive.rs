@@ -63,6 +63,7 @@ impl Stack {
             return Verdict::Dropped(Drop::TcpNoConnection);
         };
         let size = incoming.offload.segmentation.map(|joined| joined.size.max(1));
+        let ecn = incoming.ecn;
         let mut payload = incoming.packet;
         payload.advance(incoming.transport + header_length);
         if self.tcp.bytes >= self.tcp.bytes_max && !payload.is_empty() {
@@ -70,7 +71,7 @@ impl Stack {
         }
         let joined =
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
-        let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size };
+        let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size, ecn };
         self.output.stations.pass(Station::ConnectionReceive);
         let before = flow.connection.unacknowledged();
         let verdict = flow.connection.handle_segment(segment, now);
@@ -119,14 +120,20 @@ impl Stack {
         now: Instant,
     ) -> Verdict {
         if let Some(request) = self.tcp.find_request(&tuple) {
-            return self.receive_for_request(request, header);
+            return self.receive_for_request(request, header, incoming.ecn);
         }
         let opens = header.flags.contains(Flags::SYN) && !header.flags.intersects(Flags::ACK | Flags::RST);
         if opens && let Some(listener) = self.listener_for(incoming, &tuple) {
             if self.is_from_elsewhere(incoming) {
                 return Verdict::Dropped(Drop::SourceElsewhere);
             }
-            let opening = Opening { interface: incoming.interface, tuple, syn: *header, initial_min };
+            let opening = Opening {
+                interface: incoming.interface,
+                tuple,
+                syn: *header,
+                ecn: incoming.ecn,
+                initial_min,
+            };
             return self.receive_syn(opening, listener, now);
         }
         // RFC 9293 §3.10.7.2, fourth: what has none of the three bits is nothing to a listener.

@@ -7,8 +7,8 @@ use crate::stack::Stack;
 use crate::{Drop, Event, InterfaceId, ListenerId, Refusal, RequestId, TcpId, Verdict};
 use alloc::sync::Arc;
 use time::{Instant, SequenceNumber};
-use wire::Protocol;
 use wire::tcp::{Flags, Header};
+use wire::{Ecn, Protocol};
 
 /// What a SYN asks for.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Opening {
     pub interface: InterfaceId,
     pub tuple: Tuple,
     pub syn: Header,
+    /// The codepoint that it arrived with.
+    pub ecn: Ecn,
     /// The first sequence number that our side may use, where an earlier connection used others (RFC 6191).
     pub initial_min: Option<SequenceNumber>,
 }
@@ -54,11 +56,11 @@ impl Stack {
     }
 
     /// A segment whose addresses and ports are those of a SYN that waits.
-    pub(crate) fn receive_for_request(&mut self, number: u64, header: &Header) -> Verdict {
+    pub(crate) fn receive_for_request(&mut self, number: u64, header: &Header, ecn: Ecn) -> Verdict {
         let Some(request) = self.tcp.requests.find_mut(number) else {
             return Verdict::Dropped(Drop::TcpNoConnection);
         };
-        let syn = &mut request.opening.syn;
+        let Opening { syn, ecn: marked, .. } = &mut request.opening;
         if header.flags.contains(Flags::RST) {
             // The peer gave up. Its SYN took one number; nobody else knows it (RFC 5961 §3.2).
             let expected = header.sequence == syn.sequence || header.sequence == syn.sequence + 1;
@@ -72,6 +74,7 @@ impl Stack {
         if header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK) {
             // The same again, or a later connection's in its place; the answer goes to the last one's numbers.
             *syn = *header;
+            *marked = ecn;
         }
         Verdict::Dropped(Drop::TcpRequestPending)
     }

@@ -103,8 +103,8 @@ pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
 
 /// A segment as an IP packet, with its checksum and its marks for the device.
 fn build(output: &mut Output, flow: &Flow, segment: Segment) -> Packet {
-    let Segment { header, payload, segment_size, .. } = segment;
-    let traffic_class = flow.connection.config().dscp << 2;
+    let Segment { header, payload, segment_size, ecn, .. } = segment;
+    let traffic_class = flow.connection.config().dscp << 2 | ecn.bits();
     let out = Outgoing { traffic_class, flow_label: flow.label, ..outgoing(&flow.tuple) };
     let header_length = header.length();
     let mut packet = Packet { body: payload, ..Packet::default() };

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use packet::Bytes;
 use time::{Duration, Instant};
+use wire::Ecn;
 
 /// How long fragments wait for the rest: RFC 8200 §4.5 says 60 s, RFC 1122 §3.3.2 60 to 120 s.
 pub(crate) const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,6 +59,19 @@ pub(crate) struct Fragment {
     pub payload: Bytes,
     /// The header that the whole datagram will have in front; only the first fragment's is kept.
     pub header: Bytes,
+    /// Its codepoint.
+    pub ecn: Ecn,
+}
+
+/// A datagram put together.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    /// The first fragment's header, and then the payload.
+    pub packet: Bytes,
+    /// The header's length.
+    pub transport: usize,
+    /// The codepoint of them all.
+    pub ecn: Ecn,
 }
 
 /// What a fragment led to.
@@ -65,8 +79,8 @@ pub(crate) struct Fragment {
 pub(crate) enum Outcome {
     /// Others are missing still.
     Waiting,
-    /// The datagram is whole: the first fragment's header and then the payload, and the header's length.
-    Whole(Bytes, usize),
+    /// The datagram is whole.
+    Whole(Whole),
     /// The fragment was dropped, with the rest of its datagram or alone.
     Dropped(Drop),
 }
@@ -87,6 +101,8 @@ struct Partial {
     /// By offset, without overlap.
     fragments: Vec<(usize, Bytes)>,
     header: Option<Bytes>,
+    /// The codepoint of all fragments so far (RFC 3168 §5.3).
+    ecn: Option<Ecn>,
     /// The datagram's payload length, once the last fragment has told it.
     length: Option<usize>,
     received_bytes: usize,
@@ -166,6 +182,7 @@ impl Reassembly {
             key,
             fragments: Vec::new(),
             header: None,
+            ecn: None,
             length: None,
             received_bytes: 0,
             memory_bytes: 0,
@@ -200,6 +217,7 @@ impl Reassembly {
                 if fragment.offset == 0 {
                     partial.header = Some(fragment.header);
                 }
+                partial.ecn = partial.ecn.map_or(Some(fragment.ecn), |ecn| ecn.joined(fragment.ecn));
                 if !fragment.more {
                     partial.length = Some(end);
                 }
@@ -258,6 +276,10 @@ impl Partial {
         if ends_elsewhere {
             return Err(Drop::FragmentMalformed);
         }
+        // RFC 3168 §5.3: a mark, and a sender that cannot answer it, make no packet.
+        if self.ecn.is_some_and(|ecn| ecn.joined(fragment.ecn).is_none()) {
+            return Err(Drop::FragmentEcn);
+        }
         if self.fragments.len() >= FRAGMENTS_MAX {
             return Err(Drop::ReassemblyFull);
         }
@@ -275,6 +297,7 @@ impl Partial {
         for (_, bytes) in &self.fragments {
             whole.extend_from_slice(bytes);
         }
-        Outcome::Whole(Bytes::from(whole), header.len())
+        let ecn = self.ecn.unwrap_or_default();
+        Outcome::Whole(Whole { packet: Bytes::from(whole), transport: header.len(), ecn })
     }
 }

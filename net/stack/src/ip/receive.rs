@@ -7,8 +7,8 @@ use crate::{Drop, InterfaceId, Verdict};
 use core::net::IpAddr;
 use packet::{Buf, Bytes, Medium, Offload, Packet};
 use time::Instant;
-use wire::Protocol;
 use wire::ethernet::{self, EtherType};
+use wire::{Ecn, Protocol};
 
 /// A packet whose IP header has been read.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Incoming {
     pub destination: IpAddr,
     pub reach: Reach,
     pub protocol: Protocol,
+    /// Its codepoint: of a frame that was joined, that of each of its segments.
+    pub ecn: Ecn,
     /// From the first byte of the IP header to the last of its payload.
     pub packet: Bytes,
     /// Where the transport's header starts.

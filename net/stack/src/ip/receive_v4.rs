@@ -6,11 +6,12 @@
 use crate::icmp::Problem;
 use crate::interface::Reach;
 use crate::ip::Incoming;
-use crate::ip::reassembly::{Expired, Fragment, FragmentKey, Outcome};
+use crate::ip::reassembly::{Expired, Fragment, FragmentKey, Outcome, Whole};
 use crate::stack::Stack;
 use crate::{Drop, InterfaceId, Verdict};
 use packet::{Bytes, Offload};
 use time::Instant;
+use wire::Ecn;
 use wire::ipv4::{HEADER_LENGTH, Header, Malformed, options};
 
 impl Stack {
@@ -51,6 +52,7 @@ impl Stack {
             destination,
             reach,
             protocol: header.protocol,
+            ecn: Ecn::of(header.traffic_class),
             packet,
             transport: length,
             offload,
@@ -80,13 +82,15 @@ impl Stack {
             more: header.more_fragments,
             payload,
             header: core::mem::take(&mut incoming.packet),
+            ecn: incoming.ecn,
         };
         match self.handle_fragment(key, fragment, now) {
             Err(verdict) => verdict,
-            Ok((packet, transport)) => {
+            Ok(Whole { packet, transport, ecn }) => {
                 // Partial checksums are a matter of one frame; the whole is checked.
                 incoming.offload = Offload::default();
-                self.receive_transport(Incoming { packet, transport, reassembled: true, ..incoming }, now)
+                let whole = Incoming { packet, transport, ecn, reassembled: true, ..incoming };
+                self.receive_transport(whole, now)
             }
         }
     }
@@ -97,7 +101,7 @@ impl Stack {
         key: FragmentKey,
         fragment: Fragment,
         now: Instant,
-    ) -> Result<(Bytes, usize), Verdict> {
+    ) -> Result<Whole, Verdict> {
         let (outcome, evicted) = self.reassembly.handle(key, fragment, now);
         for _ in 0..evicted {
             self.output.counters.count(Drop::ReassemblyFull);
@@ -105,7 +109,7 @@ impl Stack {
         match outcome {
             Outcome::Waiting => Err(Verdict::Accepted),
             Outcome::Dropped(reason) => Err(Verdict::Dropped(reason)),
-            Outcome::Whole(packet, header_length) => Ok((packet, header_length)),
+            Outcome::Whole(whole) => Ok(whole),
         }
     }
 
@@ -126,6 +130,7 @@ impl Stack {
                 destination: key.destination,
                 reach,
                 protocol: wire::Protocol(key.protocol),
+                ecn: Ecn::NotEct,
                 transport: header.len(),
                 packet: Bytes::from(packet),
                 offload: Offload::default(),

@@ -3,15 +3,15 @@
 use crate::icmp::Problem;
 use crate::interface::Reach;
 use crate::ip::Incoming;
-use crate::ip::reassembly::{Fragment, FragmentKey};
+use crate::ip::reassembly::{Fragment, FragmentKey, Whole};
 use crate::stack::Stack;
 use crate::{Drop, InterfaceId, Verdict};
 use packet::{Bytes, Offload};
 use time::Instant;
-use wire::Protocol;
 use wire::extension::{self, Answer, Malformed, Walk};
 use wire::icmpv6::Parameter;
 use wire::ipv6::{self, Header};
+use wire::{Ecn, Protocol};
 
 impl Stack {
     /// A packet from its IPv6 header on, perhaps with the link's padding behind.
@@ -41,6 +41,7 @@ impl Stack {
             destination,
             reach,
             protocol: header.next_header,
+            ecn: Ecn::of(header.traffic_class),
             transport: length,
             packet,
             offload,
@@ -86,13 +87,14 @@ impl Stack {
             more: fragment.more,
             payload,
             header: Bytes::from(head),
+            ecn: incoming.ecn,
         };
-        let (packet, offset) = match self.handle_fragment(key, fragment, now) {
+        let Whole { packet, transport: offset, ecn } = match self.handle_fragment(key, fragment, now) {
             Err(verdict) => return verdict,
             Ok(whole) => whole,
         };
         let protocol = Protocol(packet[6]);
-        incoming = Incoming { packet, offload: Offload::default(), reassembled: true, ..incoming };
+        incoming = Incoming { packet, ecn, offload: Offload::default(), reassembled: true, ..incoming };
         match extension::walk_reassembled(protocol, &incoming.packet[offset..]) {
             // RFC 8200 §4.5: fragments of fragments make no packet.
             Ok(Walk { fragment: Some(_), .. }) => Verdict::Dropped(Drop::FragmentMalformed),

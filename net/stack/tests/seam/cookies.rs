@@ -6,6 +6,7 @@ use crate::segments::{listen, segment};
 use core::net::SocketAddr;
 use stack::Event;
 use time::{Duration, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, Header, Options, Timestamps};
 
 const FULL: u16 = 80;
@@ -116,4 +117,31 @@ fn a_flood_leaves_nothing_and_others_are_served() {
     let offer = offer(&mut link, from, syn(SequenceNumber(5).0));
     link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
     assert!(matches!(link.events()[..], [Event::TcpAccepted { .. }]));
+}
+
+#[test]
+fn ecn_is_remembered_where_the_peer_sends_timestamps() {
+    for (stamped, ecn) in [(true, Ecn::NotEct), (true, Ecn::Ect0), (false, Ecn::NotEct)] {
+        let mut link = full();
+        let from = at(PEER_V4, 40_000);
+        let timestamps = stamped.then_some(Timestamps { value: 77, echo: 0 });
+        let options = Options { mss: Some(1_460), timestamps, ..Options::default() };
+        let flags = Flags::SYN | Flags::ECE | Flags::CWR;
+        let opening = Header { flags, options, ..syn(1_000) };
+        link.receive(marked(tcp_frame(from, at(OUR_V4, FULL), opening, b""), ecn));
+        let offer = answer(&mut link);
+        // RFC 3168 §6.1.1: no SYN is ECN-capable.
+        let agreed = stamped && ecn == Ecn::NotEct;
+        assert_eq!(offer.flags.contains(Flags::ECE), agreed, "{stamped} {ecn:?}");
+        link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
+        let events = link.events();
+        let Some(&Event::TcpAccepted { connection, .. }) = events.first() else {
+            panic!("a connection is expected: {events:?}");
+        };
+        let mut data = vec![7; 100].into();
+        link.stack.tcp_write(connection, &mut data, link.now);
+        let frame = link.frame();
+        let expected = if agreed { Ecn::Ect0 } else { Ecn::NotEct };
+        assert_eq!(frame.ecn(), expected, "{stamped} {ecn:?}");
+    }
 }

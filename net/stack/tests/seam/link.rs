@@ -6,7 +6,7 @@ use stack::{Config, Drop, Event, InterfaceConfig, InterfaceId, Prefix, Stack};
 use time::{Duration, Instant};
 use wire::checksum::Sum;
 use wire::ethernet::{self, Address, EtherType};
-use wire::{Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
+use wire::{Ecn, Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
 
 /// The interface's hardware address, and its IP addresses.
 pub const OURS: Address = Address([2, 0, 0, 0, 0, 1]);
@@ -199,6 +199,15 @@ impl Frame {
         }
     }
 
+    /// The codepoint of an IP packet.
+    pub fn ecn(&self) -> Ecn {
+        match &self.content {
+            Content::V4(ip, _) => Ecn::of(ip.traffic_class),
+            Content::V6(ip, _) => Ecn::of(ip.traffic_class),
+            Content::Arp(packet) => panic!("IP is expected: {packet:?}"),
+        }
+    }
+
     fn transport(&self, expected: Protocol) -> (IpAddr, IpAddr, &[u8]) {
         let (source, destination, protocol, payload) = self.ip();
         assert_eq!(protocol, expected);
@@ -306,6 +315,20 @@ pub fn v4_frame(header: ipv4::Header, payload: &[u8]) -> Vec<u8> {
     header.emit(&mut packet);
     packet.extend_from_slice(payload);
     ethernet_frame(OURS, EtherType::IPV4, &packet)
+}
+
+/// The frame with another codepoint in its IP header.
+pub fn marked(mut frame: Vec<u8>, ecn: Ecn) -> Vec<u8> {
+    let ip = &mut frame[ethernet::HEADER_LENGTH..];
+    if ip[0] >> 4 == 4 {
+        ip[1] = ecn.bits();
+        ip[10..12].fill(0);
+        let sum = wire::checksum::checksum(&ip[..ipv4::HEADER_LENGTH]);
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    } else {
+        ip[1] |= ecn.bits() << 4;
+    }
+    frame
 }
 
 /// A frame to the stack with an IPv6 packet.

@@ -4,6 +4,7 @@ mod arp;
 mod connections;
 mod cookies;
 mod datagrams;
+mod ecn;
 mod fragments;
 mod hostile;
 mod icmp;

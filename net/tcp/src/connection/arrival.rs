@@ -2,6 +2,7 @@
 //! RFC 7323 where they belong.
 
 use super::Connection;
+use crate::ecn::Arrived;
 use crate::reset::Reset;
 use crate::state::Phase;
 use crate::{CloseReason, Drop, Event, Segment, Verdict, Why};
@@ -35,6 +36,7 @@ impl Connection {
     fn arrive_synchronised(&mut self, mut segment: Segment, now: Instant) -> Result<(), Drop> {
         let first = segment.header.sequence;
         let bare = segment.sequence_length() == 0;
+        let bytes = segment.payload.len();
         let reset = segment.header.flags.contains(Flags::RST);
         // First: sequence number, and before it the timestamp.
         self.check_timestamp(&segment, now)?;
@@ -60,7 +62,12 @@ impl Connection {
         self.heard_at = now;
         self.keep_alive_probes = 0;
         // Fifth: ACK.
+        let flight = self.send.outstanding();
         self.arrive_acknowledgement(&header, bare, now)?;
+        if self.marking.is_some() {
+            // RFC 3168 §6.1.5: only now, that the segment is known to be acceptable.
+            self.arrive_marks(Arrived { flags: header.flags, ecn: segment.ecn, bytes }, flight, now);
+        }
         // Sixth, URG: RFC 6093 §3: urgent data is data; the pointer tells the owner nothing.
         // Seventh and eighth: payload and FIN.
         self.arrive_payload(segment, now)

@@ -9,6 +9,7 @@ use crate::state::Phase;
 use crate::{Event, Path, Segment, Why};
 use packet::Chain;
 use time::{Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header, Options};
 
 /// Bytes of the timestamps option with its padding (RFC 7323 appendix A).
@@ -18,12 +19,15 @@ const SACK_LENGTH: usize = 4;
 const BLOCK_LENGTH: usize = 8;
 
 impl Connection {
-    pub(super) fn depart(&mut self, path: Path, now: Instant) -> Option<Segment> {
+    pub(super) fn depart(&mut self, mut path: Path, now: Instant) -> Option<Segment> {
         if let Some(reset) = self.reset.take() {
             return Some(self.reset_segment(reset, now));
         }
         let mss = path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16);
         self.use_path_mss(mss);
+        if self.is_single() {
+            path.offload_bytes_max = 0;
+        }
         match self.phase {
             Phase::SynSent(_) => return self.depart_syn(mss, false, now),
             Phase::SynReceived(_) => return self.depart_syn(mss, true, now),
@@ -64,7 +68,7 @@ impl Connection {
             return None;
         }
         let offer = self.config.window_scaling && (!acknowledges || self.receive.window().is_scaled());
-        let mut header = self.header(self.send.una(), Flags::SYN, now);
+        let mut header = self.header(self.send.una(), Flags::SYN | self.syn_flags(acknowledges), now);
         if acknowledges {
             header.flags |= Flags::ACK;
             header.acknowledgement = self.receive.next();
@@ -84,7 +88,7 @@ impl Connection {
     }
 
     fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
-        let Departing { sequence, payload, fin, push, anew, whole } = departing;
+        let Departing { sequence, payload, fin, push, anew, whole, fresh } = departing;
         self.timers.stop(Why::Persist);
         self.timers.stop(Why::Pacing);
         if self.send.is_awaiting() {
@@ -115,11 +119,16 @@ impl Connection {
         let room = (mss as usize).saturating_sub(payload.len()).saturating_sub(SACK_LENGTH);
         let header = self.acknowledging_header(sequence, flags, Some(room / BLOCK_LENGTH), now);
         let segment_size = cut.then_some(mss as u16);
-        Segment { header, payload, joined: 1, segment_size }
+        let fresh = fresh && !payload.is_empty();
+        let mut segment = Segment { header, payload, joined: 1, segment_size, ecn: Ecn::NotEct };
+        self.mark(&mut segment, fresh);
+        segment
     }
 
     fn bare_segment(&mut self, sequence: SequenceNumber, now: Instant) -> Segment {
-        single(self.acknowledging_header(sequence, Flags::ACK, None, now))
+        let mut segment = single(self.acknowledging_header(sequence, Flags::ACK, None, now));
+        self.mark(&mut segment, false);
+        segment
     }
 
     /// A header that acknowledges all that has arrived; beside data there is room for some SACK blocks only.
@@ -197,5 +206,5 @@ impl Connection {
 }
 
 fn single(header: Header) -> Segment {
-    Segment { header, payload: Chain::new(), joined: 1, segment_size: None }
+    Segment { header, payload: Chain::new(), joined: 1, segment_size: None, ecn: Ecn::NotEct }
 }

@@ -6,11 +6,12 @@ use crate::send::Acknowledgement;
 use crate::state::{Handshake, Phase};
 use crate::{CloseReason, Drop, Segment, Why};
 use time::Instant;
+use wire::Ecn;
 use wire::tcp::{Flags, Header};
 
 impl Connection {
     /// The peer's SYN: its first number and what both sides will use.
-    pub(super) fn agree(&mut self, syn: &Header, now: Instant) {
+    pub(super) fn agree(&mut self, syn: &Header, ecn: Ecn, now: Instant) {
         // RFC 7323 §2.2: both must have sent the option.
         let scale = syn.options.window_scale.filter(|_| self.config.window_scaling);
         self.timestamps.agree(&syn.options, now);
@@ -19,6 +20,7 @@ impl Connection {
         self.receive.start(syn.sequence + 1, scale.is_some(), selective);
         self.send.agree(syn.options.mss, scale, selective, &self.config);
         self.use_path_mss(self.send.mss_path());
+        self.agree_on_marks(syn, ecn);
     }
 
     /// RFC 9293 §3.10.7.3.
@@ -50,7 +52,7 @@ impl Connection {
         if !header.flags.contains(Flags::SYN) {
             return Err(Drop::NoSyn);
         }
-        self.agree(&header, now);
+        self.agree(&header, segment.ecn, now);
         self.heard_at = now;
         if !acknowledges {
             // RFC 9293 §3.5, figure 7: both opened at once.
@@ -126,6 +128,9 @@ impl Connection {
         }
         // Our SYN-ACK was lost, or is slow.
         handshake.due = true;
+        if let Some(marking) = &mut self.marking {
+            marking.handle_syn_again(header.flags);
+        }
         true
     }
 }

@@ -18,6 +18,9 @@ impl SendHalf {
             self.undo_recovery(now);
         } else if !self.loss.is_open() && self.loss.is_covered(self.una) {
             self.finish_recovery();
+        } else if self.loss.is_reduced() && self.loss.is_covered(self.una) {
+            self.congestion.leave_recovery();
+            self.loss.end_reduction(self.una);
         }
         if self.loss.is_selective() {
             let lost = self.loss.detect(self.situation(), now);
@@ -32,7 +35,9 @@ impl SendHalf {
     fn judge_probe(&mut self, news: &News, now: Instant) -> bool {
         let bare = news.repeats && news.delivery.bytes == 0 && news.duplicate.is_none();
         let probing = self.loss.tail_probe.is_out();
-        if self.loss.tail_probe.handle_acknowledgement(news.number, news.duplicate, bare) {
+        if self.loss.tail_probe.handle_acknowledgement(news.number, news.duplicate, bare)
+            && !self.loss.is_reduced()
+        {
             // RFC 8985 §7.4.1: a loss all the same, though it is repaired already.
             self.congestion.enter_recovery(news.outstanding, self.mss(), now);
             self.congestion.leave_recovery();
@@ -83,8 +88,8 @@ impl SendHalf {
     }
 
     fn finish_recovery(&mut self) {
-        let by_duplicates = matches!(self.loss.mode(), Mode::Recovery(None));
-        if let Mode::Recovery(_) = self.loss.mode() {
+        let by_duplicates = matches!(self.loss.mode(), Mode::NewReno);
+        if let Mode::Recovery(_) | Mode::NewReno = self.loss.mode() {
             self.inflation.stop();
             self.congestion.leave_recovery();
         }
@@ -114,10 +119,14 @@ impl SendHalf {
             // RFC 9937 §6: RecoverFS counts what this acknowledgement delivers, not what came before it.
             let board = &self.loss.scoreboard;
             let flight = (self.outstanding() - board.sacked()).saturating_add(delivered);
-            self.enter_recovery(Some(Prr::new(flight)), now);
+            self.enter_recovery(Mode::Recovery(Prr::new(flight)), now);
         }
+        self.meter(delivered, news.acked > 0 && lost == 0);
+    }
+
+    /// What may leave while the flight shrinks (RFC 9937 §6), now that `delivered` bytes more have arrived.
+    fn meter(&mut self, delivered: u32, safe: bool) {
         let (flying, threshold, mss) = (self.flight(), self.congestion.threshold(), self.mss());
-        let safe = news.acked > 0 && lost == 0;
         if let Some(prr) = self.loss.prr() {
             prr.handle_delivery(delivered, flying, threshold, safe, mss);
         }
@@ -138,12 +147,32 @@ impl SendHalf {
         alone
     }
 
+    /// The network has marked what was sent, of which `flight` bytes were outstanding before this was told. Returns
+    /// whether the window was reduced for it.
+    pub(crate) fn handle_mark(&mut self, flight: u32, now: Instant) -> bool {
+        // RFC 3168 §6.1.2: once for what was in flight together, be it for marks or for losses.
+        if !self.loss.is_mark_news(self.una) || !self.congestion.takes_marks() {
+            return false;
+        }
+        self.congestion.handle_ecn(flight, self.mss(), now);
+        if self.una == self.nxt {
+            self.congestion.leave_recovery();
+        } else {
+            // RFC 9937 §1: a reduction for a mark is spread over the round trip as one for a loss.
+            self.loss.reduce(Prr::new(flight), self.nxt);
+            self.meter(flight - flight.min(self.outstanding()), true);
+        }
+        self.set_pace();
+        true
+    }
+
     /// NewReno (RFC 6582 §3.2).
     fn judge_duplicates(&mut self, news: &News, now: Instant) {
         let mss = self.mss();
+        self.meter(news.delivery.bytes, news.acked > 0);
         if news.acked > 0 {
             self.loss.handle_progress();
-            if let Mode::Recovery(_) = self.loss.mode() {
+            if let Mode::NewReno = self.loss.mode() {
                 // Step 3: a partial acknowledgement; the next segment is missing too.
                 self.loss.scoreboard.lose_first(mss);
                 self.loss.set_urgent(true);
@@ -151,9 +180,9 @@ impl SendHalf {
             }
         } else if news.repeats {
             match self.loss.mode() {
-                Mode::Recovery(_) => self.inflation.inflate(mss),
-                Mode::Timeout(_) => {}
-                Mode::Open => {
+                Mode::NewReno => self.inflation.inflate(mss),
+                Mode::Recovery(_) | Mode::Timeout(_) => {}
+                Mode::Open | Mode::Reduced(_) => {
                     if self.loss.handle_duplicate(self.una) {
                         self.handle_third_duplicate(now);
                     }
@@ -172,15 +201,18 @@ impl SendHalf {
             return;
         }
         self.path_mtu.handle_congestion(now);
-        self.enter_recovery(None, now);
+        self.enter_recovery(Mode::NewReno, now);
         self.loss.scoreboard.lose_first(mss);
         self.inflation.start(self.congestion.threshold(), mss);
     }
 
-    fn enter_recovery(&mut self, prr: Option<Prr>, now: Instant) {
+    fn enter_recovery(&mut self, mode: Mode, now: Instant) {
         self.loss.undo.begin(self.una, self.nxt, None);
-        self.congestion.enter_recovery(self.outstanding(), self.mss(), now);
-        self.loss.enter(Mode::Recovery(prr), self.nxt);
+        // RFC 3168 §6.1.2: a loss beside marks that were answered is no second reason.
+        if !self.loss.is_reduced() {
+            self.congestion.enter_recovery(self.outstanding(), self.mss(), now);
+        }
+        self.loss.enter(mode, self.nxt);
         self.round_end = self.una;
     }
 
@@ -237,7 +269,8 @@ impl SendHalf {
         }
         self.inflation.stop();
         self.forget_departures();
-        self.congestion.collapse(self.outstanding(), mss, first, now);
+        let first_reduction = first && !self.loss.is_reduced();
+        self.congestion.collapse(self.outstanding(), mss, first_reduction, now);
         let recovering = Situation { recovering: true, ..self.situation() };
         self.loss.lose_flight(self.loss.rack.patience(recovering), mss, now);
         let forward = if first { Forward::Repeated } else { Forward::Off };

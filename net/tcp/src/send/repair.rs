@@ -69,7 +69,7 @@ impl SendHalf {
         self.sent_at = now;
         let push = count > 0 && start + count == self.end();
         // The first segment of all is what the timer waits for: it has its full time again.
-        Departing { sequence: start, payload, fin, push, anew: start == self.una, whole: false }
+        Departing { sequence: start, payload, fin, push, anew: start == self.una, whole: false, fresh: false }
     }
 
     /// TLP_send_probe: something new, or else the last segment once more (RFC 8985 §7.3). It leaves whatever the
@@ -80,6 +80,7 @@ impl SendHalf {
         let fresh = left.min(mss);
         if fresh > 0 && self.window.saturating_sub(self.outstanding()) >= fresh {
             let sequence = self.nxt;
+            let unsent = sequence == self.max;
             let payload = self.queue.slice((sequence - self.start) as usize, fresh as usize);
             self.depart(&payload, false, now);
             self.loss.tail_probe.handle_sent(self.nxt, false);
@@ -90,6 +91,7 @@ impl SendHalf {
                 push: fresh == left,
                 anew: true,
                 whole: false,
+                fresh: unsent,
             });
         }
         let fin = self.nxt.after(self.end());

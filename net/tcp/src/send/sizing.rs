@@ -19,6 +19,8 @@ pub(crate) struct Departing {
     pub(crate) anew: bool,
     /// It leaves in one piece, though it is larger than other segments: a probe of the path (RFC 4821 §7.4).
     pub(crate) whole: bool,
+    /// No part of it has left before.
+    pub(crate) fresh: bool,
 }
 
 impl SendHalf {
@@ -65,6 +67,7 @@ impl SendHalf {
         let count = probe.unwrap_or(count);
         let fin = fin && probe.is_none();
         let sequence = self.nxt;
+        let fresh = sequence == self.max;
         let follows = config.push_bursts && self.bursting;
         let payload = self.queue.slice((sequence - self.start) as usize, count as usize);
         self.depart(&payload, fin, now);
@@ -72,7 +75,7 @@ impl SendHalf {
         if let Some(count) = probe {
             self.path_mtu.handle_sent(sequence, self.nxt, count as u16 + self.options);
         }
-        Some(Departing { sequence, payload, fin, push, anew: false, whole: probe.is_some() })
+        Some(Departing { sequence, payload, fin, push, anew: false, whole: probe.is_some(), fresh })
     }
 
     /// The payload of a segment that tries a larger size, where one may leave now: not while anything hints at a loss,
@@ -105,10 +108,8 @@ impl SendHalf {
     /// What the network still takes.
     pub(super) fn quota(&self) -> u32 {
         match self.loss.mode() {
-            Mode::Recovery(Some(prr)) => prr.quota(),
-            Mode::Open | Mode::Recovery(None) | Mode::Timeout(_) => {
-                self.allowed().saturating_sub(self.flight())
-            }
+            Mode::Recovery(prr) | Mode::Reduced(prr) => prr.quota(),
+            Mode::Open | Mode::NewReno | Mode::Timeout(_) => self.allowed().saturating_sub(self.flight()),
         }
     }
 
@@ -211,6 +212,7 @@ impl SendHalf {
             push: false,
             anew: false,
             whole: false,
+            fresh: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{Config, Connection, Path, Segment};
 use alloc::sync::Arc;
 use packet::{Bytes, Chain};
 use time::{Duration, Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, Header, Options, Timestamps};
 
 struct Hostile {
@@ -62,11 +63,12 @@ impl Hostile {
             options,
             ..Header::default()
         };
+        let ecn = Ecn::of(self.random.next() as u8);
         let mut payload = Chain::new();
         for _ in 0..self.random.below(4) {
             payload.push(Bytes::from(std::vec![0; self.random.below(3_000) as usize]));
         }
-        Segment { header, payload, joined: self.random.below(50) as u16, segment_size: None }
+        Segment { header, payload, joined: self.random.below(50) as u16, segment_size: None, ecn }
     }
 
     /// What the connection sends tells where it stands.

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use packet::{Bytes, Chain};
 use std::vec::Vec;
 use time::{Duration, Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::Flags;
 
 /// What the channel does to a segment.
@@ -220,7 +221,8 @@ impl Pair {
             && let Some(header) = crate::reset_for(&header, length)
         {
             // What the stack answers once the connection is gone.
-            let reset = Segment { header, payload: Chain::new(), joined: 1, segment_size: None };
+            let reset =
+                Segment { header, payload: Chain::new(), joined: 1, segment_size: None, ecn: Ecn::NotEct };
             self.launch(reset, !to_server);
         }
     }
@@ -291,7 +293,13 @@ pub(super) fn cut(segment: Segment) -> Vec<Segment> {
             here.flags.0 &= !(Flags::FIN | Flags::PSH).0;
         }
         header.sequence += piece.len() as u32;
-        pieces.push(Segment { header: here, payload: piece, joined: 1, segment_size: None });
+        pieces.push(Segment {
+            header: here,
+            payload: piece,
+            joined: 1,
+            segment_size: None,
+            ecn: segment.ecn,
+        });
     }
     pieces
 }

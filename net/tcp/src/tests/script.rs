@@ -14,6 +14,7 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, println};
 use time::{Duration, Instant, SequenceNumber};
+use wire::Ecn;
 use wire::tcp::{Flags, Header, Timestamps};
 
 /// Near the wrap, so that every script crosses it.
@@ -200,7 +201,7 @@ fn parse(text: &str) -> Segment {
         }
     }
     let payload = Chain::from(stream(start as u32, length.parse().unwrap()));
-    Segment { header, payload, joined, segment_size: None }
+    Segment { header, payload, joined, segment_size: None, ecn: Ecn::NotEct }
 }
 
 /// The segment in the language, with the optional fields that `like` names.
