@@ -4,6 +4,7 @@
 mod arrival;
 mod departure;
 mod expiry;
+mod fast_open;
 mod handshake;
 mod marking;
 mod options;
@@ -21,10 +22,13 @@ use crate::timestamps::TimestampClock;
 use crate::{CloseReason, Config, Event, Path, Segment, State, Verdict, Why};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use fast_open::Opening;
 use packet::Bytes;
 use time::{Instant, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header};
+
+pub use fast_open::{FastOpenOutcome, FastOpenStatus};
 
 /// One TCP connection.
 ///
@@ -68,7 +72,7 @@ pub struct Connection {
     marking: Option<Box<Marking>>,
     timers: Timers,
     events: Events,
-    reset: Option<Reset>,
+    reset: Option<Box<Reset>>,
     answers: AnswerLimit,
     /// When the peer was last heard, for keep-alive.
     heard_at: Instant,
@@ -78,6 +82,9 @@ pub struct Connection {
     keep_alive_due: bool,
     /// The network said that the peer cannot be reached; it may yet be wrong (RFC 1122 §4.2.3.9).
     unreachable: bool,
+    /// How Fast Open went, and what is known of it while the handshake lasts.
+    fast_open: FastOpenStatus,
+    opening: Option<Box<Opening>>,
 }
 
 /// The side that the call needs is closed.
@@ -109,7 +116,7 @@ impl Connection {
     }
 
     /// Answers `syn`: SYN-RECEIVED, and a SYN-ACK is due (RFC 9293 §3.10.7.2). Payload of the SYN is left for
-    /// the peer to send again.
+    /// the peer to send again, but for what [`accept_early`](Self::accept_early) takes.
     pub fn accept(
         config: Arc<Config>,
         syn: &Header,
@@ -160,6 +167,8 @@ impl Connection {
             keep_alive_probes: 0,
             keep_alive_due: false,
             unreachable: false,
+            fast_open: FastOpenStatus::Unused,
+            opening: None,
         }
     }
 
@@ -349,6 +358,12 @@ impl Connection {
     #[cfg(test)]
     pub(crate) fn buffers_held(&self) -> usize {
         self.send.capacity() + self.receive.capacity()
+    }
+
+    /// Whether what only a handshake with Fast Open needs is still held.
+    #[cfg(test)]
+    pub(crate) fn is_opening_kept(&self) -> bool {
+        self.opening.is_some()
     }
 
     /// The send half, for tests that check it from outside.

@@ -59,7 +59,7 @@ mod window;
 
 pub use config::{Config, ConfigError, KeepAlive, TIMEOUT_MAX};
 pub use congestion::CongestionAlgorithm;
-pub use connection::{Connection, NotOpen};
+pub use connection::{Connection, FastOpenOutcome, FastOpenStatus, NotOpen};
 pub use ecn::EcnFeedback;
 pub use event::{CloseReason, Event, Why};
 pub use path_mtu::MtuProbing;

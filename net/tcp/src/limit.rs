@@ -10,15 +10,17 @@ const SPAN: Duration = Duration::from_secs(5);
 /// Counts answers to segments that are out of place.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerLimit {
-    since: Instant,
+    /// When the span began, in milliseconds modulo 2^32: once in 50 days a span may seem to be still under way.
+    since_ms: u32,
     answers: u8,
 }
 
 impl AnswerLimit {
     /// Whether one more answer may leave.
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
-        if now.since(self.since) >= SPAN || self.answers == 0 {
-            *self = Self { since: now, answers: 0 };
+        let now_ms = now.as_millis() as u32;
+        if u128::from(now_ms.wrapping_sub(self.since_ms)) >= SPAN.as_millis() || self.answers == 0 {
+            *self = Self { since_ms: now_ms, answers: 0 };
         }
         if self.answers == ANSWERS_MAX {
             return false;

@@ -10,6 +10,7 @@
 //!
 //! What became of the outstanding part stands on the scoreboard of the loss detector.
 
+mod opening;
 mod progress;
 mod recovery;
 mod repair;
@@ -171,8 +172,11 @@ impl SendHalf {
     pub(crate) fn handle_syn_sent(&mut self, now: Instant) {
         // RFC 6298 §3: a SYN that was repeated times nothing.
         self.syn = if self.max == self.una { Syn::Once } else { Syn::Again };
+        if self.is_early() {
+            return;
+        }
         self.nxt = self.una + 1;
-        self.max = self.nxt;
+        self.max = self.max.later(self.nxt);
         self.sent_at = now;
     }
 

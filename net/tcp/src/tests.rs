@@ -5,6 +5,7 @@ mod acknowledging;
 mod arriving;
 mod behaviour;
 mod closing;
+mod fast_open;
 mod hostile;
 mod losing;
 mod opening;

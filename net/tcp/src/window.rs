@@ -37,6 +37,11 @@ impl ReceiveWindow {
         self.bound.min(UNSCALED_MAX) as u16
     }
 
+    /// What a SYN-ACK offers that acknowledges all before `next`.
+    pub(crate) fn left_of_syn(&self, next: SequenceNumber) -> u16 {
+        self.size(next).min(UNSCALED_MAX) as u16
+    }
+
     /// The shift that our SYN offers.
     pub(crate) fn scale(&self) -> u8 {
         self.scale

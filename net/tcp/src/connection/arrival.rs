@@ -6,6 +6,7 @@ use crate::ecn::Arrived;
 use crate::reset::Reset;
 use crate::state::Phase;
 use crate::{CloseReason, Drop, Event, Segment, Verdict, Why};
+use alloc::boxed::Box;
 use time::{Instant, SequenceNumber};
 use wire::tcp::{Flags, Header};
 
@@ -137,8 +138,8 @@ impl Connection {
         }
         let number = header.acknowledgement;
         if let Phase::SynReceived(handshake) = self.phase {
-            if number != self.send.max() || number == self.send.una() {
-                self.reset = Some(Reset { sequence: number, acknowledgement: None });
+            if !self.send.is_syn_acknowledged_by(number) {
+                self.reset = Some(Box::new(Reset { sequence: number, acknowledgement: None }));
                 return Err(Drop::AcknowledgesUnsent);
             }
             if bare && self.is_held_for_data() {
@@ -176,7 +177,7 @@ impl Connection {
     }
 
     /// SND.UNA has advanced: RFC 6298 §5.2, §5.3.
-    fn handle_progress(&mut self, now: Instant) {
+    pub(super) fn handle_progress(&mut self, now: Instant) {
         self.unreachable = false;
         if !self.send.is_stalled() {
             self.timers.stop(Why::Persist);

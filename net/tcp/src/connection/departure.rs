@@ -21,7 +21,7 @@ const BLOCK_LENGTH: usize = 8;
 impl Connection {
     pub(super) fn depart(&mut self, mut path: Path, now: Instant) -> Option<Segment> {
         if let Some(reset) = self.reset.take() {
-            return Some(self.reset_segment(reset, now));
+            return Some(self.reset_segment(*reset, now));
         }
         let mss = path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16);
         self.use_path_mss(mss);
@@ -30,7 +30,9 @@ impl Connection {
         }
         match self.phase {
             Phase::SynSent(_) => return self.depart_syn(mss, false, now),
-            Phase::SynReceived(_) => return self.depart_syn(mss, true, now),
+            Phase::SynReceived(_) => {
+                return self.depart_syn(mss, true, now).or_else(|| self.depart_early(path, now));
+            }
             Phase::Established | Phase::FinWait1 | Phase::CloseWait | Phase::Closing | Phase::LastAck => {
                 if let Some(departing) = self.send.next_departure(path, &self.config, now) {
                     return Some(self.data_segment(departing, now));
@@ -68,26 +70,32 @@ impl Connection {
             return None;
         }
         let offer = self.config.window_scaling && (!acknowledges || self.receive.window().is_scaled());
-        let mut header = self.header(self.send.una(), Flags::SYN | self.syn_flags(acknowledges), now);
+        let syn = Flags::SYN | self.syn_flags(acknowledges);
+        let mut header = self.header(self.send.initial(), syn, now);
+        header.window = self.receive.window().of_syn();
         if acknowledges {
             header.flags |= Flags::ACK;
             header.acknowledgement = self.receive.next();
+            // Data that came with the SYN has taken some of it.
+            header.window = self.receive.window().left_of_syn(self.receive.next());
         }
-        header.window = self.receive.window().of_syn();
+        let (fast_open, payload) = self.open_fast(acknowledges);
         header.options = Options {
             mss: Some(mss.min(self.config.mss_max)),
             window_scale: offer.then(|| self.receive.window().scale()),
             timestamps: self.timestamps.option(acknowledges, now),
             sack_permitted: self.config.sack && (!acknowledges || self.receive.is_selective()),
             order: self.config.option_order,
+            fast_open,
             ..Options::default()
         };
         self.send.handle_syn_sent(now);
+        self.handle_opened_fast(acknowledges, now);
         self.start_retransmission(now);
-        Some(single(header))
+        Some(Segment { payload, ..single(header) })
     }
 
-    fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
+    pub(super) fn data_segment(&mut self, departing: Departing, now: Instant) -> Segment {
         let Departing { sequence, payload, fin, push, anew, whole, fresh } = departing;
         self.timers.stop(Why::Persist);
         self.timers.stop(Why::Pacing);
@@ -96,7 +104,9 @@ impl Connection {
                 self.timers.stop(Why::Retransmit);
             }
             self.start_retransmission(now);
-            self.schedule_probes(now);
+            if self.phase.is_synchronised() {
+                self.schedule_probes(now);
+            }
         } else {
             // A probe of a closed window: the persist timer, not this one, asks again.
             self.timers.start(Why::Persist, now + self.send.timeout(&self.config));

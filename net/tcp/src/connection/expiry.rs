@@ -55,6 +55,7 @@ impl Connection {
                 if waits {
                     self.start_retransmission(now);
                 }
+                self.fall_back();
             }
             None => {
                 self.send.handle_timeout(&self.config, now);

@@ -5,6 +5,7 @@ use crate::reset::Reset;
 use crate::send::Acknowledgement;
 use crate::state::{Handshake, Phase};
 use crate::{CloseReason, Drop, Segment, Why};
+use alloc::boxed::Box;
 use time::Instant;
 use wire::Ecn;
 use wire::tcp::{Flags, Header};
@@ -33,10 +34,10 @@ impl Connection {
         let header = segment.header;
         let acknowledges = header.flags.contains(Flags::ACK);
         // First: the ACK bit.
-        let unsent = header.acknowledgement != self.send.max() || header.acknowledgement == self.send.una();
-        if acknowledges && unsent {
+        if acknowledges && !self.send.is_syn_acknowledged_by(header.acknowledgement) {
             if !header.flags.contains(Flags::RST) {
-                self.reset = Some(Reset { sequence: header.acknowledgement, acknowledgement: None });
+                self.reset =
+                    Some(Box::new(Reset { sequence: header.acknowledgement, acknowledgement: None }));
             }
             return Err(Drop::AcknowledgesUnsent);
         }
@@ -73,9 +74,14 @@ impl Connection {
     /// Our SYN is acknowledged.
     pub(super) fn establish(&mut self, header: &Header, window: u32, shutdown: bool, now: Instant) {
         let first = self.acknowledgement(header, false, now);
-        self.send.handle_established(first, window, &self.config, now);
-        self.timers.stop(Why::Retransmit);
-        self.timers.stop(Why::UserTimeout);
+        if self.is_early() {
+            self.establish_early(first, now);
+        } else {
+            self.send.handle_established(first, window, &self.config, now);
+            self.timers.stop(Why::Retransmit);
+            self.timers.stop(Why::UserTimeout);
+            self.finish_opening(header);
+        }
         self.enter(Phase::Established, now);
         if shutdown {
             self.shutdown(now);
@@ -85,7 +91,7 @@ impl Connection {
     /// In SYN-RECEIVED, acknowledged without data: whether that is not enough yet. The SYN-ACK is not sent again in the
     /// meantime, but for a last time at the end.
     pub(super) fn is_held_for_data(&mut self) -> bool {
-        let waits = self.send.retries() < self.config.accept_defer_retries;
+        let waits = self.send.retries() < self.config.accept_defer_retries && !self.is_early();
         match self.phase.handshake().filter(|handshake| waits && !handshake.active) {
             Some(handshake) => {
                 handshake.held = true;
@@ -113,7 +119,8 @@ impl Connection {
     pub(super) fn is_syn_again(&mut self, segment: &mut Segment) -> bool {
         let Phase::SynReceived(handshake) = &mut self.phase else { return false };
         let header = &mut segment.header;
-        let again = header.sequence + 1 == self.receive.next();
+        let taken = self.opening.as_ref().and_then(|opening| opening.taken).unwrap_or(0);
+        let again = header.sequence + 1 + taken == self.receive.next();
         if !again || !header.flags.contains(Flags::SYN) || header.flags.contains(Flags::RST) {
             return false;
         }

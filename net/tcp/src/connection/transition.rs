@@ -4,6 +4,7 @@ use super::Connection;
 use crate::reset::Reset;
 use crate::state::Phase;
 use crate::{CloseReason, Event, Why};
+use alloc::boxed::Box;
 use time::Instant;
 
 impl Connection {
@@ -106,9 +107,9 @@ impl Connection {
 
     /// A reset is due that the peer will take: `<SEQ=SND.NXT><CTL=RST>`.
     pub(super) fn reset_peer(&mut self) {
-        self.reset = Some(Reset {
+        self.reset = Some(Box::new(Reset {
             sequence: self.send.acceptable_sequence(),
             acknowledgement: Some(self.receive.next()),
-        });
+        }));
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Pair {
     flying: Vec<Flying>,
     random: Random,
     wire: Wire,
+    /// What the server writes at once.
+    answer: Vec<u8>,
 }
 
 struct Flying {
@@ -118,6 +120,7 @@ impl Pair {
             flying: Vec::new(),
             random,
             wire: Wire::default(),
+            answer: Vec::new(),
         }
     }
 
@@ -127,6 +130,16 @@ impl Pair {
         let initial = SequenceNumber(pair.random.next() as u32);
         let server = Connection::connect(Arc::new(config), 80, 40_000, initial, 5, pair.now);
         pair.server = Some(End::new(server));
+        pair
+    }
+
+    /// The client sends `question` with its SYN and a cookie that holds; the server answers as soon as it is there.
+    pub(super) fn fast(config: Config, channel: Channel, seed: u64, question: &[u8], answer: &[u8]) -> Self {
+        let mut pair = Self::new(config.clone(), config, channel, seed);
+        pair.client.connection.set_fast_open(super::script::cookie("cookie12"), Some(1_460));
+        let now = pair.now;
+        pair.client.write(question, now);
+        pair.answer = answer.to_vec();
         pair
     }
 
@@ -211,7 +224,14 @@ impl Pair {
                     let initial = SequenceNumber(self.random.next() as u32);
                     let offset = self.random.next() as u32;
                     let config = self.config.clone();
-                    *server = Some(End::new(Connection::accept(config, &header, initial, offset, self.now)));
+                    let mut end = End::new(Connection::accept(config, &header, initial, offset, self.now));
+                    if header.options.fast_open.is_some() {
+                        end.connection.accept_early(&header, segment.payload);
+                    }
+                    if !self.answer.is_empty() {
+                        end.write(&self.answer, self.now);
+                    }
+                    *server = Some(end);
                 }
                 return;
             }

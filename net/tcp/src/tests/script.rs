@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [sackok yes] [sack L:R,...] [size N] [joined N]
+//!     [fo COOKIE]
 //! ```
+//!
+//! A Fast Open cookie is a text of 4 to 16 letters, `?` the request for one, `none` no option.
 //!
 //! Flags are S F R P U, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
 //! the first bytes 1. The n-th byte of either stream is `n % 251`. Windows are as on the wire.
@@ -15,7 +18,7 @@ use std::vec::Vec;
 use std::{format, println};
 use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
-use wire::tcp::{Flags, Header, Timestamps};
+use wire::tcp::{FastOpen, Flags, Header, Timestamps};
 
 /// Near the wrap, so that every script crosses it.
 const OUR_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 700);
@@ -114,7 +117,8 @@ impl Script {
         println!("{} > {seen:?}", self.now);
         assert_eq!(seen.as_deref(), Some(text), "at {}", self.now);
         let segment = segment.unwrap();
-        let first = segment.header.sequence - OUR_INITIAL;
+        let first =
+            segment.header.sequence - OUR_INITIAL + u32::from(segment.header.flags.contains(Flags::SYN));
         assert_eq!(segment.payload.to_vec(), stream(first, segment.payload.len()), "payload of {text}");
     }
 
@@ -162,7 +166,7 @@ impl Script {
     }
 }
 
-fn parse(text: &str) -> Segment {
+pub(super) fn parse(text: &str) -> Segment {
     let mut words = text.split(' ');
     let mut header = Header { source_port: 80, destination_port: 1_000, ..Header::default() };
     for letter in words.next().unwrap().chars().filter(|&letter| letter != '.') {
@@ -191,6 +195,7 @@ fn parse(text: &str) -> Segment {
                     *slot = Some((edge(left), edge(right)));
                 }
             }
+            "fo" => header.options.fast_open = Some(cookie(value)),
             "joined" => joined = value.parse().unwrap(),
             "ts" => {
                 let (value, echo) = value.split_once(':').unwrap();
@@ -200,8 +205,14 @@ fn parse(text: &str) -> Segment {
             _ => panic!("{name} is no field"),
         }
     }
-    let payload = Chain::from(stream(start as u32, length.parse().unwrap()));
+    let first = start as u32 + u32::from(header.flags.contains(Flags::SYN));
+    let payload = Chain::from(stream(first, length.parse().unwrap()));
     Segment { header, payload, joined, segment_size: None, ecn: Ecn::NotEct }
+}
+
+/// A Fast Open cookie in the language.
+pub(super) fn cookie(text: &str) -> FastOpen {
+    FastOpen::new(if text == "?" { &[] } else { text.as_bytes() }).unwrap()
 }
 
 /// The segment in the language, with the optional fields that `like` names.
@@ -231,6 +242,13 @@ fn render(segment: &Segment, like: &str) -> String {
                 let blocks: Vec<_> = blocks.map(|&(l, r)| format!("{}:{}", edge(l), edge(r))).collect();
                 text +=
                     &format!(" sack {}", if blocks.is_empty() { "none".into() } else { blocks.join(",") });
+            }
+            "fo" => {
+                let told = options.fast_open.map(|cookie| match cookie.cookie() {
+                    [] => "?".into(),
+                    bytes => String::from_utf8_lossy(bytes).into_owned(),
+                });
+                text += &format!(" fo {}", told.unwrap_or_else(|| "none".into()));
             }
             "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
             "ts" => {

@@ -51,6 +51,10 @@ impl Wire {
         };
         assert!(header.acknowledgement.at_or_after(*acknowledged), "an acknowledgement was taken back");
         *acknowledged = header.acknowledgement;
+        // RFC 7323 §2.2: a SYN-ACK that is repeated behind data cannot tell as much as that did.
+        if header.flags.contains(Flags::SYN) && header.window == u16::MAX {
+            return;
+        }
         // RFC 7323 §2.4: a window is told in steps, so that its edge may seem to go back by less than one; a FIN
         // takes a number and no room.
         let step = 1 << own.scale.filter(|_| peer.scale.is_some()).unwrap_or(0);
