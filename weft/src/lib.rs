@@ -112,7 +112,7 @@ pub mod stack {
 pub mod sockets {
     pub use packet::Bytes;
     pub use runtime::{Clock, ConnectOptions, ListenOptions, Sockets, TcpListener, TcpStream, UdpSocket};
-    pub use tcp::{Config, CongestionAlgorithm, KeepAlive};
+    pub use tcp::{Config, CongestionAlgorithm, Info, KeepAlive};
 }
 
 /// The Network seam: connect, listen, bind and resolve, whoever does it.

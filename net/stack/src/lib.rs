@@ -76,7 +76,6 @@ mod udp;
 
 pub use config::{Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, RouterConfig};
 pub use counters::{Counters, Drop, Memory, Verdict};
-pub use demux::TcpInfo;
 pub use error::{BindError, ConnectError, InterfaceError, RouteError, SendError};
 pub use event::{Datagram, Echo, Event, Refusal};
 pub use id::{InterfaceId, ListenerId, RequestId, TcpId, UdpId};

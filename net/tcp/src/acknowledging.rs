@@ -69,6 +69,11 @@ impl Acknowledging {
         self.quick = quick;
     }
 
+    /// The largest segment that the peer has sent, in bytes of payload.
+    pub(crate) fn segment_bytes(&self) -> u32 {
+        self.segment_bytes.into()
+    }
+
     /// Whether the next leaves at once.
     pub(crate) fn is_quick(&self) -> bool {
         self.quick > 0

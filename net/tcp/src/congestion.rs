@@ -55,8 +55,10 @@ pub(crate) struct Congestion {
     law: Law,
     window: u32,
     threshold: u32,
-    /// Of the initial slow start (RFC 9406 §4.3), where the profile wants it.
-    hystart: Option<HyStart>,
+    /// Of the initial slow start (RFC 9406 §4.3), once so much is in flight that it can tell anything.
+    hystart: Option<Box<HyStart>>,
+    /// The profile wants it.
+    hystart_wanted: bool,
     /// Between a loss and the acknowledgement of all that was in flight then: the window does not grow.
     recovering: bool,
     /// How often the window was reduced, modulo 256, so that the peer is told of each (RFC 3168 §6.1.2).
@@ -90,7 +92,8 @@ impl Congestion {
             law: Law::new(config.congestion),
             window: 0,
             threshold: THRESHOLD_INITIAL,
-            hystart: config.hystart.then(HyStart::new),
+            hystart: None,
+            hystart_wanted: config.hystart,
             recovering: false,
             reductions: 0,
             validated_secs: 0,
@@ -209,10 +212,16 @@ impl Congestion {
     fn slow_start(&mut self, ack: &Ack) {
         let mut growth = Growth::By(ack.acked_bytes);
         // RFC 9406 §4.3: only where the threshold is still the initial one.
-        if let Some(hystart) = self.hystart.as_mut().filter(|_| self.threshold == THRESHOLD_INITIAL) {
-            growth = hystart.handle_ack(ack);
+        if self.hystart_wanted && self.threshold == THRESHOLD_INITIAL {
+            if ack.flight_before >= hystart::SEGMENTS_MIN * ack.mss {
+                self.hystart.get_or_insert_with(|| Box::new(HyStart::new()));
+            }
+            growth = self.hystart.as_mut().map_or(growth, |hystart| hystart.handle_ack(ack));
+        } else {
+            self.hystart = None;
         }
         let Growth::By(growth) = growth else {
+            self.hystart = None;
             self.threshold = self.window;
             return;
         };

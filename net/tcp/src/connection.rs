@@ -1,6 +1,7 @@
 //! The connection: its two halves, its state, and what its owner asks of it (RFC 9293 §3.9.1, §3.10.1 to
 //! §3.10.6). What segments and deadlines do to it stands in the modules below.
 
+mod account;
 mod arrival;
 mod departure;
 mod expiry;
@@ -12,6 +13,7 @@ mod transition;
 
 use crate::ecn::Marking;
 use crate::event::Events;
+use crate::figures::Figures;
 use crate::limit::AnswerLimit;
 use crate::receive::ReceiveHalf;
 use crate::reset::Reset;
@@ -28,6 +30,7 @@ use time::{Instant, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header};
 
+pub(crate) use account::SendFigures;
 pub use fast_open::{FastOpenOutcome, FastOpenStatus};
 
 /// One TCP connection.
@@ -74,6 +77,7 @@ pub struct Connection {
     events: Events,
     reset: Option<Box<Reset>>,
     answers: AnswerLimit,
+    figures: Figures,
     /// When the peer was last heard, for keep-alive.
     heard_at: Instant,
     /// Keep-alive probes without an answer.
@@ -163,6 +167,7 @@ impl Connection {
             events: Events::default(),
             reset: None,
             answers: AnswerLimit::default(),
+            figures: Figures::default(),
             heard_at: now,
             keep_alive_probes: 0,
             keep_alive_due: false,
@@ -207,7 +212,12 @@ impl Connection {
 
     /// The next segment to send; drained until `None`.
     pub fn poll_transmit(&mut self, path: Path, now: Instant) -> Option<Segment> {
-        self.depart(path, now)
+        let segment = self.depart(path, now);
+        match &segment {
+            Some(segment) => self.figures.handle_departure(segment.payload.len(), segment.segment_size),
+            None => self.note_limit(now),
+        }
+        segment
     }
 
     /// The next event; drained until `None`.

@@ -28,6 +28,8 @@ pub(crate) struct DeliveryRate {
     first_sent_at: Instant,
     /// Until so much is delivered, samples are of a writer who was slow (C.app_limited).
     limited_until: Option<u64>,
+    /// The last rate that was told, in bytes a second.
+    last: Option<u64>,
     departures: VecDeque<Departure>,
 }
 
@@ -67,6 +69,7 @@ impl DeliveryRate {
             delivered_at: Instant::ZERO,
             first_sent_at: Instant::ZERO,
             limited_until: None,
+            last: None,
             departures: VecDeque::new(),
         }
     }
@@ -162,13 +165,25 @@ impl DeliveryRate {
         let bytes = self.delivered - newest.delivered;
         // §3.3: shorter than a round trip is acknowledgements that were held up, not the network.
         let credible = !interval.is_zero() && interval >= min_rtt;
+        let rate = credible.then(|| rate(bytes, interval));
+        self.last = rate.or(self.last);
         Some(RateSample {
-            rate: credible.then(|| rate(bytes, interval)),
+            rate,
             delivered: self.delivered,
             prior_delivered: newest.delivered,
             application_limited: newest.limited,
             rtt: (!newest.repeated).then(|| now - newest.sent_at),
         })
+    }
+
+    /// The last rate that was told, in bytes a second.
+    pub(crate) fn last_rate(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// Whether the writer is what limits it now.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited_until.is_some()
     }
 
     #[cfg(test)]

@@ -50,12 +50,12 @@ pub enum Why {
     DelayedAck,
     /// Keep-alive probe.
     KeepAlive,
-    /// End of TIME-WAIT, or of an orphan's FIN-WAIT-2.
-    TimeWait,
     /// The user timeout.
     UserTimeout,
     /// Data that waits for its turn: what leaves is spread over the round trip.
     Pacing,
+    /// End of TIME-WAIT, or of an orphan's FIN-WAIT-2: its deadline stands in the state.
+    TimeWait,
 }
 
 /// The events that wait to be drained: each kind once, so that the queue is bounded by its shape.

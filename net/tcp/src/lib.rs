@@ -20,6 +20,7 @@
 //!
 //! - [`Connection`]: the machine; `connection/` holds what happens on arrival, departure and expiry
 //! - [`Config`]: everything tunable
+//! - [`Info`]: how a connection fares
 //! - [`CongestionAlgorithm`]: the laws of congestion control
 //! - [`State`]: the names of the states and the table of legal moves
 //! - [`Segment`], [`Path`], [`Verdict`], [`Drop`], [`Event`], [`Why`]: what passes the border
@@ -37,6 +38,8 @@ mod connection;
 mod delivery_rate;
 mod ecn;
 mod event;
+mod figures;
+mod info;
 mod limit;
 mod loss;
 mod min_rtt;
@@ -62,6 +65,7 @@ pub use congestion::CongestionAlgorithm;
 pub use connection::{Connection, FastOpenOutcome, FastOpenStatus, NotOpen};
 pub use ecn::EcnFeedback;
 pub use event::{CloseReason, Event, Why};
+pub use info::{Info, Repair};
 pub use path_mtu::MtuProbing;
 pub use reset::reset_for;
 pub use segment::{Drop, Path, Segment, Verdict};

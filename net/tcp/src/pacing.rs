@@ -46,6 +46,11 @@ impl Pacer {
         self.rate = rate.filter(|_| long).unwrap_or(0);
     }
 
+    /// Bytes a second, where anything is paced.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        (self.rate > 0).then_some(self.rate)
+    }
+
     /// Until when data has to wait, where it has to.
     pub(crate) fn waits_until(&self, now: Instant) -> Option<Instant> {
         (self.rate > 0 && self.free_bytes == 0 && self.next_at > now).then_some(self.next_at)

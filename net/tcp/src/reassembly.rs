@@ -131,11 +131,6 @@ impl Reassembly {
             }
         }
     }
-
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]

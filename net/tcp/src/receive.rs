@@ -7,6 +7,7 @@ use crate::reassembly::Reassembly;
 use crate::sack::{BLOCKS_SENT_MAX, Block, SackBlocks};
 use crate::window::ReceiveWindow;
 use crate::{Config, Drop, Segment};
+use alloc::boxed::Box;
 use packet::Bytes;
 use time::SequenceNumber;
 use wire::tcp::Flags;
@@ -14,7 +15,8 @@ use wire::tcp::Flags;
 #[derive(Debug)]
 pub(crate) struct ReceiveHalf {
     queue: ByteQueue,
-    reassembly: Reassembly,
+    /// Not there while all comes in order.
+    reassembly: Option<Box<Reassembly>>,
     window: ReceiveWindow,
     acks: Acknowledging,
     sack: SackBlocks,
@@ -52,7 +54,7 @@ impl ReceiveHalf {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             queue: ByteQueue::default(),
-            reassembly: Reassembly::default(),
+            reassembly: None,
             window: ReceiveWindow::new(config),
             acks: Acknowledging::new(config.quick_acks),
             sack: SackBlocks::default(),
@@ -73,7 +75,8 @@ impl ReceiveHalf {
 
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
-        self.queue.capacity() + self.reassembly.capacity() + self.sack.capacity()
+        let pieces = self.reassembly.as_ref().map_or(0, |reassembly| reassembly.capacity());
+        self.queue.capacity() + pieces + self.sack.capacity()
     }
 
     pub(crate) fn next(&self) -> SequenceNumber {
@@ -107,7 +110,7 @@ impl ReceiveHalf {
 
     /// Bytes that are held, out of order too.
     pub(crate) fn held(&self) -> usize {
-        self.queue.len() + self.reassembly.len()
+        self.queue.len() + self.reassembly.as_ref().map_or(0, |reassembly| reassembly.len())
     }
 
     pub(crate) fn read(&mut self, bytes_max: usize) -> Option<Bytes> {
@@ -142,7 +145,7 @@ impl ReceiveHalf {
 
     /// Drops what is out of order: its gaps will not be filled.
     pub(crate) fn drop_pieces(&mut self) {
-        self.reassembly.clear();
+        self.reassembly = None;
         self.sack.clear();
     }
 
@@ -171,7 +174,8 @@ impl ReceiveHalf {
     /// §4.2).
     fn note_overlap(&mut self, start: SequenceNumber, end: SequenceNumber) {
         if self.sack.is_agreed()
-            && let Some(held) = self.reassembly.overlap(start, end)
+            && let Some(reassembly) = &self.reassembly
+            && let Some(held) = reassembly.overlap(start, end)
         {
             self.sack.handle_duplicate(held);
         }
@@ -282,14 +286,15 @@ impl ReceiveHalf {
             self.queue.push(bytes);
         }
         self.next += length;
-        if !self.reassembly.is_empty() {
+        if self.reassembly.is_some() {
             // RFC 5681 §4.2: what fills a gap, or a part of it, is acknowledged at once.
             self.acks.set_now();
             self.note_overlap(self.next - length, self.next);
-            while let Some(bytes) = self.reassembly.take(self.next) {
+            while let Some(bytes) = self.reassembly.as_mut().and_then(|pieces| pieces.take(self.next)) {
                 self.next += bytes.len() as u32;
                 self.queue.push(bytes);
             }
+            self.reassembly.take_if(|pieces| pieces.is_empty());
             self.sack.advance(self.next);
         }
         self.acks.handle_data(self.next, segment_bytes);
@@ -306,7 +311,7 @@ impl ReceiveHalf {
         let mut at = start;
         while let Some(bytes) = payload.pop() {
             let end = at + bytes.len() as u32;
-            if !self.reassembly.insert(at, bytes) {
+            if !self.reassembly.get_or_insert_default().insert(at, bytes) {
                 return Some(Drop::ReassemblyFull);
             }
             self.sack.hold((at, end));

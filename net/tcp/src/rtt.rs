@@ -67,6 +67,16 @@ impl Rtt {
         self.measured.then(|| Duration::from_micros(self.smoothed_us.into()))
     }
 
+    /// RTTVAR.
+    pub(crate) fn variation(&self) -> Duration {
+        Duration::from_micros(self.variation_us.into())
+    }
+
+    /// How often the timeout is doubled.
+    pub(crate) fn doubled(&self) -> u8 {
+        self.doubled
+    }
+
     /// RTO, doubled as often as the back-off says.
     pub(crate) fn timeout(&self, config: &Config) -> Duration {
         let base = if self.measured {

@@ -10,6 +10,7 @@
 //!
 //! What became of the outstanding part stands on the scoreboard of the loss detector.
 
+mod account;
 mod opening;
 mod progress;
 mod recovery;
@@ -168,16 +169,18 @@ impl SendHalf {
         self.scale = scale.unwrap_or(0).min(14);
     }
 
-    /// Our SYN leaves, for the first time or again.
-    pub(crate) fn handle_syn_sent(&mut self, now: Instant) {
+    /// Our SYN leaves. Whether it has left before.
+    pub(crate) fn handle_syn_sent(&mut self, now: Instant) -> bool {
         // RFC 6298 §3: a SYN that was repeated times nothing.
         self.syn = if self.max == self.una { Syn::Once } else { Syn::Again };
+        let again = self.syn == Syn::Again;
         if self.is_early() {
-            return;
+            return again;
         }
         self.nxt = self.una + 1;
         self.max = self.max.later(self.nxt);
         self.sent_at = now;
+        again
     }
 
     /// Our SYN has left long ago.

@@ -19,4 +19,5 @@ mod script;
 mod selective;
 mod sending;
 mod streams;
+mod telling;
 mod wire;

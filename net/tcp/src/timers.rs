@@ -4,14 +4,13 @@ use crate::Why;
 use time::Instant;
 
 /// Every reason, in the order of the deadlines; the first of two that come at once goes first.
-const REASONS: [Why; 9] = [
+const REASONS: [Why; 8] = [
     Why::Reordering,
     Why::TailProbe,
     Why::Retransmit,
     Why::Persist,
     Why::DelayedAck,
     Why::KeepAlive,
-    Why::TimeWait,
     Why::UserTimeout,
     Why::Pacing,
 ];

@@ -70,6 +70,11 @@ impl ReceiveWindow {
         self.edge
     }
 
+    /// Bytes that may wait to be read.
+    pub(crate) fn bound(&self) -> u32 {
+        self.bound
+    }
+
     /// Another bound of what may wait: what was promised still stands.
     pub(crate) fn set_bound(&mut self, bytes: u32) {
         self.bound = bytes;

@@ -2,14 +2,14 @@
 
 use super::core::{Connection, Shared};
 use packet::Bytes;
-use stack::{ListenerId, TcpId, TcpInfo};
+use stack::{ListenerId, TcpId};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tcp::CloseReason;
+use tcp::{CloseReason, Info};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TCP connection of a stack in this process. Dropped, it closes in order; what was written still arrives.
@@ -35,9 +35,10 @@ impl TcpStream {
         self.shared.lock().stack.tcp_addresses(self.id).map(|(local, _)| local)
     }
 
-    /// What the connection is doing; `None` once it is over.
-    pub fn info(&self) -> Option<TcpInfo> {
-        self.shared.lock().stack.tcp_info(self.id)
+    /// How the connection fares (TCP_INFO); `None` once it is over.
+    pub fn info(&self) -> Option<Info> {
+        let now = self.shared.clock.now();
+        self.shared.lock().stack.tcp_info(self.id, now)
     }
 
     /// Waits until a read would not: bytes, the end of the stream, or an error are there.

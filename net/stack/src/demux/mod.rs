@@ -22,7 +22,6 @@ mod table;
 mod transmit;
 
 pub(crate) use flow::{Flow, Owner, Tuple};
-pub use owner::TcpInfo;
 pub(crate) use table::Tcp;
 
 use request::Opening;

@@ -10,21 +10,6 @@ use core::net::SocketAddr;
 use packet::Bytes;
 use time::Instant;
 
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpInfo {
-    /// The state's name (RFC 9293 §3.3.2).
-    pub state: tcp::State,
-    /// Bytes that wait to be sent or acknowledged.
-    pub unacknowledged: usize,
-    /// Room in the send buffer, in bytes.
-    pub writable: usize,
-    /// Bytes that can be read now.
-    pub readable: usize,
-    /// The largest IP packet that the path is known to carry, in bytes.
-    pub path_mtu: u16,
-}
-
 impl Stack {
     fn held(&self, connection: TcpId) -> Option<&Flow> {
         self.tcp.flows.find(connection.0).map(|flow| &**flow)
@@ -42,17 +27,12 @@ impl Stack {
         self.held(connection).map(|flow| (flow.tuple.local(), flow.tuple.remote()))
     }
 
-    /// What a connection is doing.
-    pub fn tcp_info(&self, connection: TcpId) -> Option<TcpInfo> {
+    /// How a connection fares.
+    pub fn tcp_info(&self, connection: TcpId, now: Instant) -> Option<tcp::Info> {
         let flow = self.held(connection)?;
-        let held = &flow.connection;
-        Some(TcpInfo {
-            state: held.state(),
-            unacknowledged: held.unacknowledged(),
-            writable: held.writable(),
-            readable: held.readable(),
-            path_mtu: flow.mtu,
-        })
+        let mut info = flow.connection.info(now);
+        info.path_mtu = flow.mtu;
+        Some(info)
     }
 
     /// The profile of a connection: its options.

@@ -19,6 +19,8 @@ const THRESHOLD_MAX_US: u32 = 16_000;
 const THRESHOLD_DIVISOR: u32 = 8;
 /// Samples in a round before it says anything.
 const SAMPLES: u8 = 8;
+/// Segments in flight with which it begins: fewer than the samples of a round say nothing.
+pub(super) const SEGMENTS_MIN: u32 = 8;
 /// By how much slower conservative slow start is.
 const GROWTH_DIVISOR: u32 = 4;
 /// Rounds of conservative slow start.

@@ -12,6 +12,7 @@ use wire::tcp::{Flags, Header};
 
 impl Connection {
     pub(super) fn arrive(&mut self, mut segment: Segment, now: Instant) -> Verdict {
+        self.figures.handle_arrival(segment.joined, !segment.payload.is_empty(), now);
         if self.is_syn_again(&mut segment) {
             return Verdict::Accepted;
         }
@@ -159,6 +160,7 @@ impl Connection {
             return Err(Drop::AcknowledgementTooOld);
         }
         let done = self.send.is_done();
+        let queued = self.send.queued();
         let acknowledgement = self.acknowledgement(header, bare, now);
         if self.send.handle_acknowledgement(acknowledgement, now) {
             self.handle_progress(now);
@@ -166,6 +168,7 @@ impl Connection {
                 self.handle_fin_acknowledged(now);
             }
         }
+        self.figures.bytes_acked += (queued - self.send.queued()) as u64;
         self.schedule_probes(now);
         // DEVIATES RFC 9293 §3.8.6.1 (a closed window is probed for ever): where nobody holds the connection any
         // more, a peer that never opens its window would keep our memory for ever.
@@ -204,7 +207,12 @@ impl Connection {
             self.abort(now);
             return Err(Drop::NoReader);
         }
+        let next = self.receive.next();
+        if segment.header.sequence != next && !segment.payload.is_empty() {
+            self.figures.handle_out_of_order(segment.joined);
+        }
         let taken = self.receive.take(segment);
+        self.figures.bytes_received += u64::from(self.receive.next() - next - u32::from(taken.finished));
         if taken.readable {
             self.events.push(Event::Readable);
         }

@@ -89,7 +89,9 @@ impl Connection {
             fast_open,
             ..Options::default()
         };
-        self.send.handle_syn_sent(now);
+        if self.send.handle_syn_sent(now) {
+            self.figures.handle_repeated(0, 1);
+        }
         self.handle_opened_fast(acknowledges, now);
         self.start_retransmission(now);
         Some(Segment { payload, ..single(header) })
@@ -100,6 +102,10 @@ impl Connection {
         self.timers.stop(Why::Persist);
         self.timers.stop(Why::Pacing);
         if self.send.is_awaiting() {
+            if !fresh {
+                let bytes = payload.len() as u32;
+                self.figures.handle_repeated(bytes, bytes.div_ceil(self.send.mss()).max(1));
+            }
             if anew {
                 self.timers.stop(Why::Retransmit);
             }

@@ -26,6 +26,8 @@ pub(crate) struct Rack {
     multiplier: u8,
     /// RACK.reo_wnd_persist.
     persist: u8,
+    /// Acknowledgements that told of a segment that came twice.
+    duplicates: u32,
     /// RACK.dsack_round: until when another duplicate says nothing new.
     duplicate_round: Option<SequenceNumber>,
 }
@@ -50,6 +52,7 @@ impl Rack {
             reordering_seen: false,
             multiplier: 1,
             persist: PERSIST_ROUNDS,
+            duplicates: 0,
             duplicate_round: None,
         }
     }
@@ -89,11 +92,22 @@ impl Rack {
 
     /// A segment came twice: what was deemed lost was late (§6.2, step 4). `una` and `nxt` tell the round trips.
     pub(crate) fn handle_duplicate(&mut self, una: SequenceNumber, nxt: SequenceNumber) {
+        self.duplicates = self.duplicates.wrapping_add(1);
         if self.duplicate_round.is_none_or(|round| una.at_or_after(round)) {
             self.duplicate_round = Some(nxt);
             self.multiplier = (self.multiplier + 1).min(MULTIPLIER_MAX);
             self.persist = PERSIST_ROUNDS;
         }
+    }
+
+    /// Acknowledgements that told of a segment that came twice.
+    pub(crate) fn duplicates(&self) -> u32 {
+        self.duplicates
+    }
+
+    /// RACK.reordering_seen.
+    pub(crate) fn has_seen_reordering(&self) -> bool {
+        self.reordering_seen
     }
 
     /// A recovery is over (§6.2, step 4).

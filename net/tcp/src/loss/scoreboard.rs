@@ -110,6 +110,12 @@ impl Scoreboard {
         self.lost
     }
 
+    /// Bytes in flight that left more than once; every run is looked at.
+    pub(crate) fn flying_again(&self) -> u32 {
+        let again = self.runs.iter().filter(|run| run.repeated && run.fate == Fate::Flying);
+        again.map(Run::length).sum()
+    }
+
     /// Whether the peer once held what it now says it misses (RFC 2018 §8): the number at SND.UNA is one that it had
     /// told to be there.
     pub(crate) fn is_reneged(&self) -> bool {

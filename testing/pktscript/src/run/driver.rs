@@ -420,7 +420,7 @@ impl Driver {
     fn assert(&mut self, line: u32, code: &str) -> Result<(), Outcome> {
         let subject = self.world.flows.subject.map(|index| self.world.flows.at(index).clone());
         let connection = subject.and_then(|flow| self.sockets.find(&self.world, flow.local, flow.remote));
-        let info = connection.and_then(|connection| self.world.stack.tcp_info(connection));
+        let info = connection.and_then(|connection| self.world.stack.tcp_info(connection, self.world.now));
         assertion::check(code, &|name| crate::tcp_values::value(name, info.as_ref())).map_err(|failure| {
             match failure {
                 assertion::Failure::Fails(text) => Outcome::fail(line, format!("assertion: {text}")),

@@ -128,7 +128,12 @@ impl Sockets {
         };
         let value = match request.as_str() {
             "FIONREAD" | "SIOCINQ" => world.stack.tcp_readable(id) as i64,
-            "SIOCOUTQ" | "TIOCOUTQ" => world.stack.tcp_info(id).map_or(0, |info| info.unacknowledged as i64),
+            "SIOCOUTQ" | "TIOCOUTQ" => {
+                world.stack.tcp_info(id, world.now).map_or(0, |info| i64::from(info.queued_bytes))
+            }
+            "SIOCOUTQNSD" => {
+                world.stack.tcp_info(id, world.now).map_or(0, |info| i64::from(info.unsent_bytes))
+            }
             "FIONBIO" => {
                 held.nonblocking = number(arguments.get(2)).map_err(unsupported)? != 0;
                 return Ok(Answer::Returns(0));

@@ -114,7 +114,9 @@ impl Sockets {
             "SO_SNDBUF" => Some(held.send_told),
             "SO_ACCEPTCONN" => Some(i64::from(matches!(held.kind, Kind::Listening { .. }))),
             "SO_TYPE" => Some(if matches!(held.kind, Kind::Datagram(_)) { 2 } else { 1 }),
-            "IP_MTU" => id.and_then(|id| world.stack.tcp_info(id)).map(|info| i64::from(info.path_mtu)),
+            "IP_MTU" => {
+                id.and_then(|id| world.stack.tcp_info(id, world.now)).map(|info| i64::from(info.path_mtu))
+            }
             "TCP_KEEPIDLE" => i64::try_from(held.keep_alive.idle.as_secs()).ok(),
             "TCP_KEEPINTVL" => i64::try_from(held.keep_alive.interval.as_secs()).ok(),
             "TCP_KEEPCNT" => Some(i64::from(held.keep_alive.probes)),

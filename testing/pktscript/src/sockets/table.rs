@@ -219,7 +219,7 @@ impl Sockets {
             let listening = |descriptor: &&Descriptor| matches!(descriptor.kind, Kind::Listening { .. });
             return Some(self.descriptors.values().filter(listening).count());
         }
-        let infos = self.connections().filter_map(|id| world.stack.tcp_info(id));
+        let infos = self.connections().filter_map(|id| world.stack.tcp_info(id, world.now));
         Some(infos.filter(|info| info.state == state).count())
     }
 
