@@ -28,6 +28,8 @@ pub struct Config {
     pub neighbours_max: usize,
     /// Routes, those of the interfaces' own prefixes included. Default 4,096.
     pub routes_max: usize,
+    /// Destinations whose path MTU is remembered; the one told of longest ago is forgotten for a new one. Default 4,096.
+    pub paths_max: usize,
     /// Bytes of fragments that wait for the rest of their datagram; the oldest datagram goes first. Default 1 MiB.
     pub reassembly_bytes_max: usize,
     /// ICMP errors a second, over all destinations (RFC 1812 §4.3.2.8, RFC 4443 §2.4). Default 1,000.
@@ -53,6 +55,7 @@ impl Default for Config {
             udp_queue_bytes_max: 4 << 20,
             neighbours_max: 1_024,
             routes_max: 4_096,
+            paths_max: 4_096,
             reassembly_bytes_max: 1 << 20,
             icmp_errors_per_second: 1_000,
             icmp_errors_burst: 256,

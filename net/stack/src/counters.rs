@@ -200,6 +200,8 @@ pub struct Memory {
     pub reassembly_bytes: usize,
     /// Neighbours known or asked for.
     pub neighbours: usize,
+    /// Destinations whose path MTU a router told.
+    pub paths: usize,
     /// Packets that wait to be transmitted or for a neighbour.
     pub queued_packets: usize,
 }

@@ -68,6 +68,7 @@ mod ip;
 mod limit;
 mod neighbour;
 mod output;
+mod path;
 mod route;
 mod slab;
 mod stack;

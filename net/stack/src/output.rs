@@ -6,6 +6,7 @@ use crate::interface::{Interface, Reach};
 use crate::ip::Identifications;
 use crate::limit::TokenBucket;
 use crate::neighbour::{NeighbourId, Neighbours, Use, Waiting};
+use crate::path::Paths;
 use crate::route::Routes;
 use crate::station::{Station, Stations};
 use crate::{Config, Drop, InterfaceId, SendError, TcpId};
@@ -54,6 +55,8 @@ pub(crate) struct Outgoing {
     pub traffic_class: u8,
     /// The flow label of an IPv6 packet (RFC 6437); 0 where it has none.
     pub flow_label: u32,
+    /// Routers may not fragment it (RFC 791 §3.1, RFC 1191 §3); IPv6 has no other packets.
+    pub dont_fragment: bool,
     /// Where in the transport header a checksum over pseudo-header and packet is to be stored.
     pub checksum_offset: Option<usize>,
 }
@@ -63,6 +66,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct Output {
     pub interfaces: Vec<Interface>,
     pub routes: Routes,
+    pub paths: Paths,
     pub neighbours: Neighbours,
     pub identifications: Identifications,
     pub errors: TokenBucket,
@@ -83,6 +87,7 @@ impl Output {
         Self {
             interfaces: Vec::new(),
             routes: Routes::new(config.routes_max),
+            paths: Paths::new(config.paths_max),
             neighbours: Neighbours::new(Key::derive(seed, 1), config.neighbours_max),
             identifications: Identifications::new(Key::derive(seed, 2)),
             errors: TokenBucket::new(config.icmp_errors_per_second, config.icmp_errors_burst, now),
@@ -164,10 +169,8 @@ impl Output {
         self.stations.pass(Station::NetworkTransmit);
         match (out.source, out.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                // TCP segments are cut to the path (RFC 1191); another packet may be fragmented on the way, and
-                // then needs an identification that is not used again soon (RFC 6864 §4.2).
-                let dont_fragment = out.protocol == Protocol::TCP;
-                let identification = if dont_fragment {
+                // What may be fragmented on the way needs an identification that is not used again soon (RFC 6864 §4.2).
+                let identification = if out.dont_fragment {
                     0
                 } else {
                     self.identifications.next(out.source, out.destination, out.protocol) as u16
@@ -176,7 +179,7 @@ impl Output {
                     traffic_class: out.traffic_class,
                     total_length: (ipv4::HEADER_LENGTH + length) as u16,
                     identification,
-                    dont_fragment,
+                    dont_fragment: out.dont_fragment,
                     more_fragments: false,
                     fragment_offset: 0,
                     ttl: out.hop_limit,

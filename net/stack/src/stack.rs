@@ -166,6 +166,7 @@ impl Stack {
             udp_bytes: self.udp.bytes,
             reassembly_bytes: self.reassembly.memory_bytes(),
             neighbours: self.output.neighbours.len(),
+            paths: self.output.paths.len(),
             queued_packets: queued + self.output.neighbours.waiting(),
         }
     }

@@ -48,6 +48,9 @@ pub struct Config {
     pub initial_window_segments: u8,
     /// Whether the window falls back to the initial one after an idle time (RFC 5681 §4.1); on.
     pub slow_start_after_idle: bool,
+    /// Whether packets may be fragmented on their way, and whether routers are believed (IP_MTU_DISCOVER); they may not, and
+    /// are.
+    pub path_discovery: PathDiscovery,
     /// When sizes larger than those that are known to pass are tried (RFC 4821); after a black hole was found. Linux has
     /// it off.
     pub mtu_probing: MtuProbing,
@@ -135,6 +138,22 @@ impl Default for KeepAlive {
     }
 }
 
+/// How the stack learns what the path carries (Linux: IP_MTU_DISCOVER).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathDiscovery {
+    /// Packets may not be fragmented, and routers that say how much they take are believed (RFC 1191 §3, RFC 8201 §4). Only
+    /// where that is next to nothing may they fragment.
+    #[default]
+    Want,
+    /// As [`Want`](Self::Want), however little they take.
+    Do,
+    /// Packets may be fragmented, and routers are not listened to.
+    Dont,
+    /// Packets may not be fragmented, and routers are not listened to: the program, or the search with segments of data,
+    /// finds out.
+    Probe,
+}
+
 /// A field of [`Config`] that is outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -176,6 +195,7 @@ impl Config {
             pacing: true,
             initial_window_segments: 10,
             slow_start_after_idle: true,
+            path_discovery: PathDiscovery::Want,
             mtu_probing: MtuProbing::BlackHole,
             probe_base_mss: 1_024,
             probe_floor_mss: 536,

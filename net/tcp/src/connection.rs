@@ -199,10 +199,29 @@ impl Connection {
 
     /// The path carries less than what is in flight: it is sent again in smaller segments, as the next
     /// [`Path`] tells, and no congestion is concluded from it (RFC 1191 §6.4, RFC 8201 §5.4).
-    pub fn handle_path_shrunk(&mut self) {
+    ///
+    /// `segment_bytes_max` is what one packet has room for now. Where segments are smaller anyway, and only a probe was
+    /// larger, nothing is sent again.
+    pub fn handle_path_shrunk(&mut self, segment_bytes_max: u16, now: Instant) {
+        let mss = segment_bytes_max.saturating_sub(HEADER_LENGTH as u16);
         if self.phase.is_synchronised() {
-            self.send.repeat_flight();
+            self.send.handle_path_shrunk(mss, now);
         }
+    }
+
+    /// Whether the peer has acknowledged a segment of more than `segment_bytes`, since the path last shrank.
+    pub fn has_delivered(&self, segment_bytes: u16) -> bool {
+        self.send.has_delivered(segment_bytes.saturating_sub(HEADER_LENGTH as u16))
+    }
+
+    /// SND.UNA: the first number that is not acknowledged.
+    pub fn first_outstanding(&self) -> SequenceNumber {
+        self.send.una()
+    }
+
+    /// Timeouts in a row since the peer last acknowledged anything.
+    pub fn timeouts(&self) -> u8 {
+        self.send.retries()
     }
 
     /// Whether `sequence`, quoted by an ICMP error, is that of a segment in flight (RFC 5927 §4.1).

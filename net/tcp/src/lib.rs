@@ -60,7 +60,7 @@ mod timers;
 mod timestamps;
 mod window;
 
-pub use config::{Config, ConfigError, KeepAlive, TIMEOUT_MAX};
+pub use config::{Config, ConfigError, KeepAlive, PathDiscovery, TIMEOUT_MAX};
 pub use congestion::CongestionAlgorithm;
 pub use connection::{Connection, FastOpenOutcome, FastOpenStatus, NotOpen};
 pub use ecn::EcnFeedback;

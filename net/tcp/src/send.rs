@@ -241,6 +241,11 @@ impl SendHalf {
         self.mss_peer.min(self.mss_path)
     }
 
+    /// Whether the peer has acknowledged a segment with more than `mss` bytes, options included.
+    pub(crate) fn has_delivered(&self, mss: u16) -> bool {
+        self.mss_delivered > mss
+    }
+
     /// The MSS that the path had room for when it was last used.
     pub(crate) fn mss_path(&self) -> u16 {
         self.mss_path

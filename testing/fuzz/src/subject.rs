@@ -126,7 +126,11 @@ impl Subject {
     /// An hour after its owner has let everything go, the stack holds nothing and waits for nothing.
     pub(crate) fn assert_comes_to_rest(&mut self) {
         self.pass(Duration::from_hours(3));
-        assert_eq!(Memory { neighbours: 0, ..self.stack.memory() }, Memory::default(), "something is left");
+        assert_eq!(
+            Memory { neighbours: 0, paths: 0, ..self.stack.memory() },
+            Memory::default(),
+            "something is left"
+        );
         assert!(self.stack.memory().neighbours <= 16, "the neighbours' bound");
         assert_eq!(self.stack.poll_timeout(), None, "a deadline with nothing to wait for");
     }

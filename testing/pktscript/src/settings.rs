@@ -1,7 +1,7 @@
 //! What set-up commands change: the stack's configuration, and what the system tells of it.
 
 use std::time::Duration;
-use tcp::MtuProbing;
+use tcp::{MtuProbing, PathDiscovery};
 
 /// The settings of a script at one moment; what is opened later has them.
 #[derive(Clone, Debug)]
@@ -71,7 +71,6 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_tso_win_divisor", 0, 255),
     ("net.ipv4.tcp_tw_reuse", 0, 2),
     ("net.ipv4.tcp_workaround_signed_windows", 0, 0),
-    ("net.ipv4.ip_no_pmtu_disc", 0, 0),
     ("net.core.somaxconn", 1, i64::MAX),
     ("net.core.rmem_max", 0, i64::MAX),
     ("net.core.wmem_max", 0, i64::MAX),
@@ -83,7 +82,6 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.inet.tcp.icmp_may_rst", 1, 1),
     ("net.inet.tcp.insecure_rst", 0, 0),
     ("net.inet.tcp.insecure_syn", 0, 0),
-    ("net.inet.tcp.path_mtu_discovery", 1, 1),
     ("net.inet.tcp.rexmit_drop_options", 0, 0),
     ("net.inet.tcp.syncookies", 0, 1),
     ("net.inet.tcp.tso", 0, 1),
@@ -114,6 +112,8 @@ const CHANGING: &[(&str, Apply)] = &[
             true
         })
     }),
+    ("net.ipv4.ip_no_pmtu_disc", |s, v| path_discovery(s, v == 0) && (0..=1).contains(&v)),
+    ("net.inet.tcp.path_mtu_discovery", |s, v| path_discovery(s, v == 1) && (0..=1).contains(&v)),
     ("net.ipv4.tcp_mtu_probing", mtu_probing),
     ("net.ipv4.tcp_base_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
     ("net.ipv4.tcp_mtu_probe_floor", |s, v| wide(&mut s.tcp.probe_floor_mss, v)),
@@ -223,6 +223,11 @@ fn wide(field: &mut u16, value: i64) -> bool {
         *field = value;
         true
     })
+}
+
+fn path_discovery(settings: &mut Settings, on: bool) -> bool {
+    settings.tcp.path_discovery = if on { PathDiscovery::Want } else { PathDiscovery::Dont };
+    true
 }
 
 fn mtu_probing(settings: &mut Settings, value: i64) -> bool {

@@ -83,7 +83,7 @@ impl Pair {
         self.world.run_for(HOUR);
         for host in [self.client, self.server] {
             let stack = self.world.stack(host);
-            assert_eq!(Memory { neighbours: 0, ..stack.memory() }, Memory::default());
+            assert_eq!(Memory { neighbours: 0, paths: 0, ..stack.memory() }, Memory::default());
             assert_eq!(stack.poll_timeout(), None, "a deadline with nothing to wait for");
         }
     }

@@ -45,7 +45,7 @@ fn assert_empty(world: &mut World, hosts: &[HostId]) {
     world.run_for(HOUR);
     for host in hosts {
         let stack = world.stack(*host);
-        assert_eq!(Memory { neighbours: 0, ..stack.memory() }, Memory::default());
+        assert_eq!(Memory { neighbours: 0, paths: 0, ..stack.memory() }, Memory::default());
         assert_eq!(stack.poll_timeout(), None, "a deadline with nothing to wait for");
     }
 }

@@ -1,14 +1,15 @@
 //! A connection with its addresses, its way out, and what the stack knows of it.
 
 use crate::ListenerId;
+use crate::demux::path::FlowPath;
 use crate::icmp::Report;
 use crate::index::number_of;
 use crate::neighbour::NeighbourId;
-use crate::output::Hop;
+use crate::output::{Hop, Output, ip_header_length};
+use crate::path::PathMtu;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use tcp::Connection;
 use time::Instant;
-use wire::ipv6;
 
 /// The addresses and ports of a connection, small and quick to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +78,8 @@ pub(crate) struct Flow {
     pub hop: Hop,
     /// The neighbour found for the last segment.
     pub neighbour: Option<NeighbourId>,
-    /// The largest IP packet that the path carries, in bytes.
-    pub mtu: u16,
+    /// What is known of the path's MTU.
+    pub path: FlowPath,
     /// The flow label of its IPv6 packets; 0 with IPv4.
     pub label: u32,
     /// It is in its interface's ready list.
@@ -103,7 +104,7 @@ impl Flow {
             owner,
             hop,
             neighbour: None,
-            mtu,
+            path: FlowPath::new(mtu),
             label: 0,
             ready: false,
             touched: false,
@@ -119,24 +120,33 @@ impl Flow {
         self.connection.buffered()
     }
 
-    /// An ICMP error about a segment that is in flight.
-    pub(crate) fn handle_report(&mut self, report: Report, now: Instant) {
+    /// Finds the path's MTU where it may have changed.
+    #[inline]
+    pub(crate) fn look_up_path(&mut self, output: &Output, now: Instant) {
+        if self.path.is_to_be_looked_up(output.paths.changes(), now) {
+            let link = output.interface(self.hop.interface).map(|interface| interface.capabilities.mtu);
+            let discovery = self.connection.config().path_discovery;
+            self.path.look_up(link, discovery, self.tuple.remote().ip(), &output.paths, now);
+        }
+    }
+
+    /// An ICMP error about a segment that is in flight. The MTU of the path, where that is to be remembered.
+    pub(crate) fn handle_report(&mut self, report: Report, now: Instant) -> Option<PathMtu> {
         match report {
-            Report::Unreachable { hard } => self.connection.handle_unreachable(hard, now),
-            Report::TooBig { mtu } => {
-                // RFC 1191 §3, RFC 8201 §4, RFC 8021: never below the smallest MTU, and never larger than it was.
-                // DEVIATES RFC 1191 §6.3: it is not tried again whether the path has grown while the connection
-                // lasts; what it would gain is less than the losses that trying costs.
-                let least = if self.tuple.local().is_ipv4() { MTU_MIN_V4 } else { ipv6::MTU_MIN };
-                let told = u16::try_from(mtu).unwrap_or(u16::MAX).max(least);
-                if told < self.mtu {
-                    self.mtu = told;
-                    self.connection.handle_path_shrunk();
-                }
+            Report::Unreachable { hard } => {
+                self.connection.handle_unreachable(hard, now);
+                None
+            }
+            Report::TooBig(mtu) => {
+                let header_length = ip_header_length(self.hop.next) as u16;
+                self.path.handle_report(mtu, header_length, &mut self.connection, now)
             }
         }
     }
-}
 
-/// DEVIATES RFC 1191 §3: a path MTU below 552 bytes is not believed, so that nobody can make us send tiny segments.
-const MTU_MIN_V4: u16 = 552;
+    /// The connection's timer went off. The MTU of the path, where one that was doubted is believed now.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<PathMtu> {
+        self.connection.handle_timeout(now);
+        self.path.handle_timeout(ip_header_length(self.hop.next) as u16, &mut self.connection, now)
+    }
+}

@@ -15,6 +15,7 @@ mod cookie;
 mod flow;
 mod listen;
 mod owner;
+mod path;
 mod receive;
 mod request;
 mod settle;

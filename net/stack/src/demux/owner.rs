@@ -31,7 +31,7 @@ impl Stack {
     pub fn tcp_info(&self, connection: TcpId, now: Instant) -> Option<tcp::Info> {
         let flow = self.held(connection)?;
         let mut info = flow.connection.info(now);
-        info.path_mtu = flow.mtu;
+        info.path_mtu = flow.path.mtu().bytes;
         Some(info)
     }
 
@@ -66,7 +66,11 @@ impl Stack {
             _ => Arc::new(config),
         };
         self.tcp.last_profile = Some(Arc::clone(&profile));
-        self.with(connection, |flow| flow.connection.set_config(profile, now)).unwrap_or(Ok(()))
+        let set = |flow: &mut Flow| {
+            flow.path.forget();
+            flow.connection.set_config(profile, now)
+        };
+        self.with(connection, set).unwrap_or(Ok(()))
     }
 
     /// Acknowledgements leave at once for a while, or, where not `on`, they wait for company (TCP_QUICKACK).

@@ -136,7 +136,9 @@ impl Stack {
     pub(crate) fn handle_tcp_timeout(&mut self, number: u64, now: Instant) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         flow.deadline = None;
-        flow.connection.handle_timeout(now);
+        if let Some(mtu) = flow.handle_timeout(now) {
+            self.output.paths.learn(flow.tuple.remote().ip(), mtu, now);
+        }
         self.settle(number);
     }
 

@@ -8,6 +8,7 @@ use crate::bindings::Bindings;
 use crate::hash::Key;
 use crate::icmp::Report;
 use crate::index::Index;
+use crate::path::PathMtu;
 use crate::slab::Slab;
 use crate::{Config, Listen};
 use alloc::boxed::Box;
@@ -196,22 +197,20 @@ impl Tcp {
         (self.secrets.labels.strong(&tuple.words()) as u32 & FLOW_LABEL_MASK).max(1)
     }
 
-    /// An ICMP error that quotes a segment from `tuple.local` to `tuple.remote`. Whether it is one that is in flight.
+    /// An ICMP error that quotes a segment from `tuple.local` to `tuple.remote`. `None` where none such is in flight;
+    /// otherwise the MTU of the path, if that is to be remembered.
     pub(crate) fn report(
         &mut self,
         tuple: &Tuple,
         quoted: SequenceNumber,
         report: Report,
         now: Instant,
-    ) -> bool {
-        let Some(number) = self.find(tuple) else { return false };
-        let Some(flow) = self.flows.find_mut(number) else { return false };
-        if !flow.connection.is_outstanding(quoted) {
-            return false;
-        }
-        flow.handle_report(report, now);
+    ) -> Option<Option<PathMtu>> {
+        let number = self.find(tuple)?;
+        let flow = self.flows.find_mut(number).filter(|flow| flow.connection.is_outstanding(quoted))?;
+        let learnt = flow.handle_report(report, now);
         self.touch(number);
-        true
+        Some(learnt)
     }
 
     /// Remembers that a connection has to be looked after when the batch is through.

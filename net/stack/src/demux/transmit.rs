@@ -9,7 +9,7 @@ use crate::stack::Stack;
 use crate::station::Station;
 use crate::{InterfaceId, TcpId};
 use packet::{Batch, Packet, Segmentation, SegmentationKind};
-use tcp::{Path, Segment};
+use tcp::{Path, Segment, State};
 use time::Instant;
 use wire::Protocol;
 use wire::tcp::CHECKSUM_OFFSET;
@@ -48,6 +48,7 @@ impl Stack {
 
 /// Lets a connection send for a turn. Whether it may have more.
 fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Batch, now: Instant) -> bool {
+    flow.look_up_path(output, now);
     let path = path(output, flow);
     // Asked for with the first segment: who has nothing to send needs no neighbour.
     let mut known = None;
@@ -85,7 +86,10 @@ fn path(output: &Output, flow: &Flow) -> Path {
     let headers = header_length as u32 + TCP_HEADER_BYTES_MAX;
     let offload_bytes_max =
         device_max.saturating_sub(link_header_length as u32).min(PACKET_BYTES_MAX).saturating_sub(headers);
-    Path { segment_bytes_max: flow.mtu - header_length as u16, offload_bytes_max }
+    // RFC 1191 §3.1: what a SYN announces is what we can take, whatever the way there carries.
+    let opening = matches!(flow.connection.state(), State::SynSent | State::SynReceived);
+    let mtu = capabilities.filter(|_| opening).map_or(flow.path.mtu().bytes, |capabilities| capabilities.mtu);
+    Path { segment_bytes_max: mtu - header_length as u16, offload_bytes_max }
 }
 
 /// The IP header of what leaves for a peer without being a connection's.
@@ -97,6 +101,7 @@ pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
         hop_limit: HOP_LIMIT,
         traffic_class: 0,
         flow_label: 0,
+        dont_fragment: true,
         checksum_offset: Some(CHECKSUM_OFFSET),
     }
 }
@@ -105,7 +110,8 @@ pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
 fn build(output: &mut Output, flow: &Flow, segment: Segment) -> Packet {
     let Segment { header, payload, segment_size, ecn, .. } = segment;
     let traffic_class = flow.connection.config().dscp << 2 | ecn.bits();
-    let out = Outgoing { traffic_class, flow_label: flow.label, ..outgoing(&flow.tuple) };
+    let dont_fragment = flow.path.is_whole(flow.connection.config().path_discovery);
+    let out = Outgoing { traffic_class, flow_label: flow.label, dont_fragment, ..outgoing(&flow.tuple) };
     let header_length = header.length();
     let mut packet = Packet { body: payload, ..Packet::default() };
     header.emit(packet.headers.prepend(header_length));

@@ -86,6 +86,7 @@ impl Stack {
             hop_limit: HOP_LIMIT,
             traffic_class: 0,
             flow_label: 0,
+            dont_fragment: false,
             checksum_offset: None,
         };
         self.output.send(hop, out, packet, now)

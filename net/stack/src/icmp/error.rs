@@ -143,6 +143,7 @@ impl Stack {
             hop_limit: HOP_LIMIT,
             traffic_class: 0,
             flow_label: 0,
+            dont_fragment: false,
             checksum_offset: None,
         };
         // A full queue has counted the drop, and nobody waits for an error.

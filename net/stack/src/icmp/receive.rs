@@ -3,6 +3,7 @@
 
 use crate::demux::Tuple;
 use crate::ip::Incoming;
+use crate::path::PathMtu;
 use crate::stack::Stack;
 use crate::{Drop, Verdict};
 use core::net::{IpAddr, SocketAddr};
@@ -14,8 +15,8 @@ use wire::{Protocol, icmpv4, icmpv6, ipv4, ipv6, tcp};
 pub(crate) enum Report {
     /// The peer cannot be reached; whether for good.
     Unreachable { hard: bool },
-    /// Packets larger than this many bytes do not pass.
-    TooBig { mtu: u32 },
+    /// Larger packets do not pass.
+    TooBig(PathMtu),
 }
 
 impl Stack {
@@ -32,7 +33,13 @@ impl Stack {
                 return self.receive_echo(incoming, (identifier, sequence), now);
             }
             Message::DestinationUnreachable { code: Unreachable::FRAGMENTATION_NEEDED, mtu } => {
-                Report::TooBig { mtu: mtu.into() }
+                let quoted = &incoming.packet[incoming.transport + icmpv4::HEADER_LENGTH..];
+                let packet_bytes =
+                    ipv4::Header::parse_quoted(quoted).map_or(0, |(header, _)| header.total_length);
+                match PathMtu::told_v4(mtu, packet_bytes) {
+                    Some(mtu) => Report::TooBig(mtu),
+                    None => return Verdict::Dropped(Drop::IcmpIgnored),
+                }
             }
             // RFC 1122 §4.2.3.9: protocol and port are hard; so is what is prohibited, for a connection that opens.
             Message::DestinationUnreachable { code: Unreachable(code), .. } => {
@@ -74,7 +81,10 @@ impl Stack {
             Message::DestinationUnreachable { code } => {
                 Report::Unreachable { hard: matches!(code, Unreachable::PROHIBITED | Unreachable::PORT) }
             }
-            Message::PacketTooBig { mtu } => Report::TooBig { mtu },
+            Message::PacketTooBig { mtu } => match PathMtu::told_v6(mtu) {
+                Some(mtu) => Report::TooBig(mtu),
+                None => return Verdict::Dropped(Drop::IcmpIgnored),
+            },
             Message::TimeExceeded { .. } | Message::ParameterProblem { .. } => {
                 Report::Unreachable { hard: false }
             }
@@ -105,7 +115,11 @@ impl Stack {
         };
         let local = SocketAddr::new(local, quoted.source_port);
         let remote = SocketAddr::new(remote, quoted.destination_port);
-        let known = self.tcp.report(&Tuple::new(local, remote), quoted.sequence, report, now);
-        if known { Verdict::Accepted } else { Verdict::Dropped(Drop::IcmpNotOurs) }
+        match self.tcp.report(&Tuple::new(local, remote), quoted.sequence, report, now) {
+            Some(Some(mtu)) => self.output.paths.learn(remote.ip(), mtu, now),
+            Some(None) => {}
+            None => return Verdict::Dropped(Drop::IcmpNotOurs),
+        }
+        Verdict::Accepted
     }
 }

@@ -165,6 +165,7 @@ fn outgoing(source: Ipv6Addr, destination: Ipv6Addr) -> Outgoing {
         hop_limit: HOP_LIMIT,
         traffic_class: 0,
         flow_label: 0,
+        dont_fragment: false,
         checksum_offset: None,
     }
 }

@@ -14,5 +14,6 @@ mod ndp;
 mod offload;
 mod options;
 mod pair;
+mod path;
 mod requests;
 mod segments;

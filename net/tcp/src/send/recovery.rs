@@ -245,8 +245,13 @@ impl SendHalf {
         self.loss.tail_probe.set_due();
     }
 
-    /// What is in flight is known to be lost, though not by congestion.
-    pub(crate) fn repeat_flight(&mut self) {
+    /// The path has room for `mss` bytes from now on. What is in flight is larger and so lost, though not by congestion.
+    pub(crate) fn handle_path_shrunk(&mut self, mss: u16, now: Instant) {
+        self.mss_delivered = 0;
+        self.path_mtu.handle_congestion(now);
+        if self.mss + self.options <= mss {
+            return;
+        }
         self.inflation.stop();
         self.congestion.leave_recovery();
         self.loss.undo.end();

@@ -198,7 +198,7 @@ fn last_ack_lost_fin_and_data_are_repeated() {
 fn established_shrunk_path_repeats_at_once_in_smaller_segments() {
     let mut it = flying();
     it.path.segment_bytes_max = 620;
-    it.connection.handle_path_shrunk();
+    it.connection.handle_path_shrunk(620, it.now);
     for n in 0..16 {
         it.leaves(&format!(". {}+600 ack 1", 1 + n * 600));
     }

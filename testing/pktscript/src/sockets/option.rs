@@ -21,7 +21,11 @@ const REMEMBERED: [&str; 8] = [
 ];
 
 /// Options that may be set to what the stack does anyhow.
-const FIXED: [(&str, i64); 3] = [("TCP_FASTOPEN", 0), ("IP_MTU_DISCOVER", 2), ("SO_ZEROCOPY", 0)];
+const FIXED: [(&str, i64); 2] = [("TCP_FASTOPEN", 0), ("SO_ZEROCOPY", 0)];
+
+/// IP_PMTUDISC_DONT, _WANT, _DO and _PROBE, as numbers from 0 on.
+const PATH_DISCOVERY: [tcp::PathDiscovery; 4] =
+    [tcp::PathDiscovery::Dont, tcp::PathDiscovery::Want, tcp::PathDiscovery::Do, tcp::PathDiscovery::Probe];
 
 /// Linux's bounds of what an option may be set to; outside of them it is EINVAL.
 const RANGES: [(&str, i64, i64); 6] = [
@@ -114,7 +118,7 @@ impl Sockets {
             "SO_SNDBUF" => Some(held.send_told),
             "SO_ACCEPTCONN" => Some(i64::from(matches!(held.kind, Kind::Listening { .. }))),
             "SO_TYPE" => Some(if matches!(held.kind, Kind::Datagram(_)) { 2 } else { 1 }),
-            "IP_MTU" => {
+            "IP_MTU" | "IPV6_MTU" => {
                 id.and_then(|id| world.stack.tcp_info(id, world.now)).map(|info| i64::from(info.path_mtu))
             }
             "TCP_KEEPIDLE" => i64::try_from(held.keep_alive.idle.as_secs()).ok(),
@@ -159,6 +163,9 @@ impl Sockets {
 fn told(config: &tcp::Config, name: &str) -> Option<i64> {
     Some(match name {
         "TCP_NODELAY" => i64::from(!config.nagle),
+        "IP_MTU_DISCOVER" | "IPV6_MTU_DISCOVER" => {
+            PATH_DISCOVERY.iter().position(|known| *known == config.path_discovery)? as i64
+        }
         "TCP_CORK" | "TCP_NOPUSH" => i64::from(config.cork),
         "TCP_SYNCNT" => i64::from(config.syn_retries),
         "TCP_USER_TIMEOUT" => config.user_timeout.map_or(0, |timeout| timeout.as_millis() as i64),
@@ -247,6 +254,11 @@ fn configure(held: &mut Descriptor, name: &str, value: i64, factor: i64) -> Resu
         "TCP_MAXSEG" if value == 0 => config.mss_max = tcp::Config::linux().mss_max,
         "TCP_MAXSEG" => config.mss_max = u16::try_from(value).unwrap_or(0),
         "TCP_NODELAY" => config.nagle = value == 0,
+        "IP_MTU_DISCOVER" | "IPV6_MTU_DISCOVER" => {
+            let known = usize::try_from(value).ok().and_then(|place| PATH_DISCOVERY.get(place));
+            config.path_discovery =
+                *known.ok_or_else(|| unsupported(format!("setsockopt {name} {value}")))?;
+        }
         "TCP_CORK" | "TCP_NOPUSH" => config.cork = value != 0,
         "TCP_NOTSENT_LOWAT" => {
             config.unsent_bytes_max =

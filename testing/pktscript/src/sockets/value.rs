@@ -4,7 +4,7 @@ use crate::syntax::Value;
 use std::net::{IpAddr, SocketAddr};
 
 /// Names that stand for numbers, Linux's; only their difference matters.
-const NAMES: [(&str, i64); 38] = [
+const NAMES: &[(&str, i64)] = &[
     ("AF_INET", 2),
     ("AF_INET6", 10),
     ("PF_INET", 2),
@@ -43,6 +43,12 @@ const NAMES: [(&str, i64); 38] = [
     ("MSG_NOSIGNAL", 0x4000),
     ("IP_PMTUDISC_DO", 2),
     ("IP_PMTUDISC_WANT", 1),
+    ("IP_PMTUDISC_DONT", 0),
+    ("IP_PMTUDISC_PROBE", 3),
+    ("IPV6_PMTUDISC_DO", 2),
+    ("IPV6_PMTUDISC_WANT", 1),
+    ("IPV6_PMTUDISC_DONT", 0),
+    ("IPV6_PMTUDISC_PROBE", 3),
 ];
 
 /// A descriptor that does not block.
