@@ -2,6 +2,7 @@
 
 use super::{ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use crate::Clock;
+use packet::{Bytes, Pool};
 use stack::{Binding, ConnectError, InterfaceId, Listen, ListenerId, Stack, TcpId, UdpId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -10,6 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use tcp::CloseReason;
 use tokio::sync::Notify;
+
+/// How much one write takes at most, in bytes: what leaves as one frame behind segmentation offload.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+/// A write of less than this is copied to a buffer of its own size, in bytes: what holds a few bytes must not hold 64 KB.
+const WRITE_BYTES_LARGE: usize = WRITE_BYTES_MAX / 4;
+/// Buffers for large writes that are kept while none is in use: 4 MB.
+const BUFFERS_KEPT_MAX: usize = 64;
 
 /// A stack in this process and the way to its sockets. Clones share the stack.
 #[derive(Clone, Debug)]
@@ -25,6 +33,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) interface: InterfaceId,
     profile: Arc<tcp::Config>,
+    /// Buffers for large writes. Without them the allocator gives each back to the system, and the next page by page.
+    buffers: Pool,
 }
 
 /// The stack, and who waits for what in it.
@@ -88,6 +98,7 @@ impl Sockets {
                 clock,
                 interface,
                 profile: Arc::new(tcp::Config::linux()),
+                buffers: Pool::new(WRITE_BYTES_MAX, BUFFERS_KEPT_MAX),
             }),
         }
     }
@@ -180,6 +191,28 @@ impl Shared {
     /// The state. A panic while it was held leaves the stack as consistent as its last whole call.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the first bytes of `from`, as many as one write takes and there is `room` for.
+    pub(super) fn copy(&self, from: &[io::IoSlice<'_>], room: usize) -> Bytes {
+        let length = from.iter().map(|slice| slice.len()).sum::<usize>().min(room).min(WRITE_BYTES_MAX);
+        if length < WRITE_BYTES_LARGE {
+            let mut buffer = vec![0; length];
+            gather(from, &mut buffer);
+            return Bytes::from(buffer);
+        }
+        let mut buffer = self.buffers.take();
+        gather(from, &mut buffer[..length]);
+        buffer.freeze(length)
+    }
+}
+
+/// Fills `into` from the front of `from`, which holds at least as much.
+fn gather(from: &[io::IoSlice<'_>], mut into: &mut [u8]) {
+    for slice in from {
+        let (filled, rest) = into.split_at_mut(slice.len().min(into.len()));
+        filled.copy_from_slice(&slice[..filled.len()]);
+        into = rest;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Sockets;
 use super::core::{Connection, State};
-use crate::Port;
+use crate::{Port, Spin};
 use packet::Device;
 use stack::Event;
 use std::io;
@@ -30,9 +30,15 @@ impl Sockets {
     pub async fn drive<D: Device + AsFd>(self, device: D) -> io::Result<()> {
         let readiness = watch(device.as_fd().try_clone_to_owned()?)?;
         let mut port = Port::new(self.shared.interface, device);
+        let mut spin = Spin::new(self.shared.clock.now());
         loop {
-            let (more, blocked, next) = self.turn(&mut port).map_err(io::Error::other)?;
-            if more {
+            let Turned { worked, more, blocked, next } = self.turn(&mut port).map_err(io::Error::other)?;
+            let now = self.shared.clock.now();
+            if worked {
+                spin.handle_work(now);
+            }
+            if more || spin.is_worth_it(now) {
+                // Other tasks have their turn: what they write leaves with the next.
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -51,13 +57,11 @@ impl Sockets {
         }
     }
 
-    /// One exchange with the device. Whether more waits there, whether it takes no more, and when to come back.
-    fn turn<D: Device>(
-        &self,
-        port: &mut Port<D>,
-    ) -> Result<(bool, bool, Option<Instant>), packet::DeviceError> {
+    /// One exchange with the device.
+    fn turn<D: Device>(&self, port: &mut Port<D>) -> Result<Turned, packet::DeviceError> {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
+        let before = state.exchanged();
         let more = port.receive(&mut state.stack, now)?;
         if state.stack.poll_timeout().is_some_and(|at| at <= now) {
             state.stack.handle_timeout(now);
@@ -66,11 +70,29 @@ impl Sockets {
         let blocked = port.transmit(&mut state.stack, now)?;
         // Sending can end a connection or free room.
         state.dispatch(now);
-        Ok((more, blocked, state.stack.poll_timeout()))
+        Ok(Turned { worked: state.exchanged() > before, more, blocked, next: state.stack.poll_timeout() })
     }
 }
 
+/// What came of one exchange with the device.
+struct Turned {
+    /// Frames were exchanged.
+    worked: bool,
+    /// More wait in the device.
+    more: bool,
+    /// The device takes no more.
+    blocked: bool,
+    /// When to come back.
+    next: Option<Instant>,
+}
+
 impl State {
+    /// Frames that were exchanged so far.
+    fn exchanged(&self) -> u64 {
+        let counters = self.stack.counters();
+        counters.received + counters.transmitted
+    }
+
     /// Wakes whoever waits for what has happened.
     fn dispatch(&mut self, now: Instant) {
         while let Some(event) = self.stack.poll_event() {

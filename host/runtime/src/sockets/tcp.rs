@@ -165,17 +165,12 @@ impl TcpStream {
         cx: &Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut room = self.shared.lock().stack.tcp_writable(self.id).max(1);
-        let mut data = Vec::with_capacity(room.min(from.iter().map(|slice| slice.len()).sum()));
-        for slice in from {
-            let part = &slice[..slice.len().min(room)];
-            data.extend_from_slice(part);
-            room -= part.len();
-        }
+        let room = self.shared.lock().stack.tcp_writable(self.id).max(1);
+        let mut data = self.shared.copy(from, room);
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.poll_put(cx, &mut Bytes::from(data))
+        self.poll_put(cx, &mut data)
     }
 
     pub(super) fn shutdown_now(&self) {
