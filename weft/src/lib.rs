@@ -111,7 +111,9 @@ pub mod stack {
 /// Async sockets over a stack in this process, for tokio.
 pub mod sockets {
     pub use packet::Bytes;
-    pub use runtime::{Clock, ConnectOptions, ListenOptions, Sockets, TcpListener, TcpStream, UdpSocket};
+    pub use runtime::{
+        Clock, ConnectOptions, ListenOptions, Member, Sockets, TcpListener, TcpStream, UdpSocket,
+    };
     pub use tcp::{Config, CongestionAlgorithm, Info, KeepAlive};
 }
 

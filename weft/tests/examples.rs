@@ -1,4 +1,6 @@
-//! What the examples do, over two stacks on a cable.
+//! The library from outside: what the examples do, over two stacks on a cable, and stacks on several queues.
+
+mod queues;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -29,10 +29,26 @@ impl Tap {
     ///
     /// Where `/dev/net/tun` cannot be opened, or the kernel lacks what is asked of it.
     pub fn create(name: &str) -> Result<OwnedFd, DeviceError> {
+        Self::create_as(name, Queues::One)
+    }
+
+    /// Makes the interface `name` in the caller's network namespace with `count` queues, each a device of its own. The
+    /// kernel keeps the packets of a connection on one queue: on the one that last sent for it, else by a hash of its
+    /// addresses and ports.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create); where the interface takes no more queues.
+    pub fn open_queues(name: &str, mtu: u16, count: usize) -> Result<Vec<Self>, DeviceError> {
+        let queue = |_| Ok(Self::from_fd(Self::create_as(name, Queues::Several)?, mtu));
+        (0..count).map(queue).collect()
+    }
+
+    fn create_as(name: &str, queues: Queues) -> Result<OwnedFd, DeviceError> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())
             .map_err(|error| DeviceError { doing: "opening /dev/net/tun", code: error.raw_os_error() })?;
-        set_interface(&fd, name)?;
+        set_interface(&fd, name, queues)?;
         set_number(&fd, libc::TUNSETVNETHDRSZ, "setting the size of the virtio-net header")?;
         set_offloads(&fd)?;
         Ok(fd)
@@ -84,9 +100,16 @@ impl AsFd for Tap {
     }
 }
 
+/// How many descriptors an interface has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queues {
+    One,
+    Several,
+}
+
 /// Attaches the descriptor to a new interface: no packet information, a virtio-net header, and no NAPI, which
 /// costs a wake-up for each frame written.
-fn set_interface(fd: &OwnedFd, name: &str) -> Result<(), DeviceError> {
+fn set_interface(fd: &OwnedFd, name: &str, queues: Queues) -> Result<(), DeviceError> {
     const DOING: &str = "making a TAP interface";
     // SAFETY: `ifreq` is plain data, for which all zeroes is a value.
     let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
@@ -96,7 +119,10 @@ fn set_interface(fd: &OwnedFd, name: &str) -> Result<(), DeviceError> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    if queues == Queues::Several {
+        flags |= libc::IFF_MULTI_QUEUE;
+    }
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };

@@ -17,6 +17,6 @@ pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
 pub use sockets::{
-    ConnectOptions, ListenOptions, ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf,
+    ConnectOptions, ListenOptions, Member, ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf,
 };
 pub use spin::Spin;

@@ -1,6 +1,6 @@
 //! One interface of a stack joined to one device.
 
-use packet::{Batch, Device, DeviceError};
+use packet::{Batch, Device, DeviceError, Packet};
 use stack::{InterfaceId, Stack};
 use time::Instant;
 
@@ -46,8 +46,23 @@ impl<D: Device> Port<D> {
     ///
     /// The device's, where it is gone.
     pub fn receive(&mut self, stack: &mut Stack, now: Instant) -> Result<bool, DeviceError> {
+        self.receive_after(stack, now, |_| ())
+    }
+
+    /// As [`receive`](Self::receive), and shows each frame before the stack has it.
+    ///
+    /// # Errors
+    ///
+    /// The device's, where it is gone.
+    pub(crate) fn receive_after(
+        &mut self,
+        stack: &mut Stack,
+        now: Instant,
+        look: impl FnMut(&Packet),
+    ) -> Result<bool, DeviceError> {
         self.device.receive(&mut self.received)?;
         let full = self.received.is_full();
+        self.received.iter().for_each(look);
         if !self.received.is_empty() {
             stack.handle_batch(self.interface, &mut self.received, now);
         }

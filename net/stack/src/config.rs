@@ -38,6 +38,24 @@ pub struct Config {
     pub icmp_errors_burst: u32,
     /// Packets that wait at an interface for `poll_transmit`, those of TCP connections not counted. Default 1,024.
     pub transmit_queue_max: usize,
+    /// Which of the ports that are chosen for connections are this stack's, where several have the same addresses.
+    /// Default all.
+    pub ports: PortShare,
+}
+
+/// One stack's part of the dynamic ports (RFC 6335 §6): those that leave `index` when divided by `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortShare {
+    /// Which part, below `count`.
+    pub index: u16,
+    /// How many parts there are, 1 to 64.
+    pub count: u16,
+}
+
+impl Default for PortShare {
+    fn default() -> Self {
+        Self { index: 0, count: 1 }
+    }
 }
 
 /// What a waiting datagram is counted with besides its payload, in bytes: its addresses and its place in the queue.
@@ -60,6 +78,7 @@ impl Default for Config {
             icmp_errors_per_second: 1_000,
             icmp_errors_burst: 256,
             transmit_queue_max: 1_024,
+            ports: PortShare::default(),
         }
     }
 }

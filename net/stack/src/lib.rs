@@ -75,7 +75,9 @@ mod stack;
 mod station;
 mod udp;
 
-pub use config::{Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, RouterConfig};
+pub use config::{
+    Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, PortShare, RouterConfig,
+};
 pub use counters::{Counters, Drop, Memory, Verdict};
 pub use error::{BindError, ConnectError, InterfaceError, RouteError, SendError};
 pub use event::{Datagram, Echo, Event, Refusal};

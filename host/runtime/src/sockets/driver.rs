@@ -2,6 +2,7 @@
 
 use super::Sockets;
 use super::core::{Connection, State};
+use super::group::Siblings;
 use crate::{Port, Spin};
 use packet::Device;
 use stack::Event;
@@ -28,11 +29,17 @@ impl Sockets {
     ///
     /// The device's error, or tokio's where the descriptor cannot be polled.
     pub async fn drive<D: Device + AsFd>(self, device: D) -> io::Result<()> {
+        self.drive_among(device, Siblings::default()).await
+    }
+
+    /// As [`drive`](Self::drive), and hands on to siblings what arrives for all.
+    pub(super) async fn drive_among<D: Device + AsFd>(self, device: D, siblings: Siblings) -> io::Result<()> {
         let readiness = watch(device.as_fd().try_clone_to_owned()?)?;
         let mut port = Port::new(self.shared.interface, device);
         let mut spin = Spin::new(self.shared.clock.now());
         loop {
-            let Turned { worked, more, blocked, next } = self.turn(&mut port).map_err(io::Error::other)?;
+            let turned = self.turn(&mut port, &siblings).map_err(io::Error::other)?;
+            let Turned { worked, more, blocked, next } = turned;
             let now = self.shared.clock.now();
             if worked {
                 spin.handle_work(now);
@@ -58,11 +65,20 @@ impl Sockets {
     }
 
     /// One exchange with the device.
-    fn turn<D: Device>(&self, port: &mut Port<D>) -> Result<Turned, packet::DeviceError> {
+    fn turn<D: Device>(
+        &self,
+        port: &mut Port<D>,
+        siblings: &Siblings,
+    ) -> Result<Turned, packet::DeviceError> {
         let now = self.shared.clock.now();
+        let mut for_all = Vec::new();
         let mut state = self.shared.lock();
         let before = state.exchanged();
-        let more = port.receive(&mut state.stack, now)?;
+        let more = if siblings.is_empty() {
+            port.receive(&mut state.stack, now)?
+        } else {
+            port.receive_after(&mut state.stack, now, |frame| siblings.look(frame, &mut for_all))?
+        };
         if state.stack.poll_timeout().is_some_and(|at| at <= now) {
             state.stack.handle_timeout(now);
         }
@@ -70,7 +86,12 @@ impl Sockets {
         let blocked = port.transmit(&mut state.stack, now)?;
         // Sending can end a connection or free room.
         state.dispatch(now);
-        Ok(Turned { worked: state.exchanged() > before, more, blocked, next: state.stack.poll_timeout() })
+        let next = state.stack.poll_timeout();
+        let worked = state.exchanged() > before;
+        // A sibling may be about to hand something to this one: no lock is held while another is taken.
+        drop(state);
+        siblings.hand_over(for_all);
+        Ok(Turned { worked, more, blocked, next })
     }
 }
 
@@ -94,7 +115,7 @@ impl State {
     }
 
     /// Wakes whoever waits for what has happened.
-    fn dispatch(&mut self, now: Instant) {
+    pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(event) = self.stack.poll_event() {
             match event {
                 Event::Tcp { connection, event } => {

@@ -6,6 +6,7 @@
 
 mod core;
 mod driver;
+mod group;
 mod options;
 mod split;
 mod start;
@@ -13,6 +14,7 @@ mod tcp;
 mod udp;
 
 pub use self::core::Sockets;
+pub use group::Member;
 pub use options::{ConnectOptions, ListenOptions};
 pub use split::{ReadHalf, WriteHalf};
 pub use tcp::{TcpListener, TcpStream};

@@ -4,7 +4,7 @@ use super::Sockets;
 use crate::Clock;
 use packet::Device;
 use rustix::rand::{GetRandomFlags, getrandom};
-use stack::{Config, InterfaceConfig, Prefix, Route, Stack};
+use stack::{Config, InterfaceConfig, PortShare, Prefix, Route, Stack};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -35,26 +35,46 @@ impl Sockets {
     where
         D: Device + AsFd + Send + 'static,
     {
-        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
-        let mut seed = [0; 32];
+        let sockets = Setup::new(addresses, gateways)?.sockets(&device, PortShare::default())?;
+        tokio::spawn(sockets.clone().drive(device));
+        Ok(sockets)
+    }
+}
+
+/// What the stacks of one interface have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    hardware: [u8; 6],
+    addresses: Vec<Prefix>,
+    gateways: Vec<IpAddr>,
+}
+
+impl Setup {
+    /// With a hardware address of its own.
+    pub(super) fn new(addresses: &[Prefix], gateways: &[IpAddr]) -> io::Result<Self> {
         let mut hardware = [0; 6];
-        getrandom(&mut seed[..], GetRandomFlags::empty())?;
         getrandom(&mut hardware[..], GetRandomFlags::empty())?;
         // Administered locally, of one station (IEEE 802 §8.4).
         hardware[0] = hardware[0] & 0xfc | 0x02;
+        Ok(Self { hardware, addresses: addresses.to_vec(), gateways: gateways.to_vec() })
+    }
+
+    /// A stack and its sockets behind a device.
+    pub(super) fn sockets(&self, device: &impl Device, ports: PortShare) -> io::Result<Sockets> {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let mut seed = [0; 32];
+        getrandom(&mut seed[..], GetRandomFlags::empty())?;
         let clock = Clock::start();
         let now = clock.now();
-        let mut stack = Stack::new(Config::default(), seed, now);
-        let config = InterfaceConfig::new(device.capabilities(), hardware, addresses.to_vec());
+        let mut stack = Stack::new(Config { ports, ..Config::default() }, seed, now);
+        let config = InterfaceConfig::new(device.capabilities(), self.hardware, self.addresses.clone());
         let interface = stack.add_interface(config, now).map_err(|error| invalid(error.to_string()))?;
-        for gateway in gateways {
+        for gateway in &self.gateways {
             let everywhere: IpAddr = if gateway.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
             let destination = Prefix::new(everywhere, 0);
             let route = Route { destination, interface, gateway: Some(*gateway) };
             stack.add_route(route).map_err(|error| invalid(error.to_string()))?;
         }
-        let sockets = Self::new(stack, interface, clock);
-        tokio::spawn(sockets.clone().drive(device));
-        Ok(sockets)
+        Ok(Sockets::new(stack, interface, clock))
     }
 }

@@ -5,7 +5,7 @@ use crate::demux::{Flow, Owner, PORT_COUNTERS, Tuple};
 use crate::interface::is_unicast;
 use crate::output::Hop;
 use crate::stack::Stack;
-use crate::{ConnectError, TcpId};
+use crate::{ConnectError, PortShare, TcpId};
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use tcp::Connection;
@@ -14,6 +14,20 @@ use time::Instant;
 /// The dynamic range (RFC 6335 §6).
 const PORT_FIRST: u16 = 49_152;
 const PORTS: u16 = u16::MAX - PORT_FIRST + 1;
+/// So that a share has ports enough.
+const SHARES_MAX: u16 = 64;
+
+impl PortShare {
+    fn len(self) -> u16 {
+        PORTS / self.count.clamp(1, SHARES_MAX)
+    }
+
+    /// The port of this share that stands at `place`, modulo their number.
+    fn of(self, place: u16) -> u16 {
+        let count = self.count.clamp(1, SHARES_MAX);
+        PORT_FIRST + place % self.len() * count + self.index % count
+    }
+}
 
 impl Stack {
     /// Opens a connection. Without `local`, or with a port of 0, both are chosen (RFC 6724, RFC 6056).
@@ -78,15 +92,34 @@ impl Stack {
         let words = Tuple::new(SocketAddr::new(address, 0), remote).words();
         let hash = self.tcp.secrets.ports.strong(&words);
         let counter = (hash >> 32) as usize % PORT_COUNTERS;
-        for _ in 0..PORTS {
+        for _ in 0..self.tcp.ports.len() {
             let step = self.tcp.port_counters[counter];
             self.tcp.port_counters[counter] = step.wrapping_add(1);
-            let port = PORT_FIRST + (hash as u16).wrapping_add(step) % PORTS;
+            let port = self.tcp.ports.of((hash as u16).wrapping_add(step));
             let tuple = Tuple::new(SocketAddr::new(address, port), remote);
             if self.tcp.find(&tuple).is_none() && self.tcp.find_request(&tuple).is_none() {
                 return Ok(tuple);
             }
         }
         Err(ConnectError::NoPort)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn shares_cover_the_range_and_do_not_meet() {
+        let ports = |index, count| {
+            let share = PortShare { index, count };
+            (0..PORTS).map(|place| share.of(place)).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(ports(0, 1).len(), usize::from(PORTS));
+        let (left, right) = (ports(0, 2), ports(1, 2));
+        assert!(left.is_disjoint(&right));
+        assert_eq!(left.len() + right.len(), usize::from(PORTS));
+        assert!(ports(7, 64).iter().all(|&port| port >= PORT_FIRST));
     }
 }

@@ -10,7 +10,7 @@ use crate::icmp::Report;
 use crate::index::Index;
 use crate::path::PathMtu;
 use crate::slab::Slab;
-use crate::{Config, Listen};
+use crate::{Config, Listen, PortShare};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -64,6 +64,7 @@ pub(crate) struct Tcp {
     /// The profile that a connection was last given of its own: the next may be given the same.
     pub(super) last_profile: Option<Arc<tcp::Config>>,
     pub(super) port_counters: [u16; PORT_COUNTERS],
+    pub(super) ports: PortShare,
     pub(super) connections_max: usize,
     pub(super) bytes_max: usize,
     pub(super) requests_max: usize,
@@ -96,6 +97,7 @@ impl Tcp {
             syn_cookies: config.syn_cookies,
             last_profile: None,
             port_counters: [0; PORT_COUNTERS],
+            ports: config.ports,
             connections_max: config.connections_max,
             bytes_max: config.tcp_bytes_max,
             requests_max: config.requests_max,
