@@ -55,6 +55,8 @@ pub enum Candidate {
     WeftSockets,
     /// hyper on weft's sockets.
     WeftHyper,
+    /// weft's sockets on two queues of the TAP, by a thread each that share the processors with the client.
+    WeftQueues,
 }
 
 impl Candidate {
@@ -77,13 +79,14 @@ impl Candidate {
             Self::WeftStack => "weft (stack)",
             Self::WeftSockets => "weft (sockets)",
             Self::WeftHyper => "weft (hyper)",
+            Self::WeftQueues => "weft (2 queues)",
         }
     }
 
     /// Whether it is ours.
     pub fn is_weft(self) -> bool {
-        use Candidate::{WeftHyper, WeftSockets, WeftStack, WeftTap, WeftVeth};
-        matches!(self, WeftTap | WeftVeth | WeftStack | WeftSockets | WeftHyper)
+        use Candidate::{WeftHyper, WeftQueues, WeftSockets, WeftStack, WeftTap, WeftVeth};
+        matches!(self, WeftTap | WeftVeth | WeftStack | WeftSockets | WeftHyper | WeftQueues)
     }
 }
 
@@ -132,7 +135,8 @@ impl Sandbox {
             | Candidate::Nginx
             | Candidate::WeftStack
             | Candidate::WeftSockets
-            | Candidate::WeftHyper => Err("runs no programs".to_owned()),
+            | Candidate::WeftHyper
+            | Candidate::WeftQueues => Err("runs no programs".to_owned()),
         }
     }
 

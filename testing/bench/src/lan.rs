@@ -43,6 +43,14 @@ impl Lan {
             Candidate::WeftStack => Self::over_tap("weft", client, purpose),
             Candidate::WeftSockets => Self::over_tap("sockets", client, purpose),
             Candidate::WeftHyper => Self::over_tap("hyper", client, purpose),
+            Candidate::WeftQueues => {
+                let place = client.place(User::Same);
+                let server = spawn(place, &[&workload_program(), "server", "queues", purpose.name()])?;
+                client.ip(&tap_up(CLIENT))?;
+                let mut lan = Self::new(client, vec![server], Vec::new());
+                lan.client.processor = None;
+                Ok(lan)
+            }
             Candidate::Relay
             | Candidate::Unshare
             | Candidate::Bubblewrap
@@ -121,7 +129,10 @@ fn tap_up(address: std::net::Ipv4Addr) -> String {
 }
 
 fn start(namespace: &Namespace, words: &[&str]) -> Result<(Running, Option<ChildStdin>), String> {
-    let place = namespace.place(User::Same).on(processor(0));
+    spawn(namespace.place(User::Same).on(processor(0)), words)
+}
+
+fn spawn(place: Place, words: &[&str]) -> Result<(Running, Option<ChildStdin>), String> {
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let (running, stdin) = Running::spawn_until(place.command(&words), "listening", READY_LIMIT)?;
     Ok((running, Some(stdin)))

@@ -31,6 +31,8 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// The version of smoltcp that is measured: the one that this workspace's manifest asks for.
 pub const SMOLTCP_VERSION: &str = "0.14";
+/// Queues and threads of the server that has several: as many as the processors of the machines that this runs on.
+const QUEUES: usize = 2;
 /// The link's MTU, in bytes.
 const MTU: u16 = 1_500;
 
@@ -40,6 +42,7 @@ pub fn run(words: &[String]) -> Result<(), String> {
     match words[..] {
         ["weft", _] => weft::serve(),
         ["sockets", _] => tasks::serve(false),
+        ["queues", _] => tasks::serve_queues(QUEUES),
         ["hyper", _] => tasks::serve(true),
         ["smoltcp", purpose] => smoltcp::serve(false, Purpose::of(purpose)?),
         ["smoltcp-offload", purpose] => smoltcp::serve(true, Purpose::of(purpose)?),

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Barrier;
 
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
@@ -13,7 +14,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
 use weft::device::Tap;
-use weft::sockets::{Bytes, Sockets, TcpStream};
+use weft::sockets::{Bytes, Member, Sockets, TcpStream};
+use weft::stack::Prefix;
 
 use super::service::{Answer, Service, piece, ports};
 use super::{ADDRESS, MTU, TAP, tell_listening};
@@ -23,38 +25,75 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Serves until it is killed; `by_hyper`: what is asked for by HTTP.
 pub fn serve(by_hyper: bool) -> Result<(), String> {
+    run(|| {
+        let tap = Tap::open(TAP, MTU).map_err(|error| format!("TAP: {error}"))?;
+        let sockets = Sockets::start(tap, &[prefix()?], &[]).map_err(|error| format!("stack: {error}"))?;
+        listen(&sockets, by_hyper)?;
+        tell_listening();
+        Ok(sockets)
+    })
+}
+
+/// Serves until it is killed, by as many threads as the TAP has queues, a stack each.
+pub fn serve_queues(count: usize) -> Result<(), String> {
+    let taps = Tap::open_queues(TAP, MTU, count).map_err(|error| format!("TAP: {error}"))?;
+    let members = Sockets::group(taps, &[prefix()?], &[]).map_err(|error| format!("stacks: {error}"))?;
+    let ready = Barrier::new(members.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            members.into_iter().map(|member| scope.spawn(|| run(|| start(member, &ready)))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("a server does not panic"))
+    })
+}
+
+fn start(member: Member<Tap>, ready: &Barrier) -> Result<Sockets, String> {
+    let sockets = member.start();
+    listen(&sockets, false)?;
+    if ready.wait().is_leader() {
+        tell_listening();
+    }
+    Ok(sockets)
+}
+
+/// Turns a runtime of this thread's own for ever, with what is started in it.
+fn run(start: impl FnOnce() -> Result<Sockets, String>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("tokio: {error}"))?;
     LocalSet::new().block_on(&runtime, async move {
-        let tap = Tap::open(TAP, MTU).map_err(|error| format!("TAP: {error}"))?;
-        let prefix = format!("{ADDRESS}/24").parse().map_err(|error| format!("address: {error}"))?;
-        let sockets = Sockets::start(tap, &[prefix], &[]).map_err(|error| format!("stack: {error}"))?;
-        let answer = Rc::new(RefCell::new(Answer::new()));
-        for port in ports() {
-            let mut listener =
-                sockets.listen((ADDRESS, port).into()).map_err(|error| format!("listen: {error}"))?;
-            let answer = answer.clone();
-            tokio::task::spawn_local(async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    if stream.set_nodelay(true).is_err() {
-                        continue;
-                    }
-                    let answer = answer.clone();
-                    tokio::task::spawn_local(async move {
-                        match Service::at(port) {
-                            Service::Http(_) if by_hyper => serve_by_hyper(stream).await,
-                            // The client has gone: nothing is left to do.
-                            service => drop(serve_one(stream, service, &answer).await),
-                        }
-                    });
-                }
-            });
-        }
-        tell_listening();
+        let _sockets = start()?;
         std::future::pending().await
     })
+}
+
+fn prefix() -> Result<Prefix, String> {
+    format!("{ADDRESS}/24").parse().map_err(|error| format!("address: {error}"))
+}
+
+/// A task for each port, and one for each connection.
+fn listen(sockets: &Sockets, by_hyper: bool) -> Result<(), String> {
+    let answer = Rc::new(RefCell::new(Answer::new()));
+    for port in ports() {
+        let mut listener =
+            sockets.listen((ADDRESS, port).into()).map_err(|error| format!("listen: {error}"))?;
+        let answer = answer.clone();
+        tokio::task::spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Where it cannot be had, the connection is over already.
+                let _ = stream.set_nodelay(true);
+                let answer = answer.clone();
+                tokio::task::spawn_local(async move {
+                    match Service::at(port) {
+                        Service::Http(_) if by_hyper => serve_by_hyper(stream).await,
+                        // The client has gone: nothing is left to do.
+                        service => drop(serve_one(stream, service, &answer).await),
+                    }
+                });
+            }
+        });
+    }
+    Ok(())
 }
 
 async fn serve_one(

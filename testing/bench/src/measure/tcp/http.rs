@@ -22,6 +22,7 @@ pub const HTTP: Measure = Measure {
         Candidate::WeftStack,
         Candidate::WeftSockets,
         Candidate::WeftHyper,
+        Candidate::WeftQueues,
     ],
     rounds_factor: 1,
     sandboxed: false,

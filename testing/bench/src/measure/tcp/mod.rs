@@ -22,6 +22,7 @@ const STACKS: &[Candidate] = &[
     Candidate::Responder,
     Candidate::WeftStack,
     Candidate::WeftSockets,
+    Candidate::WeftQueues,
 ];
 
 const fn table(title: &'static str, unit: &'static str, better: Better, goals: &'static [Goal]) -> Table {
