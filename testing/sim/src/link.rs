@@ -1,5 +1,6 @@
 //! What a link does to what passes it, as data.
 
+use crate::narrow::Narrow;
 use packet::Medium;
 use time::Duration;
 
@@ -10,6 +11,8 @@ pub struct Link {
     pub medium: Medium,
     /// The largest IP packet in bytes. Default 1,500.
     pub mtu: u16,
+    /// Where it carries less than that, unknown to its ends. Default nowhere.
+    pub narrow: Option<Narrow>,
     /// Who cuts large segments and finishes checksums. Default [`Offloading::None`].
     pub offloading: Offloading,
     /// How long a packet is on its way. Default 1 ms.
@@ -43,6 +46,7 @@ impl Default for Link {
         Self {
             medium: Medium::Ethernet,
             mtu: 1_500,
+            narrow: None,
             offloading: Offloading::None,
             delay: Duration::from_millis(1),
             jitter: Duration::ZERO,

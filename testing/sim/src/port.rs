@@ -59,9 +59,13 @@ impl Device for Port {
     }
 
     fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
-        let direction = &mut self.wire.borrow_mut().directions[self.end];
+        let mut wire = self.wire.borrow_mut();
+        let now = self.clock.get();
         while let Some(packet) = batch.pop() {
-            direction.send(packet, self.clock.get(), &mut self.trace.borrow_mut());
+            wire.directions[self.end].send(packet, now, &mut self.trace.borrow_mut());
+        }
+        for answer in wire.directions[self.end].take_answers() {
+            wire.directions[1 - self.end].answer(answer, now);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! One direction of a link: what was sent waits here until it has arrived.
 
 use crate::link::{Burst, Link, Offloading};
+use crate::narrow::Fit;
 use crate::random::Random;
 use crate::trace::Trace;
 use crate::{Fault, examine, finish};
@@ -23,6 +24,8 @@ pub struct Passage {
     pub lost: u64,
     /// Packets that found the queue full.
     pub queue_full: u64,
+    /// Packets that were larger than some part of the link carries.
+    pub too_large: u64,
     /// Packets that arrived marked.
     pub marked: u64,
     /// Packets that were overtaken.
@@ -46,6 +49,8 @@ pub(crate) struct Direction {
     sent: u64,
     last_arrival: Instant,
     pub passage: Passage,
+    /// What the middle of the link answers to who sends.
+    answers: Vec<Bytes>,
     /// Whether the world gives what arrives to a host.
     pub attached: bool,
     /// The first frame that a stack should not have sent.
@@ -63,9 +68,21 @@ impl Direction {
             sent: 0,
             last_arrival: Instant::ZERO,
             passage: Passage::default(),
+            answers: Vec::new(),
             attached: false,
             fault: None,
         }
+    }
+
+    /// What the middle of the link answers to who sent the last packets.
+    pub(crate) fn take_answers(&mut self) -> Vec<Bytes> {
+        core::mem::take(&mut self.answers)
+    }
+
+    /// An answer from the middle of the link, to who receives here.
+    pub(crate) fn answer(&mut self, frame: Bytes, now: Instant) {
+        let arrival = now + self.link.delay;
+        self.fly(arrival, Packet::received(frame, Offload::default()));
     }
 
     /// Takes a packet from a device.
@@ -115,6 +132,13 @@ impl Direction {
         if self.link.neighbours_spared && is_neighbour_discovery(self.link.medium, &packet) {
             let arrival = departure + self.link.delay;
             self.fly(arrival, packet);
+            return;
+        }
+        if let Some(Fit::TooLarge(answer)) =
+            self.link.narrow.map(|narrow| narrow.judge(self.link.medium, &packet))
+        {
+            self.passage.too_large += 1;
+            self.answers.extend(answer);
             return;
         }
         if self.is_lost(now) {
