@@ -4,7 +4,7 @@ use super::Finding;
 use super::source::{Source, has_word};
 
 /// The crates that touch hardware, the kernel or shared memory, or make namespaces for tests.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "base/packet/",
     "host/link/",
     "host/runtime/",
@@ -12,6 +12,7 @@ const CRATES: [&str; 8] = [
     "testing/bench/",
     "testing/interop/",
     "testing/nostd/",
+    "testing/packetdrill/",
     "metal/",
 ];
 
