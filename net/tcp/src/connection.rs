@@ -26,7 +26,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use fast_open::Opening;
 use packet::Bytes;
-use time::{Instant, SequenceNumber};
+use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header};
 
@@ -90,6 +90,9 @@ pub struct Connection {
     fast_open: FastOpenStatus,
     opening: Option<Box<Opening>>,
 }
+
+/// How long TIME-WAIT lasts at least before our side opens its ports again: as long as a peer's first repetition takes.
+const REOPENED_AFTER: Duration = Duration::from_secs(1);
 
 /// The side that the call needs is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,7 +433,23 @@ impl Connection {
             }
             None => later,
         };
-        // RFC 9293 §3.4.2: the new numbers begin beyond all that were used.
-        allowed.then(|| self.send.max() + 1 + self.send.window_max())
+        allowed.then(|| self.first_unused())
+    }
+
+    /// In TIME-WAIT: whether our side may open a new connection between the same ports, one that offers timestamps. What
+    /// is left of this one has older ones, by which both sides know it (RFC 7323 §5.3), once our clock has moved on and a
+    /// peer that missed our last acknowledgement has had time to say so. If so, the first sequence number that is safe.
+    ///
+    /// DEVIATES RFC 9293 §3.4.2 (TIME-WAIT lasts two segment lifetimes): as Linux, else a client would run out of ports
+    /// after a few hundred connections a second to one server.
+    pub fn may_reopen(&self, now: Instant) -> Option<SequenceNumber> {
+        let Phase::TimeWait { until } = self.phase else { return None };
+        let waited = self.config.time_wait.saturating_sub(until.since(now));
+        (self.timestamps.is_enabled() && waited >= REOPENED_AFTER).then(|| self.first_unused())
+    }
+
+    /// RFC 9293 §3.4.2: new numbers begin beyond all that were used.
+    fn first_unused(&self) -> SequenceNumber {
+        self.send.max() + 1 + self.send.window_max()
     }
 }

@@ -9,7 +9,7 @@ use crate::{ConnectError, PortShare, TcpId};
 use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use tcp::Connection;
-use time::Instant;
+use time::{Instant, SequenceNumber};
 
 /// The dynamic range (RFC 6335 §6).
 const PORT_FIRST: u16 = 49_152;
@@ -27,6 +27,14 @@ impl PortShare {
         let count = self.count.clamp(1, SHARES_MAX);
         PORT_FIRST + place % self.len() * count + self.index % count
     }
+}
+
+/// What stands between a new connection and its addresses and ports.
+enum Vacancy {
+    /// Nothing.
+    Free,
+    /// A connection in TIME-WAIT that may give way; the first sequence number that is safe after it.
+    TimeWait { number: u64, initial_min: SequenceNumber },
 }
 
 impl Stack {
@@ -53,14 +61,22 @@ impl Stack {
         let interface = self.output.interface(hop.interface).ok_or(ConnectError::NoRoute)?;
         let mtu = interface.capabilities.mtu;
         let address = self.local_address(local, remote.ip(), hop)?;
-        let tuple = match local.map_or(0, |local| local.port()) {
-            0 => self.choose_port(address, remote)?,
-            port => Tuple::new(SocketAddr::new(address, port), remote),
+        let (tuple, vacancy) = match local.map_or(0, |local| local.port()) {
+            0 => self.choose_port(address, remote, &config, now)?,
+            port => {
+                let tuple = Tuple::new(SocketAddr::new(address, port), remote);
+                (tuple, self.vacancy(&tuple, &config, now).ok_or(ConnectError::InUse)?)
+            }
         };
-        if self.tcp.find(&tuple).is_some() || self.tcp.find_request(&tuple).is_some() {
-            return Err(ConnectError::InUse);
-        }
         let initial = self.tcp.initial_sequence(&tuple, now);
+        let initial = match vacancy {
+            Vacancy::Free => initial,
+            Vacancy::TimeWait { number, initial_min } => {
+                self.unhook(number);
+                self.let_go(number);
+                initial.later(initial_min)
+            }
+        };
         let offset = self.tcp.timestamp_offset(&tuple);
         let connection =
             Connection::connect(config, tuple.local().port(), remote.port(), initial, offset, now);
@@ -87,8 +103,24 @@ impl Stack {
         }
     }
 
+    /// Whether a connection may have these addresses and ports.
+    fn vacancy(&self, tuple: &Tuple, config: &tcp::Config, now: Instant) -> Option<Vacancy> {
+        if self.tcp.find_request(tuple).is_some() {
+            return None;
+        }
+        let Some(number) = self.tcp.find(tuple) else { return Some(Vacancy::Free) };
+        let initial_min = self.tcp.flows.find(number)?.connection.may_reopen(now)?;
+        config.timestamps.then_some(Vacancy::TimeWait { number, initial_min })
+    }
+
     /// RFC 6056 §3.3.4: where to start is a keyed hash of the destination, where to go on a counter shared by few.
-    fn choose_port(&mut self, address: IpAddr, remote: SocketAddr) -> Result<Tuple, ConnectError> {
+    fn choose_port(
+        &mut self,
+        address: IpAddr,
+        remote: SocketAddr,
+        config: &tcp::Config,
+        now: Instant,
+    ) -> Result<(Tuple, Vacancy), ConnectError> {
         let words = Tuple::new(SocketAddr::new(address, 0), remote).words();
         let hash = self.tcp.secrets.ports.strong(&words);
         let counter = (hash >> 32) as usize % PORT_COUNTERS;
@@ -97,8 +129,8 @@ impl Stack {
             self.tcp.port_counters[counter] = step.wrapping_add(1);
             let port = self.tcp.ports.of((hash as u16).wrapping_add(step));
             let tuple = Tuple::new(SocketAddr::new(address, port), remote);
-            if self.tcp.find(&tuple).is_none() && self.tcp.find_request(&tuple).is_none() {
-                return Ok(tuple);
+            if let Some(vacancy) = self.vacancy(&tuple, config, now) {
+                return Ok((tuple, vacancy));
             }
         }
         Err(ConnectError::NoPort)

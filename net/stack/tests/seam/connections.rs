@@ -229,6 +229,30 @@ fn connections_leave_from_ports_of_the_dynamic_range_each_its_own() {
 }
 
 #[test]
+fn a_port_in_time_wait_is_opened_again_after_a_second() {
+    let (mut pair, client, server) = Pair::connected(crate::link::PLAIN, V4[1]);
+    let (local, remote) = pair.sides[0].stack.tcp_addresses(client).expect("it is open");
+    let now = pair.now;
+    pair.sides[0].stack.tcp_release(client, now);
+    pair.exchange();
+    let now = pair.now;
+    pair.sides[1].stack.tcp_release(server, now);
+    pair.exchange();
+    let again = |pair: &mut Pair, timestamps| {
+        let profile = tcp::Config { timestamps, ..tcp::Config::default() };
+        let now = pair.now;
+        pair.sides[0].stack.tcp_connect(Some(local), remote, profile.into(), now)
+    };
+    assert_eq!(again(&mut pair, true), Err(ConnectError::InUse), "too early");
+    pair.pass(Duration::from_secs(1));
+    assert_eq!(again(&mut pair, false), Err(ConnectError::InUse), "nothing would tell old from new");
+    let client = again(&mut pair, true).expect("the old one gives way");
+    pair.settle();
+    assert!(pair.told(0, client, tcp::Event::Established));
+    assert_eq!(pair.memory(0).connections, 1);
+}
+
+#[test]
 fn connect_says_what_is_wrong() {
     let mut pair = Pair::new(crate::link::PLAIN);
     let now = pair.now;

@@ -2,7 +2,7 @@
 
 use super::script::{Script, plain};
 use crate::{CloseReason, Config, Drop, Event, State};
-use time::SequenceNumber;
+use time::{Duration, SequenceNumber};
 use wire::tcp::{Flags, Header, Options, Timestamps};
 
 /// TIME-WAIT by way of FIN-WAIT-2; the last acknowledgement has left.
@@ -210,6 +210,29 @@ fn time_wait_new_syn_may_reuse_by_number_or_by_timestamp() {
     assert_eq!(it.connection.may_reuse(&stamped(next, 101)), None);
     assert_eq!(it.connection.may_reuse(&stamped(next + 1, 100)), None);
     assert_eq!(Script::established(plain()).connection.may_reuse(&syn), None);
+}
+
+#[test]
+fn time_wait_our_own_open_waits_a_second_and_needs_timestamps() {
+    let closed = |config: Config, stamp: &str| {
+        let mut it = Script::accept(config, &std::format!("S 0 win 65535 mss 1000{stamp}"));
+        it.leaves("S 0 ack 1");
+        it.arrives(&std::format!(". 1 ack 1 win 65535{stamp}"));
+        it.connection.shutdown(it.now);
+        it.leaves("F 1 ack 1");
+        it.arrives(&std::format!("F 1 ack 2 win 65535{stamp}"));
+        it.leaves(". 2 ack 2");
+        it
+    };
+    let it = closed(Config { timestamps: true, ..plain() }, " ts 100:1");
+    assert_eq!(it.connection.state(), State::TimeWait);
+    assert_eq!(it.connection.may_reopen(it.now + Duration::from_millis(999)), None);
+    let first = it.connection.may_reopen(it.now + Duration::from_secs(1)).unwrap();
+    assert!(first.after(SequenceNumber(u32::MAX - 700) + 2 + 65_535), "beyond all numbers that were used");
+    let it = closed(plain(), "");
+    assert_eq!(it.connection.may_reopen(it.now + Duration::from_secs(30)), None);
+    let it = Script::established(Config { timestamps: true, ..plain() });
+    assert_eq!(it.connection.may_reopen(it.now + Duration::from_secs(30)), None);
 }
 
 #[test]
