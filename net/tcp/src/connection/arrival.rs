@@ -101,8 +101,10 @@ impl Connection {
         }
         self.receive.note_duplicate(segment);
         // What carries something is sent again, or probes, and is always answered; in TIME-WAIT too, where that does no
-        // harm as long as no reset ends it (RFC 1337 §2). Bare acknowledgements could answer each other for ever.
-        if segment.sequence_length() > 0 || self.answers.admit(now) {
+        // harm as long as no reset ends it (RFC 1337 §2). Bare acknowledgements could answer each other for ever, and a
+        // SYN is challenged wherever it stands, as often as RFC 5961 §7 allows.
+        let carries = segment.sequence_length() > 0 && !segment.header.flags.contains(Flags::SYN);
+        if carries || self.answers.admit(now) {
             self.receive.acks_mut().set_now();
         }
     }

@@ -116,6 +116,17 @@ fn established_syn_is_challenged_up_to_the_limit() {
 }
 
 #[test]
+fn established_syn_outside_of_the_window_is_challenged_up_to_the_limit() {
+    let mut it = Script::established(plain());
+    for _ in 0..10 {
+        it.is_dropped("S 900000 win 65535", Drop::OutsideWindow);
+        it.leaves(". 1 ack 1");
+    }
+    it.is_dropped("S -900000 win 65535", Drop::OutsideWindow);
+    it.is_quiet();
+}
+
+#[test]
 fn established_ack_of_unsent_is_challenged() {
     let mut it = Script::established(plain());
     it.is_dropped(". 1+10 ack 2 win 65535", Drop::AcknowledgesUnsent);
