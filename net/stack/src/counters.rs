@@ -137,6 +137,10 @@ pub struct Counters {
     pub received: u64,
     /// Frames handed out; a super-frame counts once.
     pub transmitted: u64,
+    /// SYNs that were answered by a cookie and not kept (RFC 4987 §3.6).
+    pub syn_cookies_sent: u64,
+    /// Connections made of a cookie that came back.
+    pub syn_cookies_accepted: u64,
     dropped: [u64; REASONS],
     /// Segments that their connection did not process, in order of first appearance.
     pub(crate) refused: alloc::vec::Vec<(tcp::Drop, u64)>,
@@ -144,7 +148,14 @@ pub struct Counters {
 
 impl Counters {
     pub(crate) const fn new() -> Self {
-        Self { received: 0, transmitted: 0, dropped: [0; REASONS], refused: alloc::vec::Vec::new() }
+        Self {
+            received: 0,
+            transmitted: 0,
+            syn_cookies_sent: 0,
+            syn_cookies_accepted: 0,
+            dropped: [0; REASONS],
+            refused: alloc::vec::Vec::new(),
+        }
     }
 
     /// How many packets were dropped for `reason`.
@@ -178,6 +189,8 @@ impl fmt::Debug for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         map.entry(&"received", &self.received).entry(&"transmitted", &self.transmitted);
+        map.entry(&"syn_cookies_sent", &self.syn_cookies_sent);
+        map.entry(&"syn_cookies_accepted", &self.syn_cookies_accepted);
         for (reason, count) in self.drops() {
             map.entry(&reason.name(), &count);
         }

@@ -138,6 +138,7 @@ impl Stack {
         };
         let mut packet = packet::Packet::default();
         answer.header.emit(packet.headers.prepend(answer.header.length()));
+        self.output.counters.syn_cookies_sent += 1;
         // A full queue has counted the drop; the peer's next SYN is answered again.
         let _ = self.output.send(hop, out, packet, now);
         Verdict::Accepted
@@ -170,6 +171,7 @@ impl Stack {
         let offset = self.tcp.timestamp_offset(&tuple);
         let mut connection = Connection::accept(config, &syn, header.acknowledgement - 1, offset, now);
         connection.handle_answered_before(plain_path(mtu, &tuple));
+        self.output.counters.syn_cookies_accepted += 1;
         let number =
             self.add_flow(Flow::new(tuple, connection, Owner::Listener(ListenerId(listener)), hop, mtu));
         if let Some(listener) = self.tcp.listeners.find_mut(listener) {
