@@ -27,7 +27,7 @@ pub struct Config {
     pub sack: bool,
     /// The order of a SYN's options; Linux's.
     pub option_order: OptionOrder,
-    /// What our SYNs ask the peer to tell of marks (RFC 3168 §6.1.1); nothing.
+    /// What our SYNs ask the peer to tell of marks (RFC 3168 §6.1.1, RFC 9768 §3.1.1); nothing.
     pub ecn_request: EcnFeedback,
     /// The most that is agreed to where a peer's SYN asks for it; classic.
     pub ecn_accept: EcnFeedback,

@@ -307,6 +307,11 @@ impl Congestion {
         self.threshold = self.threshold.max(saved.threshold);
     }
 
+    /// Our SYN was marked: one segment is what is left of the initial window.
+    pub(crate) fn handle_marked_syn(&mut self, mss: u32) {
+        self.window = mss;
+    }
+
     /// Whether the law knows what to do about a mark: version 1 of BBR does not, so that nothing leaves that could be
     /// marked.
     pub(crate) fn takes_marks(&self) -> bool {

@@ -3,16 +3,18 @@
 //! sender, in the leaf of the variant:
 //!
 //! ```text
-//!   SYN, SYN-ACK --> Marking: none, classic
+//!   SYN, SYN-ACK --> Marking: none, classic, accurate
 //!                       |
-//!   CE on data -------->+--> flags of what leaves
+//!   CE ---------------->+--> flags of what leaves
 //!   flags that arrive ->+--> the send half: fewer bytes in flight
 //!                       |
 //!   new data leaves ----+--> ECT(0)
 //! ```
 
+mod accurate;
 mod classic;
 
+use accurate::{Accurate, Echo, ace, decoded};
 use alloc::boxed::Box;
 use classic::Classic;
 use time::SequenceNumber;
@@ -26,19 +28,34 @@ pub enum EcnFeedback {
     Off,
     /// Once a round trip (RFC 3168).
     Classic,
+    /// Each of them (RFC 9768); where the peer knows no more, as [`Classic`](Self::Classic).
+    Accurate,
 }
 
 /// ECE and CWR: an ECN-setup SYN (RFC 3168 §6.1.1).
 const ECN_SETUP: Flags = Flags(Flags::ECE.0 | Flags::CWR.0);
+/// All three: a SYN that asks for accurate feedback (RFC 9768 §3.1.1).
+const ACCURATE_SETUP: Flags = Flags(ECN_SETUP.0 | Flags::AE.0);
+/// Transmissions of a SYN, or of a SYN-ACK, that speak of accurate feedback; those that follow do not
+/// (RFC 9768 §3.1.4.1, §3.2.3.2.2).
+const ACCURATE_TRIES: u8 = 2;
 
 /// What a connection that can answer marks knows of them.
 #[derive(Debug)]
 pub(crate) struct Marking {
-    /// New data may leave as ECN-capable.
+    /// What leaves may be marked.
     capable: bool,
+    /// The peer says that our SYN arrived marked.
+    syn_marked: bool,
     /// Behind what had left at the last reduction for a mark.
     reduced: SequenceNumber,
-    classic: Classic,
+    feedback: Feedback,
+}
+
+#[derive(Debug)]
+enum Feedback {
+    Classic(Classic),
+    Accurate(Accurate),
 }
 
 /// A segment that was found acceptable, as far as marks go.
@@ -48,6 +65,16 @@ pub(crate) struct Arrived {
     pub(crate) ecn: Ecn,
     /// Bytes of its payload.
     pub(crate) bytes: usize,
+    /// Packets that it was joined from.
+    pub(crate) packets: u16,
+    /// It says nothing but what it acknowledges, and of that no more than the number.
+    pub(crate) bare: bool,
+    /// It ends the handshake.
+    pub(crate) last: bool,
+    /// Data waits for its acknowledgement.
+    pub(crate) waits: bool,
+    /// How many packets it acknowledges; `None` where another that was sent later may have arrived before it.
+    pub(crate) delivered: Option<u32>,
 }
 
 /// What a segment leads to.
@@ -57,49 +84,138 @@ pub(crate) struct Heard {
     pub(crate) answer: bool,
     /// What the connection has sent was marked.
     pub(crate) marked: bool,
+    /// Its SYN-ACK was.
+    pub(crate) syn_marked: bool,
 }
+
+/// A SYN that came again asks for another feedback than the first, so that both ends could take different ones.
+#[derive(Debug)]
+pub(crate) struct Ambiguous;
 
 /// The flags with which a SYN asks for `feedback`, after `retries` that had no answer.
 ///
-/// RFC 3168 §6.1.1.1: whoever drops SYNs that ask lets the next one through.
+/// RFC 3168 §6.1.1.1, RFC 9768 §3.1.4.1: whoever drops SYNs that ask lets a later one through.
 pub(crate) fn flags_of_syn(feedback: EcnFeedback, retries: u8) -> Flags {
     match feedback {
         EcnFeedback::Classic if retries == 0 => ECN_SETUP,
-        EcnFeedback::Off | EcnFeedback::Classic => Flags::default(),
+        EcnFeedback::Accurate if retries < ACCURATE_TRIES => ACCURATE_SETUP,
+        EcnFeedback::Off | EcnFeedback::Classic | EcnFeedback::Accurate => Flags::default(),
     }
 }
 
 impl Marking {
     /// What `flags` of a peer's SYN, which arrived with `ecn`, lead to where at most `accept` is agreed to
-    /// (RFC 3168 §6.1.1). Our first byte will be `first`.
+    /// (RFC 3168 §6.1.1, RFC 9768 §3.1.1, table 2). Our first byte will be `first`.
     pub(crate) fn of_syn(
         flags: Flags,
         ecn: Ecn,
         accept: EcnFeedback,
         first: SequenceNumber,
     ) -> Option<Box<Self>> {
-        // A SYN that could be marked was sent by nobody who obeys §6.1.1, unless by a later extension (RFC 8311 §4.3).
-        let honest = ecn == Ecn::NotEct || flags.contains(Flags::AE);
-        let asked = accept >= EcnFeedback::Classic && flags.contains(ECN_SETUP);
-        (asked && honest).then(|| Self::new(true, first))
+        let feedback = match (accept, ace(flags)) {
+            (EcnFeedback::Off, _) | (_, 0b000) => return None,
+            // RFC 9768 §3.1.3: what means nothing yet asks for this, too.
+            (EcnFeedback::Accurate, ace) if ace != 0b011 => Feedback::Accurate(Accurate::new(ecn, false)),
+            _ => {
+                // A SYN that could be marked was sent by nobody who obeys RFC 3168 §6.1.1, unless by a later extension
+                // (RFC 8311 §4.3).
+                let honest = ecn == Ecn::NotEct || flags.contains(Flags::AE);
+                if !flags.contains(ECN_SETUP) || !honest {
+                    return None;
+                }
+                Feedback::Classic(Classic::default())
+            }
+        };
+        Some(Self::new(true, first, feedback))
     }
 
-    /// What `flags` of a SYN-ACK lead to, after a SYN that asked for `request`. `repeated` where a SYN has left since
-    /// that did not ask.
+    /// What `flags` of a SYN-ACK, which arrived with `ecn`, lead to, where our SYNs asked for `request`, the last after
+    /// `retries` (RFC 3168 §6.1.1, RFC 9768 §3.1.2, table 2).
     pub(crate) fn of_syn_ack(
         flags: Flags,
-        request: EcnFeedback,
-        repeated: bool,
+        ecn: Ecn,
+        (request, retries): (EcnFeedback, u8),
         first: SequenceNumber,
     ) -> Option<Box<Self>> {
-        // RFC 3168 §6.1.1: ECE without CWR. Both are the reflection of one who does not know them.
-        let agreed = flags.contains(Flags::ECE) && !flags.contains(Flags::CWR);
-        // RFC 3168 §6.1.1: who has sent a SYN that did not ask sends nothing that can be marked.
-        (agreed && request >= EcnFeedback::Classic).then(|| Self::new(!repeated, first))
+        let accurate = request == EcnFeedback::Accurate;
+        match (request, ace(flags)) {
+            (EcnFeedback::Off, _) => None,
+            // RFC 3168 §6.1.1: ECE without CWR. Both, or all three, are the reflection of one who does not know them.
+            (_, 0b001) | (EcnFeedback::Classic, 0b101) => {
+                // RFC 3168 §6.1.1: who has sent a SYN that did not ask sends nothing that can be marked.
+                let asked = flags_of_syn(request, retries) != Flags::default();
+                Some(Self::new(asked, first, Feedback::Classic(Classic::default())))
+            }
+            (_, 0b000 | 0b111) => None,
+            _ if accurate => {
+                let feedback = Feedback::Accurate(Accurate::new(ecn, true));
+                let mut marking = Self::new(true, first, feedback);
+                marking.hear_of_syn(decoded(flags));
+                marking.syn_marked = decoded(flags) == Echo::Arrived(Ecn::Ce);
+                Some(marking)
+            }
+            _ => None,
+        }
     }
 
-    fn new(capable: bool, first: SequenceNumber) -> Box<Self> {
-        Box::new(Self { capable, reduced: first, classic: Classic::default() })
+    fn new(capable: bool, first: SequenceNumber, feedback: Feedback) -> Box<Self> {
+        Box::new(Self { capable, syn_marked: false, reduced: first, feedback })
+    }
+
+    /// The peer says how our SYN or SYN-ACK, which was not ECN-capable, has arrived.
+    fn hear_of_syn(&mut self, echo: Echo) {
+        match echo {
+            Echo::Arrived(Ecn::NotEct) | Echo::Unknown => {}
+            // RFC 9768 §3.2.2.3: somebody on the path writes into the field. What may be marked does not get there as
+            // it left; marks are answered and told of all the same. §3.2.2.1: after a zero nothing is.
+            Echo::Arrived(_) | Echo::Zero => self.capable = false,
+        }
+    }
+
+    /// Whether the peer says that our SYN arrived marked.
+    pub(crate) fn is_syn_marked(&self) -> bool {
+        self.syn_marked
+    }
+
+    /// The flags with which a SYN-ACK agrees, after `retries` that had no answer.
+    pub(crate) fn flags_of_syn_ack(&mut self, retries: u8) -> Flags {
+        match &self.feedback {
+            Feedback::Classic(_) => Flags::ECE,
+            Feedback::Accurate(accurate) if retries < ACCURATE_TRIES => accurate.flags_of_syn_ack(),
+            Feedback::Accurate(_) => {
+                // RFC 9768 §3.1.5: the peer may take it for an answer that declines; we count on all the same.
+                self.capable = false;
+                Flags::default()
+            }
+        }
+    }
+
+    /// The peer's SYN came once more, with `flags` and `ecn`.
+    pub(crate) fn handle_syn_again(&mut self, flags: Flags, ecn: Ecn) -> Result<(), Ambiguous> {
+        let ace = ace(flags);
+        match &mut self.feedback {
+            // RFC 9768 §3.1.5.
+            Feedback::Classic(_) if ace == 0b111 => return Err(Ambiguous),
+            Feedback::Accurate(_) if ace == 0b011 => return Err(Ambiguous),
+            // RFC 3168 §6.1.1: after a SYN that does not ask (SHOULD).
+            Feedback::Classic(_) => self.capable &= flags.contains(ECN_SETUP),
+            Feedback::Accurate(accurate) => {
+                accurate.handle_syn_again(ecn, false);
+                // RFC 9768 §3.1.5: the peer may be without ECN by now.
+                self.capable &= ace != 0b000;
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's SYN-ACK came once more, with `flags` and `ecn`: its answer has been lost.
+    pub(crate) fn handle_syn_ack_again(&mut self, flags: Flags, ecn: Ecn) {
+        // RFC 9768 §3.2.2.1: told as the first was, if it agrees to this.
+        if let Feedback::Accurate(accurate) = &mut self.feedback
+            && !matches!(ace(flags), 0b000 | 0b001 | 0b111)
+        {
+            accurate.handle_syn_again(ecn, true);
+        }
     }
 
     /// Whether a mark that is told now, with everything before `una` acknowledged, is of what left after the last
@@ -114,38 +230,75 @@ impl Marking {
         self.reduced = nxt;
     }
 
-    /// The flags with which a SYN-ACK agrees.
-    pub(crate) fn flags_of_syn_ack(&self) -> Flags {
-        Flags::ECE
-    }
-
-    /// The peer's SYN came once more.
-    pub(crate) fn handle_syn_again(&mut self, flags: Flags) {
-        // RFC 3168 §6.1.1: after a SYN that does not ask (SHOULD).
-        self.capable &= flags.contains(ECN_SETUP);
-    }
-
     /// An acceptable segment has arrived.
     pub(crate) fn handle_arrival(&mut self, arrived: Arrived) -> Heard {
-        let answer = self.classic.handle_arrival(arrived.flags, arrived.ecn, arrived.bytes > 0);
-        Heard { answer, marked: arrived.flags.contains(Flags::ECE) }
+        let Arrived { flags, ecn, packets, bare, last, .. } = arrived;
+        let data = arrived.bytes > 0;
+        let accurate = match &mut self.feedback {
+            Feedback::Classic(classic) => {
+                let answer = classic.handle_arrival(flags, ecn, data);
+                return Heard { answer, marked: flags.contains(Flags::ECE), syn_marked: false };
+            }
+            Feedback::Accurate(accurate) => accurate,
+        };
+        let answer = accurate.handle_arrival(ecn, packets, data, arrived.waits);
+        if last && bare {
+            let echo = decoded(flags);
+            accurate.handle_final(echo);
+            self.hear_of_syn(echo);
+            return Heard { answer, marked: false, syn_marked: echo == Echo::Arrived(Ecn::Ce) };
+        }
+        // RFC 9768 §3.2.2.2: what another has superseded tells nothing.
+        let Some(delivered) = arrived.delivered else { return Heard { answer, ..Heard::default() } };
+        let (marks, cleared) = accurate.handle_feedback(flags, delivered);
+        // RFC 9768 §3.2.2.4.
+        self.capable &= !cleared;
+        Heard { answer, marked: marks > 0, syn_marked: false }
+    }
+
+    /// The three flags of a segment that tells nothing new.
+    pub(crate) fn idle_flags(&self) -> Flags {
+        match &self.feedback {
+            Feedback::Classic(_) => Flags::default(),
+            Feedback::Accurate(accurate) => accurate.idle_flags(),
+        }
+    }
+
+    /// Whether a bare acknowledgement has to leave before data: it alone can tell of the SYN-ACK (RFC 9768 §3.2.2.1).
+    pub(crate) fn owes_answer(&self) -> bool {
+        matches!(&self.feedback, Feedback::Accurate(accurate) if accurate.owes_answer())
     }
 
     /// Whether what leaves now may not stand for several segments: a device that cuts it leaves CWR to the first only.
     pub(crate) fn is_single(&self, reductions: u8) -> bool {
-        self.classic.is_untold(reductions)
+        match &self.feedback {
+            Feedback::Classic(classic) => classic.is_untold(reductions),
+            Feedback::Accurate(accurate) => accurate.is_single(),
+        }
     }
 
-    /// The flags of a segment that leaves, with `fresh` data or not, after `reductions` of the window.
-    pub(crate) fn flags(&mut self, fresh: bool, reductions: u8) -> Flags {
-        self.classic.flags(fresh, reductions)
+    /// The flags of a segment that leaves, with `fresh` data or not, `bare` or not, after `reductions` of the window.
+    pub(crate) fn flags(&mut self, fresh: bool, bare: bool, reductions: u8) -> Flags {
+        match &mut self.feedback {
+            Feedback::Classic(classic) => classic.flags(fresh, reductions),
+            // RFC 9768 §3.1.5: no CWR to say that the window was reduced.
+            Feedback::Accurate(accurate) => accurate.flags(bare),
+        }
     }
 
-    /// The codepoint of a segment that leaves.
-    pub(crate) fn codepoint(&self, fresh: bool) -> Ecn {
+    /// The codepoint of a segment that leaves; `selective` where SACK tells duplicates from answers to marks.
+    pub(crate) fn codepoint(&self, fresh: bool, selective: bool) -> Ecn {
         // RFC 3168 §6.1.4, §6.1.5, §6.1.6: neither on what carries no data, nor on a retransmission or a probe of a
-        // closed window. RFC 8311 §4.2: ECT(1) is not ours.
-        if fresh && self.capable { Ecn::Ect0 } else { Ecn::NotEct }
+        // closed window.
+        //
+        // DEVIATES RFC 3168 §6.1.4: with accurate feedback, which tells of marks on them, all of these may be marked,
+        // as RFC 8311 §4.3 lets experiments do and as Linux does.
+        let may = match self.feedback {
+            Feedback::Classic(_) => fresh,
+            Feedback::Accurate(_) => fresh || selective,
+        };
+        // RFC 8311 §4.2: ECT(1) is not ours.
+        if may && self.capable { Ecn::Ect0 } else { Ecn::NotEct }
     }
 }
 
@@ -171,21 +324,19 @@ mod tests {
         assert!(!of_syn(Flags::SYN | ECN_SETUP, Ecn::Ect0), "no such SYN leaves by RFC 3168");
         assert!(of_syn(Flags::SYN | ECN_SETUP | Flags::AE, Ecn::Ect0));
         assert!(Marking::of_syn(Flags::SYN | ECN_SETUP, Ecn::NotEct, EcnFeedback::Off, FIRST).is_none());
-        let of_syn_ack = |flags| Marking::of_syn_ack(Flags::SYN | Flags::ACK | flags, CLASSIC, false, FIRST);
-        assert!(of_syn_ack(Flags::ECE).is_some_and(|marking| marking.capable));
-        assert!(of_syn_ack(ECN_SETUP).is_none(), "a reflection");
-        assert!(of_syn_ack(Flags::default()).is_none());
-        assert!(Marking::of_syn_ack(Flags::ECE, EcnFeedback::Off, false, FIRST).is_none(), "nobody asked");
-        assert!(
-            Marking::of_syn_ack(Flags::ECE, CLASSIC, true, FIRST).is_some_and(|marking| !marking.capable)
-        );
+        let of_syn_ack = |flags, retries| Marking::of_syn_ack(flags, Ecn::NotEct, (CLASSIC, retries), FIRST);
+        assert!(of_syn_ack(Flags::ECE, 0).is_some_and(|marking| marking.capable));
+        assert!(of_syn_ack(ECN_SETUP, 0).is_none(), "a reflection");
+        assert!(of_syn_ack(Flags::default(), 0).is_none());
+        assert!(Marking::of_syn_ack(Flags::ECE, Ecn::NotEct, (EcnFeedback::Off, 0), FIRST).is_none());
+        assert!(of_syn_ack(Flags::ECE, 1).is_some_and(|marking| !marking.capable));
     }
 
     #[test]
     fn only_new_data_may_be_marked() {
         let mut marking = Marking::of_syn(ECN_SETUP, Ecn::NotEct, CLASSIC, FIRST).unwrap();
-        assert_eq!((marking.codepoint(true), marking.codepoint(false)), (Ecn::Ect0, Ecn::NotEct));
-        marking.handle_syn_again(Flags::SYN);
-        assert_eq!(marking.codepoint(true), Ecn::NotEct);
+        assert_eq!((marking.codepoint(true, true), marking.codepoint(false, true)), (Ecn::Ect0, Ecn::NotEct));
+        marking.handle_syn_again(Flags::SYN, Ecn::NotEct).unwrap();
+        assert_eq!(marking.codepoint(true, true), Ecn::NotEct);
     }
 }

@@ -304,6 +304,17 @@ impl SendHalf {
         self.urge = true;
     }
 
+    /// What is outstanding and not known to have arrived.
+    pub(crate) fn undelivered(&self) -> u32 {
+        self.outstanding().saturating_sub(self.loss.scoreboard.sacked())
+    }
+
+    /// Our SYN arrived marked: as if it had been lost (RFC 5562 §3.2).
+    pub(crate) fn handle_marked_syn(&mut self) {
+        self.congestion.handle_marked_syn(u32::from(self.mss));
+        self.set_pace();
+    }
+
     /// Whether the law knows what to do about a mark.
     pub(crate) fn takes_marks(&self) -> bool {
         self.congestion.takes_marks()

@@ -8,6 +8,7 @@ mod closing;
 mod fast_open;
 mod hostile;
 mod losing;
+mod marking;
 mod opening;
 mod options;
 mod pacing;

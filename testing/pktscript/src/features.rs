@@ -31,7 +31,7 @@ pub struct Features {
 const HIDDEN: Features = Features {
     sack: false,
     ecn: true,
-    accurate_ecn: false,
+    accurate_ecn: true,
     fast_open: false,
     urgent: false,
     flow_label: true,
@@ -141,7 +141,8 @@ mod tests {
     use crate::parser::parse;
 
     fn stops(event: &str) -> Option<String> {
-        missing(&parse(event).unwrap(), &Features { ecn: false, ..HIDDEN }).map(|(_, what)| what)
+        missing(&parse(event).unwrap(), &Features { ecn: false, accurate_ecn: false, ..HIDDEN })
+            .map(|(_, what)| what)
     }
 
     #[test]

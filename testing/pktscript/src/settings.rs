@@ -43,6 +43,7 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_dsack", 0, 1),
     ("net.ipv4.tcp_early_retrans", 0, 4),
     ("net.ipv4.tcp_ecn_fallback", 1, 1),
+    ("net.ipv4.tcp_ecn_option", 0, 0),
     ("net.ipv4.tcp_fack", 0, 0),
     ("net.ipv4.tcp_fastopen", 0, i64::MAX),
     ("net.ipv4.tcp_frto", 0, 2),
@@ -90,7 +91,7 @@ const FIXED: &[(&str, i64, i64)] = &[
 /// Names whose value changes something.
 const CHANGING: &[(&str, Apply)] = &[
     ("net.ipv4.tcp_ecn", ecn),
-    ("net.inet.tcp.ecn.enable", ecn),
+    ("net.inet.tcp.ecn.enable", |s, v| ecn(s, if v == 4 { 5 } else { v }) && v < 5),
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
@@ -256,13 +257,16 @@ fn keep_alive(
     span(field(&mut settings.keep_alive), value, unit_ms)
 }
 
-/// What SYNs ask for, and what is agreed to; the numbers of both systems.
+/// What SYNs ask for, and what is agreed to. Linux's numbers; FreeBSD's 4 is its 5.
 fn ecn(settings: &mut Settings, value: i64) -> bool {
-    use tcp::EcnFeedback::{Classic, Off};
+    use tcp::EcnFeedback::{Accurate, Classic, Off};
     let (request, accept) = match value {
         0 => (Off, Off),
         1 => (Classic, Classic),
         2 => (Off, Classic),
+        3 => (Accurate, Accurate),
+        4 => (Classic, Accurate),
+        5 => (Off, Accurate),
         _ => return false,
     };
     settings.tcp.ecn_request = request;

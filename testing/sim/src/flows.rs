@@ -32,9 +32,24 @@ impl Flows {
     ///
     /// Where the receiver does not listen, or a host is not on the link.
     pub fn new(world: &mut World, sender: HostId, receiver: HostId, link: LinkId) -> Self {
+        Self::with(world, sender, receiver, link, tcp::Config::default())
+    }
+
+    /// The same, with a profile for the receivers.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn with(
+        world: &mut World,
+        sender: HostId,
+        receiver: HostId,
+        link: LinkId,
+        config: tcp::Config,
+    ) -> Self {
         let (v4, _) = world.addresses(receiver, link).expect("the receiver is on the link");
         let listen =
-            Listen { binding: Binding::Port(PORT), defer: false, backlog: 64, config: Arc::default() };
+            Listen { binding: Binding::Port(PORT), defer: false, backlog: 64, config: Arc::new(config) };
         let listener = world.stack(receiver).tcp_listen(listen).expect("the port is free");
         Self {
             sender,

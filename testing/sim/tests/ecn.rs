@@ -21,9 +21,9 @@ fn marking() -> Link {
     }
 }
 
-/// A sender that asks for `request`.
+/// Ends that ask for `request`.
 fn asking(request: EcnFeedback, congestion: CongestionAlgorithm) -> Config {
-    Config { ecn_request: request, congestion, ..Config::linux() }
+    Config { ecn_request: request, ecn_accept: request, congestion, ..Config::linux() }
 }
 
 /// Bytes of each of two flows in `span`, a second one joining after `later`, through a bottleneck that marks; how many
@@ -32,7 +32,7 @@ fn share(seed: u64, config: &Config, later: Duration, span: Duration) -> ([u64; 
     let mut world = World::new(seed);
     let hosts: [HostId; 2] = [world.host(), world.host()];
     let link = world.link(hosts[0], hosts[1], marking());
-    let mut flows = Flows::new(&mut world, hosts[0], hosts[1], link);
+    let mut flows = Flows::with(&mut world, hosts[0], hosts[1], link, config.clone());
     let run = |world: &mut World, flows: &mut Flows, span| {
         world.run_until(span, |world| {
             flows.poll(world);
@@ -54,13 +54,17 @@ fn share(seed: u64, config: &Config, later: Duration, span: Duration) -> ([u64; 
 fn flows_through_a_bottleneck_that_marks_lose_nothing_and_share_it() {
     let span = Duration::from_secs(20);
     let most = 50_000_000 / 8 * span.as_secs() * PAYLOAD_BYTES / WIRE_BYTES;
-    for congestion in [CongestionAlgorithm::Cubic, CongestionAlgorithm::NewReno] {
+    use CongestionAlgorithm::{Cubic, NewReno};
+    use EcnFeedback::{Accurate, Classic};
+    for (feedback, congestion) in [(Classic, Cubic), (Classic, NewReno), (Accurate, Cubic)] {
         for_each_seed(3, |seed| {
             let later = Duration::from_millis(700 * seed);
-            let config = asking(EcnFeedback::Classic, congestion);
+            let config = asking(feedback, congestion);
             let ([first, second], marked, lost) = share(seed, &config, later, span);
             let (ratio, filled) = (first * 100 / second, (first + second) * 100 / most);
-            println!("{congestion:?}: {ratio} to 100, {filled} %, {marked} marked, {lost} lost");
+            println!(
+                "{feedback:?}, {congestion:?}: {ratio} to 100, {filled} %, {marked} marked, {lost} lost"
+            );
             assert_eq!(lost, 0);
             assert!(marked > 20, "{marked}");
             assert!((70..=140).contains(&ratio), "{ratio} to 100");
@@ -83,7 +87,8 @@ fn every_byte_arrives_through_marks_and_losses_over_both_versions() {
         let (client, server) = (world.host(), world.host());
         let link = Link { loss_ppm: 5_000, mark_packets: Some(1), ..marking() };
         let link = world.link(client, server, link);
-        let config = Arc::new(asking(EcnFeedback::Classic, CongestionAlgorithm::Cubic));
+        let feedback = if seed % 3 == 0 { EcnFeedback::Classic } else { EcnFeedback::Accurate };
+        let config = Arc::new(asking(feedback, CongestionAlgorithm::Cubic));
         let bytes = 3_000_000;
         let over_v6 = seed % 2 == 1;
         let plan = Plan { upload_bytes: bytes, download_bytes: bytes, over_v6, config, ..Plan::default() };

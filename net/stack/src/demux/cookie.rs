@@ -8,11 +8,13 @@
 //! timestamp, low 6 bits   = window scale, 4 bits (15: none) | SACK permitted, 1 bit | ECN, 1 bit
 //! ```
 //!
-//! Without timestamps neither window scale nor SACK nor ECN are agreed. A SYN-ACK that is lost is not sent again: the peer's
+//! Without timestamps neither window scale nor SACK are agreed, nor ECN but for accurate feedback, which the acknowledgement
+//! itself tells of (RFC 9768 §5.1). A SYN-ACK that is lost is not sent again: the peer's
 //! SYN is answered again.
 
 use super::Tuple;
 use crate::hash::Key;
+use tcp::EcnFeedback;
 use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{Flags, Header, Options, Timestamps};
@@ -31,8 +33,9 @@ const OPTION_BITS: u32 = 0x3f;
 const NO_SCALE: u32 = 15;
 const SACK_BIT: u32 = 1 << 4;
 const ECN_BIT: u32 = 1 << 5;
-/// What a SYN asks for ECN by (RFC 3168 §6.1.1).
+/// What a SYN asks for ECN by (RFC 3168 §6.1.1), and for accurate feedback (RFC 9768 §3.1.1).
 const ECN_SETUP: Flags = Flags(Flags::ECE.0 | Flags::CWR.0);
+const ACCURATE_SETUP: Flags = Flags(ECN_SETUP.0 | Flags::AE.0);
 
 /// The keyed cookies of a stack.
 #[derive(Debug)]
@@ -63,8 +66,15 @@ impl Cookies {
         SequenceNumber(base.wrapping_add((age as u32) << LOW_BITS).wrapping_add(low))
     }
 
-    /// The SYN that the acknowledgement of a cookie stands for; `None` where it is none of ours, or too old.
-    pub(super) fn open(&self, tuple: &Tuple, header: &Header, now: Instant) -> Option<Header> {
+    /// The SYN that the acknowledgement of a cookie stands for, where `accept` was agreed to at most; `None` where it is
+    /// none of ours, or too old.
+    pub(super) fn open(
+        &self,
+        tuple: &Tuple,
+        header: &Header,
+        accept: EcnFeedback,
+        now: Instant,
+    ) -> Option<Header> {
         let (peer, cookie) = (header.sequence - 1, header.acknowledgement - 1);
         let rest = cookie.0.wrapping_sub(self.hash(tuple, 0)).wrapping_sub(peer.0);
         let now_age = age(now);
@@ -82,8 +92,14 @@ impl Cookies {
             ..Options::default()
         });
         let options = Options { mss: Some(size), ..agreed };
-        let asked = header.options.timestamps.is_some_and(|peer| peer.echo & ECN_BIT != 0);
-        let flags = if asked { Flags::SYN | ECN_SETUP } else { Flags::SYN };
+        let asked = header.options.timestamps.map(|peer| peer.echo & ECN_BIT != 0);
+        // RFC 9768 §5.1: 0b010 and more is written by those alone who asked for accurate feedback and got it.
+        let accurate = accept == EcnFeedback::Accurate && header.flags.intersects(Flags::AE | Flags::CWR);
+        let flags = match asked {
+            Some(true) | None if accurate => Flags::SYN | ACCURATE_SETUP,
+            Some(true) => Flags::SYN | ECN_SETUP,
+            Some(false) | None => Flags::SYN,
+        };
         Some(Header { sequence: peer, flags, options, ..*header })
     }
 
@@ -94,7 +110,7 @@ impl Cookies {
 }
 
 /// What an answer by cookie can agree to: what of `syn`, which arrived with `ecn`, its timestamp has room for.
-pub(super) fn answerable(syn: &Header, ecn: Ecn) -> Header {
+pub(super) fn answerable(syn: &Header, ecn: Ecn, accept: EcnFeedback) -> Header {
     let timestamps = syn.options.timestamps;
     let options = Options {
         window_scale: syn.options.window_scale.filter(|_| timestamps.is_some()),
@@ -102,7 +118,12 @@ pub(super) fn answerable(syn: &Header, ecn: Ecn) -> Header {
         ..syn.options
     };
     let asks = syn.flags.contains(ECN_SETUP) && timestamps.is_some() && ecn == Ecn::NotEct;
-    let flags = if asks { Flags::SYN | ECN_SETUP } else { Flags::SYN };
+    let accurate = accept == EcnFeedback::Accurate && syn.flags.contains(ACCURATE_SETUP);
+    let flags = match (accurate, asks) {
+        (true, _) => Flags::SYN | ACCURATE_SETUP,
+        (false, true) => Flags::SYN | ECN_SETUP,
+        (false, false) => Flags::SYN,
+    };
     Header { flags, options, ..*syn }
 }
 
@@ -141,7 +162,7 @@ mod tests {
             let options = Options { mss, window_scale: scale, sack_permitted: sack, timestamps, ..Options::default() };
             let flags = if ecn { Flags::SYN | ECN_SETUP } else { Flags::SYN };
             let syn = Header { sequence: SequenceNumber(sequence), flags, options, ..Header::default() };
-            let syn = answerable(&syn, Ecn::NotEct);
+            let syn = answerable(&syn, Ecn::NotEct, EcnFeedback::Classic);
             let now = Instant::from_millis(at_ms);
             let cookie = cookies.make(&tuple(port), &syn, now);
             let slow = slowness(&syn, clock);
@@ -155,7 +176,7 @@ mod tests {
             };
             let later = now + Duration::from_millis(later_ms);
             prop_assert!(cookies.are_out(later));
-            let opened = cookies.open(&tuple(port), &acknowledgement, later).expect("ours");
+            let opened = cookies.open(&tuple(port), &acknowledgement, EcnFeedback::Classic, later).expect("ours");
             prop_assert_eq!(opened.sequence, syn.sequence);
             prop_assert_eq!(opened.flags, syn.flags);
             prop_assert_eq!(opened.flags.contains(ECN_SETUP), ecn && stamped);
@@ -164,9 +185,9 @@ mod tests {
             let told = opened.options.mss.expect("a size");
             prop_assert!(told <= mss.unwrap_or(536).max(536));
             let old = now + AGE * AGES;
-            prop_assert!(cookies.open(&tuple(port), &acknowledgement, old).is_none(), "too old");
+            prop_assert!(cookies.open(&tuple(port), &acknowledgement, EcnFeedback::Classic, old).is_none(), "too old");
             prop_assert!(!cookies.are_out(old));
-            let elsewhere = cookies.open(&tuple(port ^ 1), &acknowledgement, later);
+            let elsewhere = cookies.open(&tuple(port ^ 1), &acknowledgement, EcnFeedback::Classic, later);
             prop_assert!(elsewhere.is_none(), "another connection's");
         }
     }
@@ -178,7 +199,7 @@ mod tests {
         let taken = (0..1_000_000u32).filter(|guess| {
             let acknowledgement = SequenceNumber(guess.wrapping_mul(2_654_435_761));
             let header = Header { acknowledgement, ..Header::default() };
-            cookies.open(&tuple(9), &header, now).is_some()
+            cookies.open(&tuple(9), &header, EcnFeedback::Accurate, now).is_some()
         });
         assert!(taken.count() <= 1, "two ages of 256, eight sizes of 2^24");
     }

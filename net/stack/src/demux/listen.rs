@@ -125,7 +125,7 @@ impl Stack {
         else {
             return Verdict::Dropped(Drop::NoRoute);
         };
-        let syn = cookie::answerable(syn, ecn);
+        let syn = cookie::answerable(syn, ecn, config.ecn_accept);
         let initial = self.tcp.cookies.make(&tuple, &syn, now);
         let offset = self.tcp.timestamp_offset(&tuple);
         let slow = cookie::slowness(&syn, (now.as_millis() as u32).wrapping_add(offset));
@@ -162,7 +162,7 @@ impl Stack {
             return None;
         }
         let config = Arc::clone(&setup.config);
-        let syn = self.tcp.cookies.open(&tuple, header, now)?;
+        let syn = self.tcp.cookies.open(&tuple, header, config.ecn_accept, now)?;
         if !self.has_room() {
             return None;
         }

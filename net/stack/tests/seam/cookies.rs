@@ -4,7 +4,8 @@ use crate::link::*;
 use crate::requests::syn;
 use crate::segments::{listen, segment};
 use core::net::SocketAddr;
-use stack::Event;
+use stack::{Binding, Event, Listen};
+use tcp::{Config, EcnFeedback};
 use time::{Duration, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{Flags, Header, Options, Timestamps};
@@ -143,5 +144,36 @@ fn ecn_is_remembered_where_the_peer_sends_timestamps() {
         let frame = link.frame();
         let expected = if agreed { Ecn::Ect0 } else { Ecn::NotEct };
         assert_eq!(frame.ecn(), expected, "{stamped} {ecn:?}");
+    }
+}
+
+#[test]
+fn accurate_feedback_is_remembered_by_the_peer() {
+    for stamped in [true, false] {
+        let mut link = Link::acquainted();
+        let config = Config { ecn_accept: EcnFeedback::Accurate, ..Config::linux() };
+        let binding = Binding::Port(FULL);
+        let listen = Listen { binding, defer: false, backlog: 1, config: config.into() };
+        link.stack.tcp_listen(listen).expect("the port is free");
+        link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, FULL), syn(1), b""));
+        let _ = answer(&mut link);
+        let from = at(PEER_V4, 40_000);
+        let timestamps = stamped.then_some(Timestamps { value: 77, echo: 0 });
+        let options = Options { mss: Some(1_460), timestamps, ..Options::default() };
+        let flags = Flags::SYN | Flags::AE | Flags::ECE | Flags::CWR;
+        let opening = Header { flags, options, ..syn(1_000) };
+        link.receive(marked(tcp_frame(from, at(OUR_V4, FULL), opening, b""), Ecn::Ect1));
+        let offer = answer(&mut link);
+        // RFC 9768 §3.1.1, table 2: ECT(1) on the SYN.
+        assert_eq!(offer.flags, Flags::SYN | Flags::ACK | Flags::CWR | Flags::ECE);
+        // RFC 9768 §5.1: the codepoint of the SYN-ACK.
+        let told = acknowledgement(&offer);
+        let told = Header { flags: told.flags | Flags::CWR, ..told };
+        link.receive(tcp_frame(from, at(OUR_V4, FULL), told, b""));
+        assert!(matches!(link.events().first(), Some(Event::TcpAccepted { .. })), "stamped {stamped}");
+        let next = Header { flags: Flags::ACK | Flags::AE | Flags::ECE, ..acknowledgement(&offer) };
+        link.receive(marked(tcp_frame(from, at(OUR_V4, FULL), next, b"hello"), Ecn::Ce));
+        // The counter started at 5.
+        assert_eq!(answer(&mut link).flags, Flags::ACK | Flags::AE | Flags::CWR);
     }
 }

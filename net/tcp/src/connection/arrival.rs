@@ -2,7 +2,6 @@
 //! RFC 7323 where they belong.
 
 use super::Connection;
-use crate::ecn::Arrived;
 use crate::reset::Reset;
 use crate::state::Phase;
 use crate::{CloseReason, Drop, Event, Segment, Verdict, Why};
@@ -13,7 +12,7 @@ use wire::tcp::{Flags, Header};
 impl Connection {
     pub(super) fn arrive(&mut self, mut segment: Segment, now: Instant) -> Verdict {
         self.figures.handle_arrival(segment.joined, !segment.payload.is_empty(), now);
-        if self.is_syn_again(&mut segment) {
+        if self.is_syn_again(&mut segment, now) {
             return Verdict::Accepted;
         }
         let outcome = match self.phase {
@@ -38,8 +37,8 @@ impl Connection {
     fn arrive_synchronised(&mut self, mut segment: Segment, now: Instant) -> Result<(), Drop> {
         let first = segment.header.sequence;
         let bare = segment.sequence_length() == 0;
-        let bytes = segment.payload.len();
         let reset = segment.header.flags.contains(Flags::RST);
+        let before = self.marking.is_some().then(|| self.before(&segment, first, bare));
         // First: sequence number, and before it the timestamp.
         self.check_timestamp(&segment, now)?;
         if !self.receive.admit(&mut segment) {
@@ -64,11 +63,10 @@ impl Connection {
         self.heard_at = now;
         self.keep_alive_probes = 0;
         // Fifth: ACK.
-        let flight = self.send.outstanding();
         self.arrive_acknowledgement(&header, bare, now)?;
-        if self.marking.is_some() {
-            // RFC 3168 §6.1.5: only now, that the segment is known to be acceptable.
-            self.arrive_marks(Arrived { flags: header.flags, ecn: segment.ecn, bytes }, flight, now);
+        if let Some(before) = before {
+            // RFC 3168 §6.1.5, RFC 9768 §3.2: only now, that the segment is known to be acceptable.
+            self.arrive_marks(before, now);
         }
         // Sixth, URG: RFC 6093 §3: urgent data is data; the pointer tells the owner nothing.
         // Seventh and eighth: payload and FIN.
@@ -100,6 +98,12 @@ impl Connection {
             self.enter(Phase::TimeWait { until: now + self.config.time_wait }, now);
         }
         self.receive.note_duplicate(segment);
+        let header = &segment.header;
+        if header.flags.contains(Flags::SYN | Flags::ACK)
+            && let Some(marking) = &mut self.marking
+        {
+            marking.handle_syn_ack_again(header.flags, segment.ecn);
+        }
         // What carries something is sent again, or probes, and is always answered; in TIME-WAIT too, where that does no
         // harm as long as no reset ends it (RFC 1337 §2). Bare acknowledgements could answer each other for ever, and a
         // SYN is challenged wherever it stands, as often as RFC 5961 §7 allows.

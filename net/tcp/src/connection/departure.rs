@@ -34,6 +34,9 @@ impl Connection {
                 return self.depart_syn(mss, true, now).or_else(|| self.depart_early(path, now));
             }
             Phase::Established | Phase::FinWait1 | Phase::CloseWait | Phase::Closing | Phase::LastAck => {
+                if self.owes_answer() {
+                    return Some(self.bare_segment(self.send.acceptable_sequence(), now));
+                }
                 if let Some(departing) = self.send.next_departure(path, &self.config, now) {
                     return Some(self.data_segment(departing, now));
                 }

@@ -62,6 +62,7 @@ impl Connection {
         }
         self.receive.acks_mut().set_now();
         self.establish(&header, u32::from(header.window), handshake.shutdown, now);
+        self.answer_marked_syn();
         // Fifth: what came with the SYN goes the way of all payload.
         segment.header.flags.0 &= !Flags::SYN.0;
         segment.header.sequence += 1;
@@ -116,7 +117,7 @@ impl Connection {
     }
 
     /// In SYN-RECEIVED: whether it is the peer's SYN once more, and no more than that.
-    pub(super) fn is_syn_again(&mut self, segment: &mut Segment) -> bool {
+    pub(super) fn is_syn_again(&mut self, segment: &mut Segment, now: Instant) -> bool {
         let Phase::SynReceived(handshake) = &mut self.phase else { return false };
         let header = &mut segment.header;
         let taken = self.opening.as_ref().and_then(|opening| opening.taken).unwrap_or(0);
@@ -126,8 +127,10 @@ impl Connection {
         }
         if header.flags.contains(Flags::ACK) {
             // Both opened at once, and this is the answer to our SYN (RFC 9293 §3.5, figure 7): its SYN is
-            // known, its ACK is news.
-            header.flags.0 &= !Flags::SYN.0;
+            // known, its ACK is news. Its other flags are no counter (RFC 9768 §3.2.2).
+            let idle = self.marking.as_ref().map_or(Flags::default(), |marking| marking.idle_flags());
+            header.flags.0 &= !(Flags::SYN | Flags::ECE | Flags::CWR | Flags::AE).0;
+            header.flags |= idle;
             header.sequence += 1;
             // The window of a SYN is not scaled; all that follow are read as if they were (RFC 7323 §2.2).
             header.window = self.send.unscaled(header.window);
@@ -135,9 +138,8 @@ impl Connection {
         }
         // Our SYN-ACK was lost, or is slow.
         handshake.due = true;
-        if let Some(marking) = &mut self.marking {
-            marking.handle_syn_again(header.flags);
-        }
+        let (flags, ecn) = (header.flags, segment.ecn);
+        self.note_syn_again(flags, ecn, now);
         true
     }
 }

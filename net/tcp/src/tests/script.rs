@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [sackok yes] [sack L:R,...] [size N] [joined N]
-//!     [fo COOKIE]
+//!     [fo COOKIE] [ecn N]
 //! ```
 //!
 //! A Fast Open cookie is a text of 4 to 16 letters, `?` the request for one, `none` no option.
 //!
-//! Flags are S F R P U, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
+//! Flags are S F R P U E W A, or `.` for none; ACK is what `ack` says. Numbers count from the initial ones: the SYNs are 0,
 //! the first bytes 1. The n-th byte of either stream is `n % 251`. Windows are as on the wire.
 
 use crate::{Config, CongestionAlgorithm, Connection, Drop, Event, Path, Segment, State, Verdict};
@@ -23,8 +23,16 @@ use wire::tcp::{FastOpen, Flags, Header, Timestamps};
 /// Near the wrap, so that every script crosses it.
 const OUR_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 700);
 const PEER_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 300);
-const LETTERS: [(char, Flags); 5] =
-    [('S', Flags::SYN), ('F', Flags::FIN), ('R', Flags::RST), ('P', Flags::PSH), ('U', Flags::URG)];
+const LETTERS: [(char, Flags); 8] = [
+    ('S', Flags::SYN),
+    ('F', Flags::FIN),
+    ('R', Flags::RST),
+    ('P', Flags::PSH),
+    ('U', Flags::URG),
+    ('E', Flags::ECE),
+    ('W', Flags::CWR),
+    ('A', Flags::AE),
+];
 
 pub(super) struct Script {
     pub(super) connection: Connection,
@@ -176,7 +184,7 @@ pub(super) fn parse(text: &str) -> Segment {
     let (start, length) = words.next().map(|w| w.split_once('+').unwrap_or((w, "0"))).unwrap();
     let start: i64 = start.parse().unwrap();
     header.sequence = PEER_INITIAL + start as u32;
-    let mut joined = 1;
+    let (mut joined, mut ecn) = (1, Ecn::NotEct);
     while let Some(name) = words.next() {
         let value = words.next().unwrap();
         match name {
@@ -196,6 +204,7 @@ pub(super) fn parse(text: &str) -> Segment {
                 }
             }
             "fo" => header.options.fast_open = Some(cookie(value)),
+            "ecn" => ecn = Ecn::of(value.parse().unwrap()),
             "joined" => joined = value.parse().unwrap(),
             "ts" => {
                 let (value, echo) = value.split_once(':').unwrap();
@@ -207,7 +216,7 @@ pub(super) fn parse(text: &str) -> Segment {
     }
     let first = start as u32 + u32::from(header.flags.contains(Flags::SYN));
     let payload = Chain::from(stream(first, length.parse().unwrap()));
-    Segment { header, payload, joined, segment_size: None, ecn: Ecn::NotEct }
+    Segment { header, payload, joined, segment_size: None, ecn }
 }
 
 /// A Fast Open cookie in the language.
@@ -250,6 +259,7 @@ fn render(segment: &Segment, like: &str) -> String {
                 });
                 text += &format!(" fo {}", told.unwrap_or_else(|| "none".into()));
             }
+            "ecn" => text += &format!(" ecn {}", segment.ecn.bits()),
             "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
             "ts" => {
                 let ts = options.timestamps.unwrap_or_default();
