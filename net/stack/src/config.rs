@@ -16,6 +16,8 @@ pub struct Config {
     /// Whether SYNs beyond a listener's backlog are answered by SYN cookies (RFC 4987 §3.6), and not dropped. Default
     /// yes.
     pub syn_cookies: bool,
+    /// Fast Open (RFC 7413).
+    pub fast_open: FastOpenConfig,
     /// SYNs that wait for their verdict at once; the oldest goes for a new one. Default 1,024.
     pub requests_max: usize,
     /// How long a SYN may wait for its verdict. Default 75 s: longer than names and connections take to time out.
@@ -58,6 +60,23 @@ impl Default for PortShare {
     }
 }
 
+/// Who may use Fast Open (RFC 7413): it is asked for by connection and by listener all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct FastOpenConfig {
+    /// Whether SYNs may take data along that are opened for it. Default yes.
+    pub client: bool,
+    /// Whether SYNs may bring data to listeners that are set up for it. Default yes.
+    pub server: bool,
+    /// Servers whose cookie is known, or that are not to be tried, at once; the first goes for a new one. Default 1,024.
+    pub servers_max: usize,
+}
+
+impl Default for FastOpenConfig {
+    fn default() -> Self {
+        Self { client: true, server: true, servers_max: 1_024 }
+    }
+}
+
 /// What a waiting datagram is counted with besides its payload, in bytes: its addresses and its place in the queue.
 pub const DATAGRAM_OVERHEAD_BYTES: usize = 128;
 
@@ -67,6 +86,7 @@ impl Default for Config {
             connections_max: 131_072,
             tcp_bytes_max: 1 << 30,
             syn_cookies: true,
+            fast_open: FastOpenConfig::default(),
             requests_max: 1_024,
             request_lifetime: Duration::from_secs(75),
             udp_sockets_max: 1_024,

@@ -24,6 +24,12 @@ impl Key {
         Self(outer.strong(&[word(2), word(3), purpose, 0]), outer.strong(&[word(2), word(3), purpose, 1]))
     }
 
+    /// A key that others know too.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        let number = u128::from_le_bytes(bytes);
+        Self(number as u64, (number >> 64) as u64)
+    }
+
     /// SipHash-1-3: for hash tables.
     pub(crate) fn quick(self, words: &[u64]) -> u64 {
         self.sip::<1, 3>(words)

@@ -76,7 +76,8 @@ mod station;
 mod udp;
 
 pub use config::{
-    Binding, Config, DATAGRAM_OVERHEAD_BYTES, InterfaceConfig, Listen, PortShare, RouterConfig,
+    Binding, Config, DATAGRAM_OVERHEAD_BYTES, FastOpenConfig, InterfaceConfig, Listen, PortShare,
+    RouterConfig,
 };
 pub use counters::{Counters, Drop, Memory, Verdict};
 pub use error::{BindError, ConnectError, InterfaceError, RouteError, SendError};

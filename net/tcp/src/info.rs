@@ -1,6 +1,6 @@
 //! What a connection tells of itself: Linux's `struct tcp_info`, in bytes, durations and our own names.
 
-use crate::State;
+use crate::{FastOpenStatus, State};
 use time::Duration;
 
 /// How a connection fares. The name in brackets is Linux's, without its `tcpi_`.
@@ -25,6 +25,8 @@ pub struct Info {
     pub window_scaling: bool,
     /// ECN was agreed on (`options`, TCPI_OPT_ECN).
     pub ecn: bool,
+    /// How Fast Open went (`options`, TCPI_OPT_SYN_DATA; `fastopen_client_fail`).
+    pub fast_open: FastOpenStatus,
     /// The shift of the peer's windows (`snd_wscale`).
     pub window_scale_peer: u8,
     /// The shift of ours (`rcv_wscale`).

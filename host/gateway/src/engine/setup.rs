@@ -21,7 +21,7 @@ use crate::sandbox::{Launched, plan};
 use packet::{Capabilities, Device, Pool};
 use runtime::{Clock, Poller, Port};
 use rustix::io::Errno;
-use stack::{Binding, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack};
+use stack::{Binding, FastOpenConfig, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack};
 use std::fmt;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
@@ -128,7 +128,9 @@ fn build_stack(
     seed: [u8; 32],
     now: Instant,
 ) -> Result<(Stack, InterfaceId), SetupError> {
-    let config = stack::Config { requests_max: REQUESTS_MAX, ..stack::Config::default() };
+    // Nothing that a SYN brings is looked at before its verdict.
+    let fast_open = FastOpenConfig { client: false, server: false, ..FastOpenConfig::default() };
+    let config = stack::Config { requests_max: REQUESTS_MAX, fast_open, ..stack::Config::default() };
     let mut stack = Stack::new(config, seed, now);
     let v4 = |address| Prefix::new(IpAddr::V4(address), plan::PREFIX_LENGTH_V4);
     let v6 = |address| Prefix::new(IpAddr::V6(address), plan::PREFIX_LENGTH_V6);

@@ -50,6 +50,18 @@ impl Stack {
         config: Arc<tcp::Config>,
         now: Instant,
     ) -> Result<TcpId, ConnectError> {
+        let flow = self.open(local, remote, config, now)?;
+        Ok(self.launch(flow))
+    }
+
+    /// Makes a connection whose SYN is due.
+    pub(super) fn open(
+        &mut self,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        config: Arc<tcp::Config>,
+        now: Instant,
+    ) -> Result<Flow, ConnectError> {
         if !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(ConnectError::BadRemote);
         }
@@ -80,12 +92,17 @@ impl Stack {
         let offset = self.tcp.timestamp_offset(&tuple);
         let connection =
             Connection::connect(config, tuple.local().port(), remote.port(), initial, offset, now);
-        let number = self.add_flow(Flow::new(tuple, connection, Owner::Held, hop, mtu));
-        self.settle(number);
-        Ok(TcpId(number))
+        Ok(Flow::new(tuple, connection, Owner::Held, hop, mtu))
     }
 
-    fn local_address(
+    /// Keeps it, and lets its SYN leave.
+    pub(super) fn launch(&mut self, flow: Flow) -> TcpId {
+        let number = self.add_flow(flow);
+        self.settle(number);
+        TcpId(number)
+    }
+
+    pub(super) fn local_address(
         &self,
         local: Option<SocketAddr>,
         remote: IpAddr,

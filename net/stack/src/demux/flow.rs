@@ -65,6 +65,9 @@ pub(crate) enum Owner {
     Held,
     /// Nobody yet: it is in its handshake, for this listener.
     Listener(ListenerId),
+    /// The stack's owner, who was told of it before its handshake was over, by this listener (RFC 7413); or, once
+    /// `released`, nobody any more.
+    Early { listener: ListenerId, released: bool },
     /// Nobody any more: it closes by itself.
     Released,
 }

@@ -10,6 +10,7 @@ use crate::stack::Stack;
 use crate::{BindError, Binding, Drop, Listen, ListenerId, Verdict};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use packet::Chain;
 use tcp::{Connection, Path};
 use time::Instant;
 use wire::tcp::{Flags, Header};
@@ -29,7 +30,8 @@ impl Stack {
             return Err(BindError::InUse);
         }
         let binding = setup.binding;
-        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0, sharing: None });
+        let number =
+            self.tcp.listeners.insert(Listener { setup, half_open: 0, fast_open: None, sharing: None });
         self.tcp.bindings.insert(binding, number)?;
         Ok(ListenerId(number))
     }
@@ -47,7 +49,12 @@ impl Stack {
         if first.is_none() && self.tcp.bindings.is_bound(binding) {
             return Err(BindError::InUse);
         }
-        let number = self.tcp.listeners.insert(Listener { setup, half_open: 0, sharing: Some(Vec::new()) });
+        let number = self.tcp.listeners.insert(Listener {
+            setup,
+            half_open: 0,
+            fast_open: None,
+            sharing: Some(Vec::new()),
+        });
         let shares = first.and_then(|first| self.tcp.listeners.find_mut(first)?.sharing.as_mut());
         match (first, shares) {
             (None, _) => self.tcp.bindings.insert(binding, number)?,
@@ -88,7 +95,13 @@ impl Stack {
     }
 
     /// A SYN for which there is neither a connection nor one that waits (RFC 9293 §3.10.7.2).
-    pub(crate) fn receive_syn(&mut self, opening: Opening, listener: u64, now: Instant) -> Verdict {
+    pub(crate) fn receive_syn(
+        &mut self,
+        opening: Opening,
+        payload: Chain,
+        listener: u64,
+        now: Instant,
+    ) -> Verdict {
         let Some(found) = self.tcp.listeners.find(listener) else {
             return Verdict::Dropped(Drop::TcpNoConnection);
         };
@@ -100,15 +113,7 @@ impl Stack {
         if found.half_open >= setup.backlog {
             return self.answer_by_cookie(&opening, config, now);
         }
-        match self.accept(&opening, config, Owner::Listener(ListenerId(listener)), now) {
-            Ok(_) => {
-                if let Some(listener) = self.tcp.listeners.find_mut(listener) {
-                    listener.half_open += 1;
-                }
-                Verdict::Accepted
-            }
-            Err(reason) => Verdict::Dropped(reason),
-        }
+        self.accept_syn(&opening, payload, listener, config, now)
     }
 
     /// Answers a SYN of which nothing is kept (RFC 4987 §3.6).

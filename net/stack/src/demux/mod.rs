@@ -6,12 +6,14 @@
 //! | connections by addresses and ports | [`table`], [`flow`] |
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
 //! | SYNs of which nothing is kept | [`cookie`] |
+//! | SYNs with data | [`fast_open`] |
 //! | segments in and out | [`receive`], [`transmit`] |
 //! | what follows from either: events, timers, the end | [`settle`] |
 //! | what the owner calls | [`owner`] |
 
 mod connect;
 mod cookie;
+mod fast_open;
 mod flow;
 mod listen;
 mod owner;

@@ -135,10 +135,11 @@ impl Stack {
     /// from `tcp_connect`, `tcp_admit` or `Event::TcpAccepted` is to be released, also when it is over.
     pub fn tcp_release(&mut self, connection: TcpId, now: Instant) {
         self.with(connection, |flow| {
-            if flow.owner != Owner::Held {
-                return;
-            }
-            flow.owner = Owner::Released;
+            flow.owner = match flow.owner {
+                Owner::Held => Owner::Released,
+                Owner::Early { listener, released: false } => Owner::Early { listener, released: true },
+                Owner::Listener(_) | Owner::Early { .. } | Owner::Released => return,
+            };
             flow.connection.shutdown(now);
             flow.connection.close_receive(now);
         });

@@ -134,7 +134,11 @@ impl Stack {
                 ecn: incoming.ecn,
                 initial_min,
             };
-            return self.receive_syn(opening, listener, now);
+            // Only Fast Open looks at what comes with a SYN; all others leave it for the peer to send again.
+            let brings = header.options.fast_open.is_some();
+            let payload = brings.then(|| incoming.packet.slice(incoming.transport + header_length..));
+            let payload = payload.map_or_else(Chain::new, Chain::from);
+            return self.receive_syn(opening, payload, listener, now);
         }
         // RFC 9293 §3.10.7.2, fourth: what has none of the three bits is nothing to a listener.
         let is_nothing = !header.flags.intersects(Flags::SYN | Flags::RST | Flags::ACK);

@@ -5,7 +5,7 @@ use crate::demux::{Owner, Tcp};
 use crate::output::Timer;
 use crate::stack::Stack;
 use crate::{Event, TcpId};
-use tcp::State;
+use tcp::{CloseReason, State};
 use time::Instant;
 
 impl Stack {
@@ -30,6 +30,11 @@ impl Stack {
         while let Some(event) = flow.connection.poll_event() {
             match (flow.owner, event) {
                 (Owner::Held, event) => {
+                    match event {
+                        tcp::Event::Established => self.tcp.fast_open.learn(flow, None),
+                        tcp::Event::Closed(reason) => self.tcp.fast_open.learn(flow, Some(reason)),
+                        _ => {}
+                    }
                     self.events.push_back(Event::Tcp { connection: TcpId(number), event });
                 }
                 (Owner::Listener(listener), tcp::Event::Established) => {
@@ -43,6 +48,20 @@ impl Stack {
                     });
                     if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
                         listener.half_open -= 1;
+                    }
+                }
+                (Owner::Early { listener, released }, event) => {
+                    let reset = event == tcp::Event::Closed(CloseReason::Reset);
+                    let established = event == tcp::Event::Established;
+                    if established || matches!(event, tcp::Event::Closed(_)) {
+                        flow.owner = if released { Owner::Released } else { Owner::Held };
+                        let listener = self.tcp.listeners.find_mut(listener.0);
+                        if let Some(pending) = listener.and_then(|listener| listener.fast_open.as_mut()) {
+                            pending.end(reset);
+                        }
+                    }
+                    if !released && !established {
+                        self.events.push_back(Event::Tcp { connection: TcpId(number), event });
                     }
                 }
                 (Owner::Listener(_) | Owner::Released, _) => {}
@@ -85,13 +104,13 @@ impl Stack {
     pub(super) fn let_go(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         match flow.owner {
-            Owner::Held => return,
+            Owner::Held | Owner::Early { released: false, .. } => return,
             Owner::Listener(listener) => {
                 if let Some(listener) = self.tcp.listeners.find_mut(listener.0) {
                     listener.half_open -= 1;
                 }
             }
-            Owner::Released => {}
+            Owner::Early { released: true, .. } | Owner::Released => {}
         }
         if let Some(gone) = self.tcp.flows.remove(number) {
             self.tcp.bytes -= gone.bytes;

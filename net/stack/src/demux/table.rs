@@ -2,6 +2,7 @@
 //! peers see (RFC 6528, RFC 6056, RFC 7323).
 
 use super::cookie::Cookies;
+use super::fast_open::{FastOpening, Pending};
 use super::request::Request;
 use super::{Flow, Tuple};
 use crate::bindings::Bindings;
@@ -36,6 +37,8 @@ pub(super) struct Listener {
     pub(super) setup: Listen,
     /// Connections in their handshake.
     pub(super) half_open: usize,
+    /// Those that Fast Open took, where it may.
+    pub(super) fast_open: Option<Box<Pending>>,
     /// Whether others may have its binding too (SO_REUSEPORT), and, where it is the first of them, those others.
     pub(super) sharing: Option<Vec<u64>>,
 }
@@ -61,6 +64,7 @@ pub(crate) struct Tcp {
     pub(super) secrets: Secrets,
     pub(super) cookies: Cookies,
     pub(super) syn_cookies: bool,
+    pub(super) fast_open: FastOpening,
     /// The profile that a connection was last given of its own: the next may be given the same.
     pub(super) last_profile: Option<Arc<tcp::Config>>,
     pub(super) port_counters: [u16; PORT_COUNTERS],
@@ -95,6 +99,7 @@ impl Tcp {
             },
             cookies: Cookies::new(key(6)),
             syn_cookies: config.syn_cookies,
+            fast_open: FastOpening::new(config, key(9), key(10)),
             last_profile: None,
             port_counters: [0; PORT_COUNTERS],
             ports: config.ports,

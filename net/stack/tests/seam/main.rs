@@ -5,6 +5,7 @@ mod connections;
 mod cookies;
 mod datagrams;
 mod ecn;
+mod fast_open;
 mod fragments;
 mod hostile;
 mod icmp;

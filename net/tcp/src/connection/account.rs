@@ -31,6 +31,7 @@ impl Connection {
             sack: self.receive.is_selective(),
             window_scaling: scaled,
             ecn: self.marking.is_some(),
+            fast_open: self.fast_open,
             window_scale: window.scale(),
             delayed_ack: self.config.delayed_ack,
             mss_received_bytes: self.receive.acks().segment_bytes(),

@@ -53,6 +53,8 @@ pub struct FastOpenOutcome {
     pub sent_data: bool,
     /// What became of it.
     pub status: FastOpenStatus,
+    /// When that was known.
+    pub at: Instant,
 }
 
 /// What a connection knows of Fast Open while its handshake lasts.
@@ -71,12 +73,15 @@ pub(super) struct Opening {
     /// What the SYN-ACK said.
     given: Option<FastOpen>,
     mss_given: Option<u16>,
+    /// When the state changed last.
+    pub(super) changed_at: Instant,
 }
 
 impl Opening {
     fn new(option: Option<FastOpen>) -> Self {
         let peer = Header::default();
-        Self { option, mss: None, sent: 0, taken: None, peer, given: None, mss_given: None }
+        let changed_at = Instant::ZERO;
+        Self { option, mss: None, sent: 0, taken: None, peer, given: None, mss_given: None, changed_at }
     }
 }
 
@@ -118,6 +123,7 @@ impl Connection {
         }
         let opening = self.opening.get_or_insert_with(|| Box::new(Opening::new(None)));
         opening.taken = Some(length);
+        self.figures.bytes_received += u64::from(length);
         opening.peer = *syn;
     }
 
@@ -137,6 +143,7 @@ impl Connection {
             mss: opening.mss_given,
             sent_data: opening.sent > 0,
             status: self.fast_open,
+            at: opening.changed_at,
         })
     }
 
@@ -209,7 +216,9 @@ impl Connection {
         if opening.sent == 0 {
             return;
         }
+        let queued = self.send.queued();
         let whole = self.send.handle_syn_data_acknowledged(header.acknowledgement);
+        self.figures.bytes_acked += (queued - self.send.queued()) as u64;
         self.fast_open = match self.fast_open {
             _ if whole => FastOpenStatus::Taken,
             FastOpenStatus::Repeated => FastOpenStatus::Repeated,
@@ -225,7 +234,9 @@ impl Connection {
         self.opening = None;
         self.timers.stop(Why::Retransmit);
         self.timers.stop(Why::UserTimeout);
+        let queued = self.send.queued();
         self.send.handle_established_early(first, now);
+        self.figures.bytes_acked += (queued - self.send.queued()) as u64;
         self.handle_progress(now);
         self.schedule_probes(now);
     }

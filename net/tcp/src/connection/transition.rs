@@ -14,6 +14,9 @@ impl Connection {
         assert!(from.may_become(to), "no move leads from {from:?} to {to:?}");
         let told = matches!(self.phase, Phase::TimeWait { .. });
         self.phase = phase;
+        if let Some(opening) = &mut self.opening {
+            opening.changed_at = now;
+        }
         match self.phase {
             Phase::Established => {
                 self.events.push(Event::Established);

@@ -3,7 +3,7 @@
 use super::SendHalf;
 use crate::connection::SendFigures;
 use crate::figures::Limit;
-use crate::{Config, Info, Repair, State};
+use crate::{Config, FastOpenStatus, Info, Repair, State};
 use time::{Duration, Instant};
 
 impl SendHalf {
@@ -74,6 +74,7 @@ const NOTHING: Info = Info {
     sack: false,
     window_scaling: false,
     ecn: false,
+    fast_open: FastOpenStatus::Unused,
     window_scale_peer: 0,
     window_scale: 0,
     rto: Duration::ZERO,

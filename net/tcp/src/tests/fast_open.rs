@@ -39,6 +39,7 @@ fn syn_sent_request_brings_a_cookie_and_data_follows_the_handshake() {
         mss: Some(900),
         sent_data: false,
         status: FastOpenStatus::Requested,
+        at: it.now,
     };
     assert_eq!(outcome(&mut it), learned);
     assert_eq!(it.connection.take_fast_open_outcome(), None);
