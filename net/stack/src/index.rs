@@ -11,10 +11,32 @@ pub(crate) struct Index {
     entries: HashTable<Entry>,
 }
 
+/// A number and a part of its hash, in 12 bytes: there is one for each connection.
 #[derive(Debug)]
 struct Entry {
-    hash: u64,
-    number: u64,
+    hash: u32,
+    place: u32,
+    generation: u32,
+}
+
+impl Entry {
+    fn new(hash: u64, number: u64) -> Self {
+        Self { hash: fold(hash), place: number as u32, generation: (number >> 32) as u32 }
+    }
+
+    fn number(&self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.place)
+    }
+}
+
+/// What the table is given, made of the part of the hash that is kept: a table of more than 2^32 buckets there is not.
+const fn fold(hash: u64) -> u32 {
+    (hash ^ hash >> 32) as u32
+}
+
+/// The table takes its bucket from the lower bits, and seven bits to compare from the upper ones.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Index {
@@ -29,19 +51,22 @@ impl Index {
             return None;
         }
         let hash = self.key.quick(words);
-        self.entries.find(hash, |entry| entry.hash == hash && is(entry.number)).map(|entry| entry.number)
+        let folded = fold(hash);
+        let found = self.entries.find(spread(folded), |entry| entry.hash == folded && is(entry.number()));
+        found.map(Entry::number)
     }
 
     /// Adds a number under `words`, under which it is not yet.
     pub(crate) fn insert(&mut self, words: &[u64], number: u64) {
         let hash = self.key.quick(words);
-        self.entries.insert_unique(hash, Entry { hash, number }, |entry| entry.hash);
+        let entry = Entry::new(hash, number);
+        self.entries.insert_unique(spread(entry.hash), entry, |entry| spread(entry.hash));
     }
 
     /// Takes a number away from under `words`.
     pub(crate) fn remove(&mut self, words: &[u64], number: u64) {
         let hash = self.key.quick(words);
-        if let Ok(entry) = self.entries.find_entry(hash, |entry| entry.number == number) {
+        if let Ok(entry) = self.entries.find_entry(spread(fold(hash)), |entry| entry.number() == number) {
             entry.remove();
         }
         if self.entries.is_empty() {

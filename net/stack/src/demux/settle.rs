@@ -83,14 +83,15 @@ impl Stack {
 
     fn set_tcp_timer(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        let deadline = flow.connection.poll_timeout().map(|(at, _)| at);
+        let deadline = flow.connection.poll_timeout().map_or(Instant::MAX, |(at, _)| at);
         if deadline == flow.deadline {
             return;
         }
         flow.deadline = deadline;
-        match deadline {
-            Some(at) => self.output.wheel.set(Timer::Tcp(number), at),
-            None => self.output.wheel.cancel(Timer::Tcp(number)),
+        if deadline == Instant::MAX {
+            self.output.wheel.cancel(Timer::Tcp(number));
+        } else {
+            self.output.wheel.set(Timer::Tcp(number), deadline);
         }
     }
 
@@ -132,7 +133,7 @@ impl Stack {
     pub(super) fn unhook(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         if !core::mem::replace(&mut flow.over, true) {
-            flow.deadline = None;
+            flow.deadline = Instant::MAX;
             self.tcp.by_tuple.remove(&flow.tuple.words(), number);
             self.output.wheel.cancel(Timer::Tcp(number));
         }
@@ -154,7 +155,7 @@ impl Stack {
     /// A connection's deadline has come.
     pub(crate) fn handle_tcp_timeout(&mut self, number: u64, now: Instant) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
-        flow.deadline = None;
+        flow.deadline = Instant::MAX;
         if let Some(mtu) = flow.handle_timeout(now) {
             self.output.paths.learn(flow.tuple.remote().ip(), mtu, now);
         }

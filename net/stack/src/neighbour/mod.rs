@@ -17,12 +17,24 @@ use crate::hash::Key;
 use crate::index::{Index, words_of};
 use crate::slab::Slab;
 use core::net::IpAddr;
+use core::num::NonZeroU64;
 use time::{Duration, Instant};
 use wire::ethernet::Address;
 
 /// Names an entry; means nothing once the entry is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct NeighbourId(pub u64);
+pub(crate) struct NeighbourId(NonZeroU64);
+
+impl NeighbourId {
+    /// Of a number that the slab gave out, which never are 0.
+    fn new(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
+    }
+
+    fn number(self) -> u64 {
+        self.0.get()
+    }
+}
 
 /// The neighbour cache of all interfaces.
 #[derive(Debug)]
@@ -66,18 +78,18 @@ impl Neighbours {
         let is = |n| {
             self.entries.find(n).is_some_and(|e: &Entry| e.address == address && e.interface == interface)
         };
-        self.index.find(&words(interface, address), is).map(NeighbourId)
+        self.index.find(&words(interface, address), is).map(NeighbourId::new)
     }
 
     pub(crate) fn entry(&mut self, id: NeighbourId) -> Option<&mut Entry> {
-        self.entries.find_mut(id.0)
+        self.entries.find_mut(id.number())
     }
 
     /// A packet is to leave for a neighbour that is known: how. `None` where it is forgotten.
     #[inline]
     pub(crate) fn use_entry(&mut self, id: NeighbourId, now: Instant) -> Option<Use> {
         let reachable = self.reachable;
-        self.entries.find_mut(id.0).map(|entry| entry.use_now(reachable, now))
+        self.entries.find_mut(id.number()).map(|entry| entry.use_now(reachable, now))
     }
 
     /// Adds an entry that nothing is known of but that it is asked for, or one that has told of itself (`hardware`).
@@ -92,12 +104,12 @@ impl Neighbours {
         let evicted = if self.entries.len() >= self.entries_max { self.evict() } else { None };
         let number = self.entries.insert(Entry::new(interface, address, hardware, now));
         self.index.insert(&words(interface, address), number);
-        (NeighbourId(number), evicted)
+        (NeighbourId::new(number), evicted)
     }
 
     pub(crate) fn remove(&mut self, id: NeighbourId) -> Option<Entry> {
-        let entry = self.entries.remove(id.0)?;
-        self.index.remove(&words(entry.interface, entry.address), id.0);
+        let entry = self.entries.remove(id.number())?;
+        self.index.remove(&words(entry.interface, entry.address), id.number());
         Some(entry)
     }
 
@@ -108,7 +120,7 @@ impl Neighbours {
             self.hand = (self.hand + 1) % self.entries.places();
             let Some((number, entry)) = self.entries.at(self.hand) else { continue };
             if !core::mem::take(&mut entry.used) {
-                return self.remove(NeighbourId(number)).map(|entry| (NeighbourId(number), entry));
+                return self.remove(NeighbourId::new(number)).map(|entry| (NeighbourId::new(number), entry));
             }
         }
         None

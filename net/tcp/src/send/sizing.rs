@@ -33,6 +33,9 @@ impl SendHalf {
 
     fn next_part(&mut self, path: Path, config: &Config, now: Instant) -> Option<Departing> {
         self.held_back = false;
+        if self.has_nothing() {
+            return None;
+        }
         if let Some(departing) = self.next_repair(path, now) {
             return Some(departing);
         }
@@ -76,6 +79,11 @@ impl SendHalf {
             self.path_mtu.handle_sent(sequence, self.nxt, count as u16 + self.options);
         }
         Some(Departing { sequence, payload, fin, push, anew: false, whole: probe.is_some(), fresh })
+    }
+
+    /// Whether nothing waits, nothing is in flight, and nothing is asked: so it is with all who only receive.
+    fn has_nothing(&self) -> bool {
+        self.una == self.max && self.una == self.end() && !self.fin && !self.probe
     }
 
     /// The payload of a segment that tries a larger size, where one may leave now: not while anything hints at a loss,
