@@ -24,6 +24,14 @@ fn every_clause_is_obeyed() {
 }
 
 #[test]
+fn every_clause_is_obeyed_over_ipv6() {
+    let how = Run { strict_end: true, ipv6: true, ..Run::new(Profile::Linux) };
+    let outcomes = scripts().into_iter().map(|path| (run(&fs::read_to_string(&path).unwrap(), &how).0, path));
+    let wrong: Vec<_> = outcomes.filter(|(outcome, _)| *outcome != Outcome::Pass).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn the_same_script_runs_the_same() {
     let how = Run { trace: true, ..Run::new(Profile::Linux) };
     for path in scripts().iter().take(20) {

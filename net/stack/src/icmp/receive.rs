@@ -1,5 +1,5 @@
 //! ICMP messages as they arrive. An error is believed only where it quotes a segment of ours that is still in flight
-//! (RFC 5927 §4): whoever cannot see the connection cannot guess that.
+//! (RFC 9293 §3.9.2.2, RFC 5927 §4): whoever cannot see the connection cannot guess that.
 
 use crate::demux::Tuple;
 use crate::ip::Incoming;

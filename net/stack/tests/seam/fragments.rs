@@ -7,7 +7,7 @@ use time::Duration;
 use wire::extension::Fragment;
 use wire::{Protocol, extension, icmpv4, icmpv6, ipv4};
 
-fn listening() -> (Link, UdpId) {
+pub fn listening() -> (Link, UdpId) {
     let mut link = Link::acquainted();
     let socket = link.stack.udp_bind(Binding::Intercept).expect("free");
     (link, socket)

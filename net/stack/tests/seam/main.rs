@@ -18,3 +18,4 @@ mod pair;
 mod path;
 mod requests;
 mod segments;
+mod unforeseeable;

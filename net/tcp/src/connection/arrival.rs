@@ -68,7 +68,8 @@ impl Connection {
             // RFC 3168 §6.1.5, RFC 9768 §3.2: only now, that the segment is known to be acceptable.
             self.arrive_marks(before, now);
         }
-        // Sixth, URG: RFC 6093 §3: urgent data is data; the pointer tells the owner nothing.
+        // Sixth, URG: DEVIATES RFC 9293 §3.8.5 (a program is told of urgent data, and can send some): RFC 6093 §3 asks new
+        // programs not to use it, so that it is data, and the pointer tells the owner nothing.
         // Seventh and eighth: payload and FIN.
         self.arrive_payload(segment, now)
     }

@@ -7,6 +7,7 @@ use crate::{CloseReason, Why};
 use time::Instant;
 
 impl Connection {
+    /// RFC 9293 §3.10.8.
     pub(super) fn expire(&mut self, now: Instant) {
         match self.phase {
             Phase::TimeWait { until } if until <= now => return self.finish(CloseReason::Finished, now),

@@ -3,6 +3,7 @@
 use super::flows::{Flow, FlowIndex};
 use super::frames::{Seen, SeenBody, SeenSegment};
 use super::world::World;
+use crate::profile::Profile;
 use crate::syntax::{Body, ECT_EITHER, Network, Number, Packet, Segment, TcpOption};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -77,7 +78,12 @@ fn take_segment(
     let mut segment = segment.clone();
     let index = flow_of(world, &first, &segment);
     if !exactness.strict_segments {
+        let alone = segment.length;
         join(world, &mut segment, &first, expected);
+        // Linux ends with PSH whatever it leaves to the device to cut. Where a burst is cut differs with the device.
+        if world.profile == Profile::Linux && segment.length > alone {
+            segment.flags.0 |= expected.flags & Flags::PSH.0;
+        }
     }
     let flow = world.flows.change(index);
     let syn = Flags(expected.flags).contains(Flags::SYN) && segment.flags.contains(Flags::SYN);

@@ -9,7 +9,7 @@ use crate::syntax::Value;
 use std::time::Duration;
 
 /// Options that change nothing here, whatever they are set to: they are remembered.
-const REMEMBERED: [&str; 8] = [
+const REMEMBERED: [&str; 9] = [
     "SO_REUSEADDR",
     "SO_REUSEPORT",
     "SO_PRIORITY",
@@ -18,6 +18,7 @@ const REMEMBERED: [&str; 8] = [
     "IPV6_V6ONLY",
     "SO_NOSIGPIPE",
     "IP_RECVERR",
+    "TCP_INQ",
 ];
 
 /// Options that may be set to what the stack does anyhow.

@@ -2,7 +2,7 @@
 
 use super::call::{Refused, unsupported};
 use super::table::{Answer, Kind, Progress, Sockets};
-use super::value::{address, buffers, field, figure, number};
+use super::value::{address, buffers, field, figure, number, word};
 use crate::profile::Profile;
 use crate::run::World;
 use crate::syntax::Value;
@@ -19,6 +19,17 @@ const LENGTH_MAX: usize = 16 << 20;
 struct Transfer {
     length: usize,
     flags: i64,
+    /// How many bytes a control message has to tell of that still wait to be read.
+    inq: Option<i64>,
+}
+
+/// The one control message that is known: TCP_CM_INQ.
+fn inq(control: &Value) -> Option<i64> {
+    let Value::List(messages) = control else { return None };
+    let [message] = messages.as_slice() else { return None };
+    let is_inq = word(field(message, "cmsg_level")) == Some("SOL_TCP")
+        && word(field(message, "cmsg_type")) == Some("TCP_CM_INQ");
+    field(message, "cmsg_data").and_then(figure).filter(|_| is_inq)
 }
 
 impl Transfer {
@@ -40,20 +51,24 @@ impl Transfer {
             |value: &Value| buffers(value).ok_or_else(|| Answer::Unsupported(format!("buffers {value:?}")));
         let few = || Answer::Unsupported("a call with too few arguments".to_owned());
         match name {
-            "readv" | "writev" => Ok(Self { length: whole(arguments.get(1).ok_or_else(few)?)?, flags: 0 }),
+            "readv" | "writev" => {
+                Ok(Self { length: whole(arguments.get(1).ok_or_else(few)?)?, flags: 0, inq: None })
+            }
             "sendmsg" | "recvmsg" => {
                 let message = arguments.get(1).ok_or_else(few)?;
                 let control = field(message, "msg_control");
-                if control.is_some_and(|control| *control != Value::List(vec![])) {
+                let inq = control.and_then(inq);
+                let is_known = inq.is_some() && name == "recvmsg";
+                if !is_known && control.is_some_and(|control| *control != Value::List(vec![])) {
                     return Err(Answer::Unsupported("msg_control".to_owned()));
                 }
                 let length = whole(field(message, "msg_iov").ok_or_else(few)?)?;
-                Ok(Self { length, flags: number(arguments.get(2)).map_err(unsupported)? })
+                Ok(Self { length, flags: number(arguments.get(2)).map_err(unsupported)?, inq })
             }
-            "read" | "write" => Ok(Self { length: length(arguments.get(2))?, flags: 0 }),
+            "read" | "write" => Ok(Self { length: length(arguments.get(2))?, flags: 0, inq: None }),
             _ => {
                 let flags = number(arguments.get(3)).map_err(unsupported)?;
-                Ok(Self { length: length(arguments.get(2))?, flags })
+                Ok(Self { length: length(arguments.get(2))?, flags, inq: None })
             }
         }
     }
@@ -79,7 +94,14 @@ impl Sockets {
             }),
             Kind::Stream(id) => {
                 let id = *id;
-                Ok(self.read_stream(world, id, &transfer, wait, progress))
+                let tells = held.remembered.get("TCP_INQ").is_some_and(|value| *value != 0);
+                let answer = self.read_stream(world, id, &transfer, wait, progress);
+                Ok(match (transfer.inq, answer) {
+                    (Some(expected), Answer::Returns(value)) => {
+                        compare_inq(expected, tells.then(|| waiting(world, id)), value)
+                    }
+                    (_, answer) => answer,
+                })
             }
             Kind::Fresh { .. } | Kind::Listening { .. } => Ok(Answer::Fails("ENOTCONN")),
             Kind::Epoll(_) => Ok(Answer::Fails("EINVAL")),
@@ -183,5 +205,19 @@ impl Sockets {
             0 => Answer::Fails("EAGAIN"),
             bytes => Answer::Returns(bytes as i64),
         }
+    }
+}
+
+/// What TCP_CM_INQ tells: bytes that can be read, and 1 where there are none and the end has come.
+fn waiting(world: &World, id: TcpId) -> i64 {
+    let readable = world.stack.tcp_readable(id) as i64;
+    readable.max(i64::from(world.stack.tcp_is_at_end(id)))
+}
+
+fn compare_inq(expected: i64, seen: Option<i64>, value: i64) -> Answer {
+    match seen {
+        Some(seen) if seen == expected => Answer::Returns(value),
+        Some(seen) => Answer::Differs(format!("TCP_CM_INQ: expected {expected}, found {seen}")),
+        None => Answer::Differs("TCP_CM_INQ: nobody asked for it".to_owned()),
     }
 }
