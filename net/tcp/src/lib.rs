@@ -69,5 +69,6 @@ pub use info::{Info, Repair};
 pub use path_mtu::MtuProbing;
 pub use reset::reset_for;
 pub use segment::{Drop, Path, Segment, Verdict};
+pub use send::syn_payload_bytes_max;
 pub use state::State;
 pub use wire::tcp::{FastOpen, OptionOrder};

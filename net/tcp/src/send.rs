@@ -30,6 +30,7 @@ use alloc::boxed::Box;
 use packet::Chain;
 use time::{Duration, Instant, SequenceNumber};
 
+pub use opening::syn_payload_bytes_max;
 pub(crate) use progress::Acknowledgement;
 pub(crate) use sizing::Departing;
 

@@ -1,6 +1,6 @@
 //! Profiles: what an operating system's defaults are, as data.
 
-use crate::settings::Settings;
+use crate::settings::{FAST_OPEN_CLIENT, FAST_OPEN_KEY, Settings};
 use std::time::Duration;
 
 /// Whose defaults and dialect a script was written for.
@@ -31,6 +31,8 @@ impl Profile {
                 send_buffer_told: 16_384,
                 segment_lifetime: Duration::from_secs(30),
                 keep_alive: tcp::KeepAlive::default(),
+                fast_open: FAST_OPEN_CLIENT,
+                fast_open_keys: (FAST_OPEN_KEY, None),
             },
             Self::FreeBsd => Settings {
                 tcp: tcp::Config {
@@ -54,6 +56,8 @@ impl Profile {
                 send_buffer_told: 32_768,
                 segment_lifetime: Duration::from_secs(30),
                 keep_alive: tcp::KeepAlive::default(),
+                fast_open: 0,
+                fast_open_keys: (FAST_OPEN_KEY, None),
             },
         }
     }

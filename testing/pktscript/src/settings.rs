@@ -16,7 +16,28 @@ pub struct Settings {
     pub segment_lifetime: Duration,
     /// For the sockets that ask for keep-alive.
     pub keep_alive: tcp::KeepAlive,
+    /// Who may open fast, in Linux's bits.
+    pub fast_open: i64,
+    /// The key of cookies, and the one before.
+    pub fast_open_keys: ([u8; 16], Option<[u8; 16]>),
 }
+
+/// Bits of net.ipv4.tcp_fastopen: clients may, listeners may, and listeners do without being asked to. The higher ones choose
+/// among ways that Linux once had.
+pub const FAST_OPEN_CLIENT: i64 = 1;
+pub const FAST_OPEN_SERVER: i64 = 2;
+pub const FAST_OPEN_ALL_LISTENERS: i64 = 0x400;
+const FAST_OPEN_KNOWN: i64 = FAST_OPEN_CLIENT | FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS | 0x7_0000;
+
+/// The key that the public suites set, of which the cookies in their scripts are made.
+pub const FAST_OPEN_KEY: [u8; 16] = {
+    let (mut key, bytes, mut at) = ([0; 16], [0xa1, 0xb2, 0xc3, 0xd4], 0);
+    while at < 16 {
+        key[at] = bytes[at / 4];
+        at += 1;
+    }
+    key
+};
 
 /// What becomes of one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +66,10 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_ecn_fallback", 1, 1),
     ("net.ipv4.tcp_ecn_option", 0, 0),
     ("net.ipv4.tcp_fack", 0, 0),
-    ("net.ipv4.tcp_fastopen", 0, i64::MAX),
+    ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0, i64::MAX),
+    ("net.ipv4.tcp_fastopen_blackhole_detect_timeout_sec", 0, i64::MAX),
+    ("net.inet.tcp.fastopen.acceptany", 0, 0),
+    ("net.inet.tcp.fastopen.psk_enable", 0, 0),
     ("net.ipv4.tcp_frto", 0, 2),
     ("net.ipv4.tcp_invalid_ratelimit", 500, 500),
     ("net.ipv4.tcp_l3mdev_accept", 0, 0),
@@ -92,6 +116,12 @@ const FIXED: &[(&str, i64, i64)] = &[
 const CHANGING: &[(&str, Apply)] = &[
     ("net.ipv4.tcp_ecn", ecn),
     ("net.inet.tcp.ecn.enable", |s, v| ecn(s, if v == 4 { 5 } else { v }) && v < 5),
+    ("net.ipv4.tcp_fastopen", |s, v| {
+        s.fast_open = v;
+        v & !FAST_OPEN_KNOWN == 0
+    }),
+    ("net.inet.tcp.fastopen.client_enable", |s, v| fast_open(s, FAST_OPEN_CLIENT, v)),
+    ("net.inet.tcp.fastopen.server_enable", |s, v| fast_open(s, FAST_OPEN_SERVER, v)),
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
@@ -162,7 +192,13 @@ impl Settings {
             self.tcp.congestion = law;
             return Setting::Done;
         }
-        if matches!(name, "net.ipv4.tcp_fastopen_key" | "net.ipv4.tcp_available_congestion_control") {
+        if name == "net.ipv4.tcp_available_congestion_control" {
+            return Setting::Done;
+        }
+        if name == "net.ipv4.tcp_fastopen_key" {
+            let mut keys = value.split(',').map(fast_open_key);
+            let Some(Some(current)) = keys.next() else { return wanted() };
+            self.fast_open_keys = (current, keys.next().flatten());
             return Setting::Done;
         }
         // Of three sizes the middle one is the default.
@@ -193,6 +229,8 @@ impl Settings {
         self.tcp.timestamps = true;
         self.tcp.sack = true;
         self.tcp.congestion = tcp::CongestionAlgorithm::Cubic;
+        self.fast_open = FAST_OPEN_CLIENT | FAST_OPEN_SERVER | FAST_OPEN_ALL_LISTENERS;
+        self.fast_open_keys = (FAST_OPEN_KEY, None);
     }
 }
 
@@ -205,6 +243,21 @@ fn number(word: &str) -> Option<i64> {
         Some(digits) => i64::from_str_radix(digits, 16).ok(),
         None => word.parse().ok(),
     }
+}
+
+/// A key as Linux has it: four numbers of 32 bits, each with its least byte first.
+fn fast_open_key(text: &str) -> Option<[u8; 16]> {
+    let mut key = [0; 16];
+    let words: Vec<&str> = text.trim().split('-').collect();
+    for (place, word) in key.chunks_exact_mut(4).zip(&words) {
+        place.copy_from_slice(&u32::from_str_radix(word, 16).ok()?.to_le_bytes());
+    }
+    (words.len() == 4).then_some(key)
+}
+
+fn fast_open(settings: &mut Settings, bit: i64, value: i64) -> bool {
+    settings.fast_open = settings.fast_open & !bit | if value == 0 { 0 } else { bit };
+    (0..=1).contains(&value)
 }
 
 fn on_off(field: &mut bool, value: i64) -> bool {

@@ -2,12 +2,12 @@
 //! script; when [`tcp::Info`] has learned a figure, one line is added.
 
 use std::time::Duration;
-use tcp::{Info, Repair, State};
+use tcp::{FastOpenStatus, Info, Repair, State};
 
 type Figure = fn(&Info) -> i64;
 
 /// What the stack tells, in Linux's units: segments, microseconds, bytes; milliseconds where it says when something was.
-const FIGURES: [(&str, Figure); 52] = [
+const FIGURES: [(&str, Figure); 53] = [
     ("tcpi_state", |i| state_number(i.state)),
     ("tcpi_ca_state", |i| repair_number(i.repair)),
     ("tcpi_retransmits", |i| i.timeouts.into()),
@@ -18,6 +18,13 @@ const FIGURES: [(&str, Figure); 52] = [
             | i64::from(i.sack) << 1
             | i64::from(i.window_scaling) << 2
             | i64::from(i.ecn) << 3
+            | i64::from(i.fast_open == FastOpenStatus::Taken) << 5
+    }),
+    ("tcpi_fastopen_client_fail", |i| match i.fast_open {
+        FastOpenStatus::Unused | FastOpenStatus::Taken => 0,
+        FastOpenStatus::Requested => 1,
+        FastOpenStatus::NotTaken => 2,
+        FastOpenStatus::Repeated => 3,
     }),
     ("tcpi_snd_wscale", |i| i.window_scale_peer.into()),
     ("tcpi_rcv_wscale", |i| i.window_scale.into()),
@@ -85,7 +92,7 @@ const fn repair_number(repair: Repair) -> i64 {
 }
 
 /// Linux's numbers.
-const CONSTANTS: [(&str, i64); 23] = [
+const CONSTANTS: [(&str, i64); 27] = [
     ("TCP_ESTABLISHED", 1),
     ("TCP_SYN_SENT", 2),
     ("TCP_SYN_RECV", 3),
@@ -108,6 +115,10 @@ const CONSTANTS: [(&str, i64); 23] = [
     ("TCPI_OPT_ECN", 8),
     ("TCPI_OPT_ECN_SEEN", 16),
     ("TCPI_OPT_SYN_DATA", 32),
+    ("TFO_STATUS_UNSPEC", 0),
+    ("TFO_COOKIE_UNAVAILABLE", 1),
+    ("TFO_DATA_NOT_ACKED", 2),
+    ("TFO_SYN_RETRANSMITTED", 3),
     ("TCP_INFINITE_SSTHRESH", 0x7fff_ffff),
 ];
 

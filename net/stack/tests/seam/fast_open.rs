@@ -53,13 +53,13 @@ fn the_first_connection_gets_a_cookie_and_the_second_is_answered_within_a_round_
     for to in [IpAddr::from(V4[1]), IpAddr::from(V6[1])] {
         let mut pair = pair();
         let remote = SocketAddr::new(to, PORT);
-        assert!(!pair.sides[0].stack.tcp_may_open_fast(None, remote, pair.now));
+        assert!(!pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_some());
         let first = ask(&mut pair, to);
         pair.settle();
         let server = accepted(&pair)[0];
         assert_eq!(read(&mut pair, 1, server), QUESTION);
         assert_eq!(status(&pair, first), tcp::FastOpenStatus::Requested);
-        assert!(pair.sides[0].stack.tcp_may_open_fast(None, remote, pair.now));
+        assert!(pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_some());
 
         let second = ask(&mut pair, to);
         assert!(pair.carry(0));
@@ -166,7 +166,7 @@ fn neither_side_does_it_that_may_not() {
             assert_ne!(status(&pair, opened), tcp::FastOpenStatus::Taken);
         }
         let remote = SocketAddr::new(V4[1].into(), PORT);
-        assert!(!pair.sides[0].stack.tcp_may_open_fast(None, remote, pair.now));
+        assert!(!pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_some());
     }
 }
 

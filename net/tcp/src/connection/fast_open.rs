@@ -193,6 +193,13 @@ impl Connection {
         }
     }
 
+    /// Both sides opened at once: our cookie is the SYN's, not the SYN-ACK's that follows.
+    pub(super) fn withdraw_cookie(&mut self) {
+        if let Some(opening) = &mut self.opening {
+            opening.option = None;
+        }
+    }
+
     /// What leaves behind our SYN-ACK while it is not acknowledged. Nothing of it is sent again before it is.
     pub(super) fn depart_early(&mut self, path: Path, now: Instant) -> Option<Segment> {
         if !self.is_early() {

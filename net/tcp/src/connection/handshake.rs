@@ -57,6 +57,7 @@ impl Connection {
         self.heard_at = now;
         if !acknowledges {
             // RFC 9293 §3.5, figure 7: both opened at once.
+            self.withdraw_cookie();
             self.enter(Phase::SynReceived(Handshake { due: true, ..handshake }), now);
             return Ok(());
         }

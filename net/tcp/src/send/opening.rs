@@ -2,13 +2,24 @@
 
 use super::progress::Acknowledgement;
 use super::{SendHalf, Syn};
-use crate::Config;
+use crate::{Config, Path};
 use packet::Chain;
 use time::{Instant, SequenceNumber};
+use wire::tcp::HEADER_LENGTH;
 
 /// Bytes of the most options, for which data in a SYN leaves room: what the SYN itself will carry is not known when the
 /// writer asks.
 const OPTIONS_LENGTH_MAX: u16 = 40;
+
+/// Bytes that a SYN may take along by `path`, to a peer that announced `mss` when it gave us its cookie (RFC 7413 §4.2.1).
+pub fn syn_payload_bytes_max(path: Path, mss: Option<u16>) -> usize {
+    room_in_syn(path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16), mss)
+}
+
+/// RFC 7413 §4.2.1: where the peer's MSS is not known, it is the default of RFC 9293 §3.7.1.
+fn room_in_syn(mss_path: u16, mss: Option<u16>) -> usize {
+    mss.unwrap_or(super::MSS_DEFAULT).min(mss_path).saturating_sub(OPTIONS_LENGTH_MAX).into()
+}
 
 impl SendHalf {
     /// The number of our SYN, while the handshake lasts.
@@ -23,9 +34,7 @@ impl SendHalf {
 
     /// What may leave with the SYN, to a peer that announced `mss` when it gave us its cookie.
     pub(crate) fn syn_payload(&mut self, mss: Option<u16>) -> Chain {
-        // RFC 7413 §4.2.1: where the peer's MSS is not known, it is the default of RFC 9293 §3.7.1.
-        let room = mss.unwrap_or(super::MSS_DEFAULT).min(self.mss_path).saturating_sub(OPTIONS_LENGTH_MAX);
-        self.queue.slice(0, self.queue.len().min(usize::from(room)))
+        self.queue.slice(0, self.queue.len().min(room_in_syn(self.mss_path, mss)))
     }
 
     /// The SYN has left with so much data.

@@ -149,7 +149,7 @@ fn syn_sent_crossing_syns_keep_the_data_for_later() {
     let mut it = client(plain(), COOKIE, 300);
     it.leaves("S 0+300 fo cookie12");
     it.arrives("S 0+50 win 65535 mss 1000 fo cookie12");
-    it.leaves("S 0 ack 1");
+    it.leaves("S 0 ack 1 fo none");
     it.is_in(State::SynReceived);
     it.arrives(". 1 ack 1 win 65535");
     it.leaves("P 1+300 ack 1");

@@ -1,6 +1,7 @@
 //! Opening and closing: bind, listen, connect, accept, shutdown, close.
 
 use super::call::{Refused, unsupported};
+use super::fast_open::listen_fast;
 use super::table::{Answer, Descriptor, Kind, Progress, Sockets, Status};
 use super::value::{O_NONBLOCK, address, number};
 use crate::profile::Profile;
@@ -80,8 +81,22 @@ impl Sockets {
                 let id = *id;
                 Ok(self.connect_again(id, nonblocking, progress, world.profile))
             }
+            Kind::Fresh { .. } if held.lazy.is_some() => Ok(Answer::Fails("EISCONN")),
             Kind::Fresh { bound } => {
                 let (bound, config) = (*bound, Arc::new(held.config.clone()));
+                match self.connect_lazily(world, descriptor, remote)? {
+                    Some(true) => return Ok(Answer::Returns(0)),
+                    Some(false) => {
+                        progress.started = true;
+                        return Ok(if nonblocking {
+                            Answer::Fails("EINPROGRESS")
+                        } else {
+                            Answer::Blocks(None)
+                        });
+                    }
+                    None => {}
+                }
+                let held = self.held(descriptor)?;
                 let id = match world.stack.tcp_connect(bound, remote, config, world.now) {
                     Ok(id) => id,
                     Err(error) => return connect_error(error),
@@ -137,6 +152,7 @@ impl Sockets {
             receive_told: held.receive_told,
             send_told: held.send_told,
             linger: held.linger,
+            lazy: None,
             remembered: held.remembered.clone(),
         };
         Ok(self.open(call, accepted))
@@ -216,14 +232,16 @@ fn start_listening(
     let is_set = |option: &str| held.remembered.get(option).is_some_and(|value| *value != 0);
     let binding = Binding::to(bound, is_set("IPV6_V6ONLY"));
     let listen = Listen { binding, defer: false, backlog, config: Arc::new(held.config.clone()) };
-    if is_set("SO_REUSEPORT") {
-        world.stack.tcp_listen_shared(listen)
+    let id = if is_set("SO_REUSEPORT") {
+        world.stack.tcp_listen_shared(listen)?
     } else {
-        world.stack.tcp_listen(listen)
-    }
+        world.stack.tcp_listen(listen)?
+    };
+    listen_fast(world, id, backlog, held);
+    Ok(id)
 }
 
-fn connect_error(error: ConnectError) -> Refused {
+pub(super) fn connect_error(error: ConnectError) -> Refused {
     match error {
         ConnectError::NoRoute => Ok(Answer::Fails("ENETUNREACH")),
         ConnectError::NotLocal | ConnectError::NoPort => Ok(Answer::Fails("EADDRNOTAVAIL")),

@@ -9,7 +9,8 @@ use crate::syntax::Value;
 use std::time::Duration;
 
 /// Options that change nothing here, whatever they are set to: they are remembered.
-const REMEMBERED: [&str; 9] = [
+const REMEMBERED: [&str; 10] = [
+    "TCP_FASTOPEN_CONNECT",
     "SO_REUSEADDR",
     "SO_REUSEPORT",
     "SO_PRIORITY",
@@ -22,7 +23,7 @@ const REMEMBERED: [&str; 9] = [
 ];
 
 /// Options that may be set to what the stack does anyhow.
-const FIXED: [(&str, i64); 2] = [("TCP_FASTOPEN", 0), ("SO_ZEROCOPY", 0)];
+const FIXED: [(&str, i64); 2] = [("TCP_FASTOPEN_NO_COOKIE", 0), ("SO_ZEROCOPY", 0)];
 
 /// IP_PMTUDISC_DONT, _WANT, _DO and _PROBE, as numbers from 0 on.
 const PATH_DISCOVERY: [tcp::PathDiscovery; 4] =
@@ -87,6 +88,9 @@ impl Sockets {
             return Ok(Answer::Returns(0));
         }
         let number = number(Some(value)).map_err(unsupported)?;
+        if name == "TCP_FASTOPEN" {
+            return self.set_fast_open(world, descriptor, number);
+        }
         if name == "TCP_QUICKACK" {
             held.remembered.insert(name, number);
             if let Kind::Stream(id) = held.kind {

@@ -54,6 +54,8 @@ pub(super) struct Descriptor {
     pub send_told: i64,
     /// SO_LINGER, in seconds.
     pub linger: Option<i64>,
+    /// Where it connects to with its first write (TCP_FASTOPEN_CONNECT).
+    pub lazy: Option<SocketAddr>,
     /// Options that are only remembered.
     pub remembered: BTreeMap<String, i64>,
 }
@@ -128,6 +130,7 @@ impl Descriptor {
             receive_told: settings.receive_buffer_told,
             send_told: settings.send_buffer_told,
             linger: None,
+            lazy: None,
             remembered: BTreeMap::new(),
         }
     }

@@ -10,6 +10,7 @@ use packet::Bytes;
 use stack::TcpId;
 
 const MSG_DONTWAIT: i64 = 0x40;
+const MSG_FASTOPEN: i64 = 0x2000_0000;
 const MSG_WAITALL: i64 = 0x100;
 
 /// Bytes that one call may move.
@@ -155,6 +156,8 @@ impl Sockets {
         };
         let to = to.transpose().map_err(unsupported)?;
         let profile = world.profile;
+        // FreeBSD connects by sendto() whatever its flags.
+        let implied = to.filter(|_| transfer.flags & MSG_FASTOPEN != 0 || profile == Profile::FreeBsd);
         let held = self.held(descriptor)?;
         let wait = !held.nonblocking && transfer.flags & MSG_DONTWAIT == 0;
         match &mut held.kind {
@@ -166,6 +169,9 @@ impl Sockets {
             Kind::Stream(id) => {
                 let id = *id;
                 Ok(self.write_stream(world, id, transfer.length, wait, progress))
+            }
+            Kind::Fresh { .. } if let Some(remote) = held.lazy.or(implied) => {
+                self.send_fast(world, descriptor, remote, transfer.length, wait, progress)
             }
             Kind::Fresh { .. } | Kind::Listening { .. } if profile == Profile::Linux => {
                 Ok(Answer::Fails("EPIPE"))

@@ -41,6 +41,7 @@ const NAMES: &[(&str, i64)] = &[
     ("MSG_DONTWAIT", 0x40),
     ("MSG_WAITALL", 0x100),
     ("MSG_NOSIGNAL", 0x4000),
+    ("MSG_FASTOPEN", 0x2000_0000),
     ("IP_PMTUDISC_DO", 2),
     ("IP_PMTUDISC_WANT", 1),
     ("IP_PMTUDISC_DONT", 0),

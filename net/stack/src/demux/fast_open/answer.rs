@@ -6,6 +6,7 @@ use super::cache::{Advice, CookieCache};
 use super::keys::{CookieKeys, Worth};
 use crate::demux::{Flow, Opening, Owner, Tuple};
 use crate::hash::Key;
+use crate::output::ip_header_length;
 use crate::stack::Stack;
 use crate::{Config, ConnectError, Drop, Event, ListenerId, TcpId, Verdict};
 use alloc::boxed::Box;
@@ -92,14 +93,24 @@ impl Stack {
         Ok(self.launch(opening))
     }
 
-    /// Whether a SYN from `local` to `remote` would take data along: the server has given a cookie, and nothing speaks
-    /// against its use.
-    pub fn tcp_may_open_fast(&self, local: Option<SocketAddr>, remote: SocketAddr, now: Instant) -> bool {
+    /// How many bytes a SYN from `local` to `remote` would take along; `None` where the server has given no cookie, or
+    /// something speaks against its use.
+    pub fn tcp_fast_open_room(
+        &self,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        now: Instant,
+    ) -> Option<usize> {
         let remote = crate::bindings::plain(remote).ip();
-        let Some(hop) = self.output.hop(remote) else { return false };
-        let Ok(local) = self.local_address(local, remote, hop) else { return false };
-        let advice = self.tcp.fast_open.cache.advise(local, remote, now);
-        self.tcp.fast_open.client && matches!(advice, Advice::Send(..))
+        let hop = self.output.hop(remote)?;
+        let mtu = self.output.interface(hop.interface)?.capabilities.mtu;
+        let local = self.local_address(local, remote, hop).ok()?;
+        let Advice::Send(_, mss) = self.tcp.fast_open.cache.advise(local, remote, now) else { return None };
+        let path = tcp::Path {
+            segment_bytes_max: mtu.saturating_sub(ip_header_length(remote) as u16),
+            offload_bytes_max: 0,
+        };
+        self.tcp.fast_open.client.then(|| tcp::syn_payload_bytes_max(path, mss))
     }
 
     /// Lets the SYNs of a listener bring data, for up to `pending_max` connections whose handshake is not over (RFC 7413
