@@ -70,15 +70,20 @@ pub enum SendError {
     NoRoute,
     /// It is larger than an IP packet can be.
     TooLarge,
+    /// It is not to be fragmented, and the way carries smaller packets.
+    TooBig {
+        /// The largest packet, in bytes.
+        mtu: u16,
+    },
     /// The interface's transmit queue is full.
     QueueFull,
 }
 
 macro_rules! say {
-    ($name:ident { $($variant:ident => $words:literal),+ $(,)? }) => {
+    ($name:ident { $($variant:ident $({ $rest:tt })? => $words:literal),+ $(,)? }) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $words),+ })
+                f.write_str(match self { $(Self::$variant $({ $rest })? => $words),+ })
             }
         }
         impl core::error::Error for $name {}
@@ -114,5 +119,6 @@ say!(SendError {
     NotLocal => "the local address cannot be used",
     NoRoute => "no route to the address",
     TooLarge => "the datagram is too large",
+    TooBig { .. } => "the way does not carry the datagram in one packet",
     QueueFull => "the transmit queue is full",
 });

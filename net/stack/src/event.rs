@@ -84,6 +84,16 @@ pub struct Datagram {
     pub remote: SocketAddr,
     /// The payload.
     pub payload: Bytes,
+    /// Routers may not fragment it, and nobody has: it arrived as one packet whose sender forbids that, or it is to leave as
+    /// one (RFC 791 §3.1). An IPv6 packet is one of those, unless it came in fragments.
+    pub dont_fragment: bool,
+}
+
+impl Datagram {
+    /// A datagram that may be fragmented.
+    pub const fn new(local: SocketAddr, remote: SocketAddr, payload: Bytes) -> Self {
+        Self { local, remote, payload, dont_fragment: false }
+    }
 }
 
 /// How a pending SYN or a datagram is refused.
@@ -97,6 +107,12 @@ pub enum Refusal {
     HostUnreachable,
     /// ICMP: port unreachable.
     PortUnreachable,
+    /// ICMP: fragmentation needed, or packet too big in IPv6: the way carries packets of so many bytes (RFC 1191 §4, RFC
+    /// 4443 §3.2).
+    TooBig {
+        /// The largest packet, in bytes; with IPv6 at least 1,280.
+        mtu: u16,
+    },
     /// No answer at all.
     Silent,
 }

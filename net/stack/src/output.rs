@@ -123,6 +123,12 @@ impl Output {
         if local { Some(Hop { interface, next: destination }) } else { self.hop(destination) }
     }
 
+    /// The largest packet that the path to `destination` is known to carry, in bytes.
+    pub(crate) fn path_mtu(&self, hop: Hop, destination: IpAddr, now: Instant) -> u16 {
+        let link = self.interface(hop.interface).map_or(0, |interface| interface.capabilities.mtu);
+        self.paths.find(destination, now).map_or(link, |(mtu, _)| mtu.bytes.min(link))
+    }
+
     /// Whether an address is one of any interface's own.
     pub(crate) fn owns(&self, address: IpAddr) -> bool {
         self.interfaces.iter().any(|interface| interface.owns(address))

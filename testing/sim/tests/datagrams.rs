@@ -34,11 +34,7 @@ impl Pair {
     fn send(&mut self, number: u32, length: usize, v6: bool) -> Result<(), SendError> {
         let mut payload = vec![number as u8; length.max(4)];
         payload[..4].copy_from_slice(&number.to_be_bytes());
-        let datagram = Datagram {
-            local: self.address(0, v6),
-            remote: self.address(1, v6),
-            payload: Bytes::from(payload),
-        };
+        let datagram = Datagram::new(self.address(0, v6), self.address(1, v6), Bytes::from(payload));
         let now = self.world.now();
         self.world.stack(self.hosts[0]).udp_send(self.sockets[0], datagram, now)
     }

@@ -81,7 +81,7 @@ impl DnsFront {
         if !self.sockets.contains(&socket) {
             return false;
         }
-        while let Some(Datagram { local, remote, payload }) = cx.stack.udp_receive(socket) {
+        while let Some(Datagram { local, remote, payload, .. }) = cx.stack.udp_receive(socket) {
             let number = self.number();
             if self.askers.len() >= ASKERS_MAX {
                 self.askers.pop_front();
@@ -203,7 +203,7 @@ impl DnsFront {
         let Ok(place) = self.askers.binary_search_by_key(&number, |(number, ..)| *number) else { return };
         let Some((_, socket, local, remote)) = self.askers.remove(place) else { return };
         // A full queue drops it, as a network would; it is counted there.
-        let _ = cx.stack.udp_send(socket, Datagram { local, remote, payload: Bytes::from(bytes) }, cx.now);
+        let _ = cx.stack.udp_send(socket, Datagram::new(local, remote, Bytes::from(bytes)), cx.now);
     }
 
     fn answer_connection(&mut self, cx: &mut Cx, number: u64, bytes: &[u8]) {

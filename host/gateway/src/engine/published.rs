@@ -152,7 +152,7 @@ impl Published {
         let Some(index) = known.or_else(|| self.open_peer(cx, published, outside)) else { return };
         let Some(peer) = self.peers.get_mut(index) else { return };
         self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
-        let datagram = Datagram { local: peer.inner_address, remote: inside(outside, port), payload };
+        let datagram = Datagram::new(peer.inner_address, inside(outside, port), payload);
         // A full queue drops it, as a network would; it is counted there.
         let _ = cx.stack.udp_send(peer.inner, datagram, cx.now);
     }

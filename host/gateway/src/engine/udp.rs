@@ -21,6 +21,7 @@ use stack::{Datagram, Refusal, UdpId};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use time::{Duration, Instant};
+use wire::{ipv4, ipv6, udp};
 
 /// How many flows the program may have; for one more the one that was quiet longest is forgotten.
 pub const FLOWS_MAX: usize = 8_192;
@@ -57,10 +58,18 @@ struct Flow {
     way: Way,
     deadline: Instant,
     lookup: Lookup,
-    waiting: Vec<Bytes>,
+    waiting: Vec<Waiting>,
     inspection: DatagramInspection,
     socket: Option<(UdpSocket, Opened)>,
     traffic: Traffic,
+}
+
+/// What the program sent before it could leave.
+#[derive(Debug)]
+struct Waiting {
+    payload: Bytes,
+    /// It may not be fragmented.
+    whole: bool,
 }
 
 impl UdpFlows {
@@ -94,10 +103,12 @@ impl UdpFlows {
         }
         match flow.inspection.handle_datagram(&datagram.payload, &mut self.opened, cx.now) {
             Verdict::Pass if flow.socket.is_some() && flow.waiting.is_empty() => {
-                self.send(cx, index, datagram.payload);
+                let whole = is_whole(&datagram);
+                self.send(cx, index, Waiting { payload: datagram.payload, whole });
             }
             Verdict::Pass | Verdict::Wait => {
-                flow.waiting.push(datagram.payload);
+                let whole = is_whole(&datagram);
+                flow.waiting.push(Waiting { payload: datagram.payload, whole });
                 self.flush(cx, index);
             }
             Verdict::Refuse(refusal) => {
@@ -179,8 +190,8 @@ impl UdpFlows {
         match cx.gate.admit(Protocol::Udp, name, flow.way.port(), &found) {
             Ok(admitted) => self.connect(cx, index, &admitted),
             Err(denial) => {
-                for payload in std::mem::take(&mut flow.waiting) {
-                    let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+                for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
+                    let datagram = Datagram::new(flow.local, flow.remote, payload);
                     cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
                 }
                 cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
@@ -199,8 +210,8 @@ impl UdpFlows {
         });
         let usable = connected.filter(|socket| cx.poller.add(socket, Sources::Udp.token(index)).is_ok());
         let Some(socket) = usable else {
-            for payload in std::mem::take(&mut flow.waiting) {
-                let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+            for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
+                let datagram = Datagram::new(flow.local, flow.remote, payload);
                 cx.stack.refuse_datagram(&datagram, Refusal::HostUnreachable, cx.now);
             }
             return self.remove(cx, index, Closing::Unreachable);
@@ -216,15 +227,15 @@ impl UdpFlows {
         if flow.socket.is_none() || flow.inspection.waits() {
             return;
         }
-        for payload in std::mem::take(&mut flow.waiting) {
-            self.send(cx, index, payload);
+        for waiting in std::mem::take(&mut flow.waiting) {
+            self.send(cx, index, waiting);
         }
     }
 
-    fn send(&mut self, cx: &mut Cx, index: usize, payload: Bytes) {
+    fn send(&mut self, cx: &mut Cx, index: usize, Waiting { payload, whole }: Waiting) {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let Some((socket, _)) = &flow.socket else { return };
-        match socket.send(&payload) {
+        match socket.send(&payload, whole) {
             Ok(sent) => {
                 flow.traffic.up += if sent.went { payload.len() as u64 } else { 0 };
                 if let Some(error) = sent.earlier {
@@ -244,7 +255,7 @@ impl UdpFlows {
                 Ok(Some((payload, _))) => {
                     flow.traffic.down += payload.len() as u64;
                     self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
-                    let datagram = Datagram { local: flow.local, remote: flow.remote, payload };
+                    let datagram = Datagram::new(flow.local, flow.remote, payload);
                     // A full queue drops it, as a network would; it is counted there.
                     let _ = cx.stack.udp_send(self.socket, datagram, cx.now);
                 }
@@ -293,17 +304,47 @@ impl UdpFlows {
 }
 
 impl Flow {
+    /// The largest packet of the program's that the way outside carries: its header there may be that of the other
+    /// version.
+    fn path_mtu(&self) -> Option<u16> {
+        let (socket, _) = self.socket.as_ref()?;
+        let inside_v6 = self.local.is_ipv6();
+        let payload = socket.path_mtu()?.saturating_sub(header_bytes(socket.is_v6()));
+        let mtu = payload.saturating_add(header_bytes(inside_v6));
+        Some(if inside_v6 { mtu.max(ipv6::MTU_MIN) } else { mtu })
+    }
+
     /// An ICMP error came back for something that was sent: the program is told in the same words.
     fn tell_error(&self, cx: &mut Cx, error: Errno, payload: Bytes) {
         let refusal = match error {
             Errno::CONNREFUSED => Refusal::PortUnreachable,
             Errno::HOSTUNREACH | Errno::NETUNREACH => Refusal::HostUnreachable,
             Errno::ACCESS | Errno::PERM => Refusal::Prohibited,
+            Errno::MSGSIZE => match self.path_mtu() {
+                Some(mtu) => Refusal::TooBig { mtu },
+                None => return,
+            },
             _ => return,
         };
-        let datagram = Datagram { local: self.local, remote: self.remote, payload };
+        let datagram = Datagram::new(self.local, self.remote, payload);
         cx.stack.refuse_datagram(&datagram, refusal, cx.now);
     }
+}
+
+/// Whether a datagram has to leave in one packet, as the program sent it. RFC 8200 §5: a link that carries IPv6 carries 1,280
+/// bytes, in fragments of its own if need be; so is ours.
+fn is_whole(datagram: &Datagram) -> bool {
+    let least = datagram.local.is_ipv6() && packet_bytes(datagram) <= usize::from(ipv6::MTU_MIN);
+    datagram.dont_fragment && !least
+}
+
+/// The IP packet that a datagram was.
+fn packet_bytes(datagram: &Datagram) -> usize {
+    usize::from(header_bytes(datagram.local.is_ipv6())) + udp::HEADER_LENGTH + datagram.payload.len()
+}
+
+const fn header_bytes(is_v6: bool) -> u16 {
+    (if is_v6 { ipv6::HEADER_LENGTH } else { ipv4::HEADER_LENGTH }) as u16
 }
 
 fn idle(local: SocketAddr) -> Duration {

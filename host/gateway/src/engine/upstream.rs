@@ -52,7 +52,7 @@ impl Upstreams {
                 Transport::Udp => {
                     let socket = UdpSocket::connect(server)?;
                     poller.add(&socket, token)?;
-                    socket.send(&query.bytes)?;
+                    socket.send(&query.bytes, false)?;
                     Ok(Way::Udp(socket))
                 }
                 Transport::Tcp => {

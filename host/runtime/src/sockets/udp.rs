@@ -56,13 +56,13 @@ impl UdpSocket {
     /// `NetworkUnreachable`, `InvalidInput` where it is too large, `WouldBlock`.
     pub fn send(&self, payload: Bytes, remote: SocketAddr) -> io::Result<()> {
         let now = self.shared.clock.now();
-        let datagram = Datagram { local: self.local, remote, payload };
+        let datagram = Datagram::new(self.local, remote, payload);
         let sent = self.shared.lock().stack.udp_send(self.id, datagram, now);
         self.shared.work.notify_one();
         sent.map_err(|error| {
             let kind = match error {
                 SendError::NoRoute => io::ErrorKind::NetworkUnreachable,
-                SendError::TooLarge => io::ErrorKind::InvalidInput,
+                SendError::TooLarge | SendError::TooBig { .. } => io::ErrorKind::InvalidInput,
                 SendError::QueueFull => io::ErrorKind::WouldBlock,
                 _ => io::ErrorKind::AddrNotAvailable,
             };

@@ -29,6 +29,8 @@ pub(crate) enum Problem {
     Host,
     /// A rule forbids it.
     Prohibited,
+    /// It is not to be fragmented, and the way carries packets of so many bytes.
+    TooBig { mtu: u16 },
     /// Fragments did not all come in time.
     ReassemblyTime,
     /// A field of an IPv6 header.
@@ -43,6 +45,10 @@ impl Problem {
             Self::Protocol { .. } => unreachable(icmpv4::Unreachable::PROTOCOL),
             Self::Host => unreachable(icmpv4::Unreachable::HOST),
             Self::Prohibited => unreachable(icmpv4::Unreachable::PROHIBITED),
+            Self::TooBig { mtu } => {
+                let code = icmpv4::Unreachable::FRAGMENTATION_NEEDED;
+                icmpv4::Message::DestinationUnreachable { code, mtu }
+            }
             Self::ReassemblyTime => icmpv4::Message::TimeExceeded { code: 1 },
             Self::Parameter { pointer, .. } => icmpv4::Message::ParameterProblem { pointer: pointer as u8 },
         }
@@ -57,6 +63,7 @@ impl Problem {
             }
             Self::Host => unreachable(icmpv6::Unreachable::ADDRESS),
             Self::Prohibited => unreachable(icmpv6::Unreachable::PROHIBITED),
+            Self::TooBig { mtu } => icmpv6::Message::PacketTooBig { mtu: mtu.into() },
             Self::ReassemblyTime => icmpv6::Message::TimeExceeded { code: 1 },
             Self::Parameter { code, pointer } => icmpv6::Message::ParameterProblem { code, pointer },
         }
@@ -67,6 +74,7 @@ impl Problem {
         match refusal {
             Refusal::Reset | Refusal::PortUnreachable => Some(Self::Port),
             Refusal::Prohibited => Some(Self::Prohibited),
+            Refusal::TooBig { mtu } => Some(Self::TooBig { mtu }),
             Refusal::HostUnreachable => Some(Self::Host),
             Refusal::Silent => None,
         }

@@ -30,6 +30,8 @@ pub(crate) struct Incoming {
     pub link_group: bool,
     /// It was put together from fragments.
     pub reassembled: bool,
+    /// Its sender forbids that routers fragment it.
+    pub dont_fragment: bool,
 }
 
 impl Stack {

@@ -58,6 +58,7 @@ impl Stack {
             offload,
             link_group,
             reassembled: false,
+            dont_fragment: header.dont_fragment,
         };
         if header.is_fragment() {
             return self.receive_fragment_v4(incoming, &header, now);
@@ -136,6 +137,7 @@ impl Stack {
                 offload: Offload::default(),
                 link_group: false,
                 reassembled: true,
+                dont_fragment: false,
             };
             self.send_problem(&incoming, Problem::ReassemblyTime, now);
         }

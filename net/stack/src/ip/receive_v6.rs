@@ -47,6 +47,7 @@ impl Stack {
             offload,
             link_group,
             reassembled: false,
+            dont_fragment: true,
         };
         // Nearly every packet has no extension header.
         if !is_extension(header.next_header) {

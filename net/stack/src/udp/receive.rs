@@ -36,13 +36,14 @@ impl Stack {
             return Verdict::Dropped(Drop::UdpPortClosed);
         };
         let joined = incoming.offload.segmentation.filter(|joined| joined.kind == SegmentationKind::Udp);
+        let dont_fragment = incoming.dont_fragment && !incoming.reassembled;
         let mut payload = incoming.packet;
         payload.advance(incoming.transport + header_length);
         payload.truncate(usize::from(header.length) - header_length);
         let size = joined.map_or(usize::MAX, |joined| usize::from(joined.size.max(1)));
         let mut verdict = Verdict::Accepted;
         while payload.len() > size {
-            let datagram = Datagram { local, remote, payload: payload.split_to(size) };
+            let datagram = Datagram { local, remote, payload: payload.split_to(size), dont_fragment };
             if let Verdict::Dropped(reason) = verdict {
                 self.output.counters.count(reason);
             }
@@ -51,7 +52,7 @@ impl Stack {
         if let Verdict::Dropped(reason) = verdict {
             self.output.counters.count(reason);
         }
-        self.deliver(UdpId(socket), Datagram { local, remote, payload })
+        self.deliver(UdpId(socket), Datagram { local, remote, payload, dont_fragment })
     }
 
     fn deliver(&mut self, id: UdpId, datagram: Datagram) -> Verdict {

@@ -1,7 +1,7 @@
 //! Datagrams as they leave.
 
 use crate::interface::is_unicast;
-use crate::output::{HOP_LIMIT, Hop, Outgoing};
+use crate::output::{HOP_LIMIT, Hop, Outgoing, ip_header_length};
 use crate::stack::Stack;
 use crate::{Binding, Datagram, SendError, UdpId};
 use core::net::SocketAddr;
@@ -13,7 +13,7 @@ use wire::{Protocol, udp};
 const PAYLOAD_BYTES_MAX: usize = 65_535 - wire::ipv4::HEADER_LENGTH - udp::HEADER_LENGTH;
 
 impl Stack {
-    /// Sends a datagram; fragmented where it is larger than the way allows. A socket bound to `Binding::Intercept`
+    /// Sends a datagram; fragmented where it is larger than the way allows, unless it says otherwise. A socket bound to `Binding::Intercept`
     /// sends from any address, one bound to a port from any of the stack's own; an unspecified local address is
     /// replaced by the one that fits the way.
     ///
@@ -22,12 +22,18 @@ impl Stack {
     /// [`SendError`] where it cannot leave.
     pub fn udp_send(&mut self, socket: UdpId, datagram: Datagram, now: Instant) -> Result<(), SendError> {
         let binding = self.udp_binding(socket).ok_or(SendError::NotBound)?;
-        let Datagram { local, remote, payload } = datagram;
+        let Datagram { local, remote, payload, dont_fragment } = datagram;
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(SendError::TooLarge);
         }
         let hop = self.output.hop(remote.ip()).ok_or(SendError::NoRoute)?;
         let local = self.sender(binding, local, remote, hop).ok_or(SendError::NotLocal)?;
+        if dont_fragment {
+            let mtu = self.output.path_mtu(hop, remote.ip(), now);
+            if ip_header_length(remote.ip()) + udp::HEADER_LENGTH + payload.len() > usize::from(mtu) {
+                return Err(SendError::TooBig { mtu });
+            }
+        }
         let header = udp::Header {
             source_port: local.port(),
             destination_port: remote.port(),
@@ -44,7 +50,7 @@ impl Stack {
             hop_limit: HOP_LIMIT,
             traffic_class: 0,
             flow_label: 0,
-            dont_fragment: false,
+            dont_fragment,
             checksum_offset: Some(udp::CHECKSUM_OFFSET),
         };
         self.output.send(hop, out, packet, now)

@@ -90,8 +90,7 @@ fn claimed_address_that_another_has_is_given_up() {
 /// Sends one datagram to the peer.
 fn send(link: &mut Link, port: u16) {
     let socket = link.stack.udp_bind(Binding::Port(port)).expect("the port is free");
-    let datagram =
-        Datagram { local: at(OUR_V4, port), remote: at(PEER_V4, 9), payload: Bytes::from_static(b"payload") };
+    let datagram = Datagram::new(at(OUR_V4, port), at(PEER_V4, 9), Bytes::from_static(b"payload"));
     link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
 }
 

@@ -113,7 +113,7 @@ fn sockets_send_from_what_they_are_bound_to() {
     let port = link.stack.udp_bind(Binding::Port(53)).expect("free");
     let exact = link.stack.udp_bind(Binding::Address(at(OUR_V4, 54))).expect("free");
     let send = |link: &mut Link, socket, local| {
-        let datagram = Datagram { local, remote: at(PEER_V4, 9), payload: Bytes::new() };
+        let datagram = Datagram::new(local, at(PEER_V4, 9), Bytes::new());
         link.stack.udp_send(socket, datagram, link.now)
     };
     assert_eq!(send(&mut link, port, at(FAR_V4, 53)), Err(SendError::NotLocal));

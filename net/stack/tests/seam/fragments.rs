@@ -185,7 +185,7 @@ fn large_datagram_leaves_in_fragments() {
     let (mut link, socket) = listening();
     let payload = pattern(4_000);
     let send = |link: &mut Link, local, remote| {
-        let datagram = Datagram { local, remote, payload: Bytes::from(payload.clone()) };
+        let datagram = Datagram::new(local, remote, Bytes::from(payload.clone()));
         link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
         link.frames()
     };
@@ -222,7 +222,7 @@ fn identifications_differ_from_packet_to_packet() {
     let (mut link, socket) = listening();
     let mut seen = Vec::new();
     for _ in 0..100 {
-        let datagram = Datagram { local: at(FAR_V4, 1), remote: at(PEER_V4, 2), payload: Bytes::new() };
+        let datagram = Datagram::new(at(FAR_V4, 1), at(PEER_V4, 2), Bytes::new());
         link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
         let frame = link.frame();
         let Content::V4(ip, _) = &frame.content else { panic!("IPv4 is expected") };
@@ -236,7 +236,6 @@ fn identifications_differ_from_packet_to_packet() {
 #[test]
 fn larger_than_any_packet_is_refused() {
     let (mut link, socket) = listening();
-    let datagram =
-        Datagram { local: at(FAR_V4, 1), remote: at(PEER_V4, 2), payload: Bytes::from(vec![0; 65_508]) };
+    let datagram = Datagram::new(at(FAR_V4, 1), at(PEER_V4, 2), Bytes::from(vec![0; 65_508]));
     assert_eq!(link.stack.udp_send(socket, datagram, link.now), Err(SendError::TooLarge));
 }

@@ -196,11 +196,7 @@ fn refused_datagram_is_quoted_whole() {
 #[test]
 fn largest_datagram_refused_is_quoted_in_part() {
     let mut link = Link::acquainted();
-    let datagram = Datagram {
-        local: at(FAR_V4, 443),
-        remote: at(PEER_V4, 1_000),
-        payload: Bytes::from(vec![7; 65_507]),
-    };
+    let datagram = Datagram::new(at(FAR_V4, 443), at(PEER_V4, 1_000), Bytes::from(vec![7; 65_507]));
     link.stack.refuse_datagram(&datagram, Refusal::Reset, link.now);
     let (message, quoted) = link.frame().icmp_v4();
     let code = icmpv4::Unreachable::PORT;

@@ -21,8 +21,7 @@ fn read(frame: &Frame) -> (Message, Options<'_>) {
 
 fn send(link: &mut Link) {
     let socket = link.stack.udp_bind(Binding::Port(0)).expect("some port is free");
-    let datagram =
-        Datagram { local: at(Ipv6Addr::UNSPECIFIED, 0), remote: at(PEER_V6, 9), payload: Bytes::new() };
+    let datagram = Datagram::new(at(Ipv6Addr::UNSPECIFIED, 0), at(PEER_V6, 9), Bytes::new());
     link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
 }
 

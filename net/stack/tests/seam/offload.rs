@@ -24,7 +24,7 @@ fn checksum_is_left_to_a_device_that_sums() {
         (at(FAR_V4, 1), at(PEER_V4, 2), 14 + ipv4::HEADER_LENGTH),
         (at(FAR_V6, 1), at(PEER_V6, 2), 14 + ipv6::HEADER_LENGTH),
     ] {
-        let datagram = Datagram { local, remote, payload: Bytes::from_static(b"odd") };
+        let datagram = Datagram::new(local, remote, Bytes::from_static(b"odd"));
         link.stack.udp_send(socket, datagram.clone(), link.now).expect("it leaves");
         let packet = link.packets().remove(0);
         let offset = udp::CHECKSUM_OFFSET as u16;
@@ -40,7 +40,7 @@ fn fragments_carry_a_whole_checksum() {
     let mut link = summing();
     let socket = link.stack.udp_bind(Binding::Intercept).expect("free");
     let (local, remote) = (at(FAR_V4, 1), at(PEER_V4, 2));
-    let datagram = Datagram { local, remote, payload: Bytes::from(vec![3; 3_000]) };
+    let datagram = Datagram::new(local, remote, Bytes::from(vec![3; 3_000]));
     link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
     let packets = link.packets();
     assert!(packets.iter().all(|packet| packet.offload == Offload::default()));
@@ -81,7 +81,7 @@ fn route_by_a_gateway_asks_for_the_gateway() {
     };
     link.stack.add_route(route).expect("there is room");
     let socket = link.stack.udp_bind(Binding::Port(1)).expect("free");
-    let datagram = Datagram { local: at([0, 0, 0, 0], 0), remote: at(FAR_V4, 2), payload: Bytes::new() };
+    let datagram = Datagram::new(at([0, 0, 0, 0], 0), at(FAR_V4, 2), Bytes::new());
     link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
     assert_eq!(link.frame().arp().target_protocol, router);
     let hardware = Address([2, 0, 0, 0, 0, 9]);
@@ -104,7 +104,7 @@ fn queue_that_nobody_drains_is_bounded() {
     let socket = link.stack.udp_bind(Binding::Intercept).expect("free");
     let mut sent = 0;
     for _ in 0..100 {
-        let datagram = Datagram { local: at(FAR_V4, 1), remote: at(PEER_V4, 2), payload: Bytes::new() };
+        let datagram = Datagram::new(at(FAR_V4, 1), at(PEER_V4, 2), Bytes::new());
         sent += usize::from(link.stack.udp_send(socket, datagram, link.now).is_ok());
     }
     assert_eq!((sent, link.frames().len(), link.dropped(Drop::TransmitQueueFull)), (10, 10, 90));

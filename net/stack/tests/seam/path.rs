@@ -2,8 +2,8 @@
 
 use crate::link::*;
 use crate::segments::{listen, segment};
-use core::net::SocketAddr;
-use stack::{Config, Drop, TcpId};
+use core::net::{IpAddr, SocketAddr};
+use stack::{Binding, Config, Datagram, Drop, Refusal, SendError, TcpId};
 use tcp::PathDiscovery;
 use time::{Duration, SequenceNumber};
 use wire::tcp::{Flags, Header};
@@ -237,4 +237,70 @@ fn paths_are_bounded() {
     peer.is_told(1_000);
     assert_eq!((peer.left(), peer.path_mtu()), (vec![960, 500], 1_000));
     assert_eq!(peer.link.stack.memory().paths, 0);
+}
+
+/// A datagram of `length` bytes from the peer, as the stack's owner gets it.
+fn datagram(link: &mut Link, from: SocketAddr, to: SocketAddr, length: usize, whole: bool) -> Datagram {
+    let socket = link.stack.udp_bind(Binding::Address(to)).expect("free");
+    let bytes = udp_bytes(from, to, &vec![7; length]);
+    let frame = match (from.ip(), to.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let header = v4_header(source, destination, Protocol::UDP);
+            v4_frame(ipv4::Header { dont_fragment: whole, ..header }, &bytes)
+        }
+        (source, destination) => ip_frame(source, destination, Protocol::UDP, &bytes),
+    };
+    link.receive(frame);
+    link.stack.udp_receive(socket).expect("it has arrived")
+}
+
+#[test]
+fn a_datagram_tells_whether_it_may_be_fragmented() {
+    let mut link = Link::acquainted();
+    for (port, whole) in [(7, false), (8, true)] {
+        let got = datagram(&mut link, at(PEER_V4, 9), at(OUR_V4, port), 100, whole);
+        assert_eq!(got.dont_fragment, whole);
+    }
+    assert!(datagram(&mut link, at(PEER_V6, 9), at(OUR_V6, 7), 100, true).dont_fragment);
+}
+
+#[test]
+fn a_datagram_can_be_refused_as_too_big() {
+    let mut link = Link::acquainted();
+    let got = datagram(&mut link, at(PEER_V4, 9), at(OUR_V4, 7), 1_400, true);
+    let now = link.now;
+    link.stack.refuse_datagram(&got, Refusal::TooBig { mtu: 1_300 }, now);
+    let (message, quoted) = link.frame().icmp_v4();
+    let code = icmpv4::Unreachable::FRAGMENTATION_NEEDED;
+    assert_eq!(message, icmpv4::Message::DestinationUnreachable { code, mtu: 1_300 });
+    let (header, _) = ipv4::Header::parse_quoted(&quoted).expect("what was sent");
+    assert_eq!((header.total_length, header.dont_fragment), (1_428, true));
+    let got = datagram(&mut link, at(PEER_V6, 9), at(OUR_V6, 7), 1_400, true);
+    link.stack.refuse_datagram(&got, Refusal::TooBig { mtu: 1_300 }, now);
+    assert_eq!(link.frame().icmp_v6().0, icmpv6::Message::PacketTooBig { mtu: 1_300 });
+}
+
+#[test]
+fn a_datagram_that_is_to_stay_whole_leaves_in_one_packet_or_not_at_all() {
+    let mut peer = Peer::new(host(), 1_001);
+    let (local, remote) = (at(OUR_V4, 7), at(PEER_V4, 9));
+    let socket = peer.link.stack.udp_bind(Binding::Address(local)).expect("free");
+    let send = |peer: &mut Peer, length: usize, dont_fragment| {
+        let payload = vec![0; length].into();
+        let now = peer.link.now;
+        let datagram = Datagram { dont_fragment, ..Datagram::new(local, remote, payload) };
+        let sent = peer.link.stack.udp_send(socket, datagram, now);
+        let is_whole =
+            |frame: &Frame| matches!(&frame.content, Content::V4(header, _) if header.dont_fragment);
+        sent.map(|()| peer.link.frames().iter().map(is_whole).collect::<Vec<_>>())
+    };
+    assert_eq!(send(&mut peer, 1_472, true), Ok(vec![true]));
+    assert_eq!(send(&mut peer, 1_473, true), Err(SendError::TooBig { mtu: MTU }));
+    assert_eq!(send(&mut peer, 1_473, false), Ok(vec![false, false]));
+    // What a router told of the path counts too.
+    assert_eq!(peer.sends(1_460), [1_460]);
+    peer.is_told(1_000);
+    let _ = peer.left();
+    assert_eq!(send(&mut peer, 1_472, true), Err(SendError::TooBig { mtu: 1_000 }));
+    assert_eq!(send(&mut peer, 972, true), Ok(vec![true]));
 }

@@ -111,6 +111,52 @@ except OSError as error:
 }
 
 #[test]
+fn a_datagram_that_may_not_be_fragmented_is_told_what_the_way_carries() {
+    needs!["python3"];
+    let world = World::new();
+    Echo::udp(&world.internet, (SITE_V4, 7));
+    Echo::udp(&world.internet, (SITE_V6, 7));
+    // The link inside takes 1,500 bytes, the host's 1,300.
+    world.host.ip("link set up0 mtu 1300");
+    world.internet.ip("link set down0 mtu 1300");
+    let program = "
+import errno, socket
+# linux/in.h and linux/in6.h: IP_MTU_DISCOVER, IP_MTU, and IP_PMTUDISC_DO.
+versions = (
+    ('203.0.113.80', socket.AF_INET, socket.IPPROTO_IP, 10, 14),
+    ('2001:db8::80', socket.AF_INET6, socket.IPPROTO_IPV6, 23, 24),
+)
+for host, family, level, discover, mtu in versions:
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.settimeout(5)
+    s.setsockopt(level, discover, 2)
+    s.connect((host, 7))
+    assert s.send(bytes(1400)) == 1400
+    for ask in (lambda: s.recv(2000), lambda: s.send(bytes(1400))):
+        try:
+            ask()
+        except OSError as error:
+            assert error.errno == errno.EMSGSIZE, error
+        else:
+            raise AssertionError(host)
+    assert s.getsockopt(level, mtu) == 1300, s.getsockopt(level, mtu)
+    s.send(bytes(1200))
+    assert s.recv(2000) == bytes(1200)
+    # Another program's may be fragmented, by its own kernel, which knows now.
+    other = socket.socket(family, socket.SOCK_DGRAM)
+    other.settimeout(5)
+    other.setsockopt(level, discover, 0)
+    other.connect((host, 7))
+    other.send(bytes(1400))
+    assert other.recv(2000) == bytes(1400)
+    print(host, 'told')
+";
+    let run = world.weft().allow("udp://203.0.113.80:7").allow("udp://[2001:db8::80]:7");
+    let outcome = run.output(&["python3", "-c", program]).succeeded();
+    let _ = outcome.printed("203.0.113.80 told").printed("2001:db8::80 told");
+}
+
+#[test]
 fn http3_reaches_the_allowed_name_and_no_other() {
     needs!["caddy", "openssl", "python3"];
     let world = World::new();

@@ -39,10 +39,10 @@ impl Datagrams {
         let Some(remote) = to.or(self.remote) else { return Answer::Fails("EDESTADDRREQ") };
         let bound = self.ensure_bound(world);
         let (Some(id), Some(local)) = (self.id, self.local) else { return bound };
-        let datagram = Datagram { local, remote, payload: Bytes::from(vec![0; length]) };
+        let datagram = Datagram::new(local, remote, Bytes::from(vec![0; length]));
         match world.stack.udp_send(id, datagram, world.now) {
             Ok(()) => Answer::Returns(length as i64),
-            Err(SendError::TooLarge) => Answer::Fails("EMSGSIZE"),
+            Err(SendError::TooLarge | SendError::TooBig { .. }) => Answer::Fails("EMSGSIZE"),
             Err(SendError::NoRoute) => Answer::Fails("ENETUNREACH"),
             Err(SendError::QueueFull) => Answer::Fails("ENOBUFS"),
             Err(_) => Answer::Fails("EINVAL"),
