@@ -5,3 +5,4 @@ mod arena;
 mod blind;
 mod churn;
 mod flood;
+mod numbers;
