@@ -7,3 +7,4 @@ pub mod nginx;
 pub mod postgres;
 pub mod registry;
 pub mod sshd;
+pub mod stack;

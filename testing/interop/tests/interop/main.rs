@@ -6,6 +6,7 @@ mod first_steps;
 mod hostile;
 mod lifecycle;
 mod names;
+mod nmap;
 mod probe;
 mod refusal;
 mod report;
