@@ -13,10 +13,16 @@ const BUFFER_BYTES_MAX: u32 = 65_535 << 14;
 /// A TCP profile, shared by connections. [`Config::linux`] is the default; [`Config::check`] holds the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Bytes that wait to be sent or acknowledged; 4 MiB, 1 to 1 GiB.
+    /// Bytes that may wait to be sent or acknowledged; 4 MiB, 1 to 1 GiB.
     pub send_buffer_bytes: u32,
-    /// Bytes that wait to be read, and so the largest window; 4 MiB, 256 to 1 GiB.
+    /// How many of these at first, and more as the congestion window grows; no less than `send_buffer_bytes` is that
+    /// from the first (SO_SNDBUF); 128 KiB, 1 to 1 GiB.
+    pub send_start_bytes: u32,
+    /// Bytes that may wait to be read, and so the largest window; 6 MiB, 256 to 1 GiB.
     pub receive_buffer_bytes: u32,
+    /// How many of these at first, and more as the reader takes more in a round trip; no less than
+    /// `receive_buffer_bytes` is that from the first (SO_RCVBUF); 64 KiB, 256 to 1 GiB.
+    pub receive_start_bytes: u32,
     /// Whether window scaling is offered (RFC 7323 §2); on.
     pub window_scaling: bool,
     /// The least shift that is offered, though the buffer would need less; 8, 0 to 14.
@@ -180,7 +186,9 @@ impl Config {
     pub const fn linux() -> Self {
         Self {
             send_buffer_bytes: 4 << 20,
-            receive_buffer_bytes: 4 << 20,
+            send_start_bytes: 128 << 10,
+            receive_buffer_bytes: 6 << 20,
+            receive_start_bytes: 64 << 10,
             window_scaling: true,
             window_scale_min: 8,
             timestamps: true,
@@ -234,6 +242,8 @@ impl Config {
         let keep_alive = self.keep_alive.unwrap_or_default();
         let fields = [
             ("send_buffer_bytes", (1..=BUFFER_BYTES_MAX).contains(&self.send_buffer_bytes)),
+            ("send_start_bytes", (1..=BUFFER_BYTES_MAX).contains(&self.send_start_bytes)),
+            ("receive_start_bytes", (256..=BUFFER_BYTES_MAX).contains(&self.receive_start_bytes)),
             ("receive_buffer_bytes", (256..=BUFFER_BYTES_MAX).contains(&self.receive_buffer_bytes)),
             ("window_scale_min", self.window_scale_min <= 14),
             ("mss_max", (88..=65_495).contains(&self.mss_max)),

@@ -306,8 +306,9 @@ impl Connection {
 
     /// Takes the next chunk of received bytes, at most `bytes_max` of it; the window opens accordingly (RFC
     /// 9293 §3.10.3).
-    pub fn read(&mut self, bytes_max: usize, _now: Instant) -> Option<Bytes> {
+    pub fn read(&mut self, bytes_max: usize, now: Instant) -> Option<Bytes> {
         let bytes = self.receive.read(bytes_max)?;
+        self.receive.tune(bytes.len(), self.config.receive_buffer_bytes, now);
         self.tell_window();
         Some(bytes)
     }
@@ -322,6 +323,19 @@ impl Connection {
     pub fn set_receive_limit(&mut self, bytes: usize, _now: Instant) {
         self.receive.set_limit(bytes);
         self.tell_window();
+    }
+
+    /// Whether the stack is short of memory. As long as it is, no buffer grows, and no more than a few segments are
+    /// offered to the peer beyond what waits; what was offered before still stands.
+    pub fn set_pressed(&mut self, pressed: bool) {
+        if self.receive.set_pressed(pressed) && !pressed {
+            self.tell_window();
+        }
+    }
+
+    /// Lets go of what came out of order; the peer sends it again (RFC 2018 §8). Returns how many bytes.
+    pub fn prune(&mut self) -> usize {
+        self.receive.prune()
     }
 
     fn tell_window(&mut self) {

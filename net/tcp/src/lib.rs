@@ -58,6 +58,7 @@ mod state;
 mod tests;
 mod timers;
 mod timestamps;
+mod tuning;
 mod window;
 
 pub use config::{Config, ConfigError, KeepAlive, PathDiscovery, TIMEOUT_MAX};

@@ -5,11 +5,12 @@ use crate::acknowledging::Acknowledging;
 use crate::queue::ByteQueue;
 use crate::reassembly::Reassembly;
 use crate::sack::{BLOCKS_SENT_MAX, Block, SackBlocks};
+use crate::tuning::Tuning;
 use crate::window::ReceiveWindow;
 use crate::{Config, Drop, Segment};
 use alloc::boxed::Box;
 use packet::Bytes;
-use time::SequenceNumber;
+use time::{Duration, Instant, SequenceNumber};
 use wire::tcp::Flags;
 
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct ReceiveHalf {
     window: ReceiveWindow,
     acks: Acknowledging,
     sack: SackBlocks,
+    /// Not there before much has arrived, nor where the buffer is as large as it may be.
+    tuning: Option<Box<Tuning>>,
     /// RCV.NXT.
     next: SequenceNumber,
     /// Where the peer's FIN stands, once a segment within the window had it.
@@ -28,7 +31,12 @@ pub(crate) struct ReceiveHalf {
     finished: bool,
     /// Nobody reads any more.
     unread: bool,
+    /// Both sides permit SACK (RFC 2018 §2): nothing is noted for it otherwise.
+    selective: bool,
 }
+
+/// What part of the first window has to have arrived before the reader is measured.
+const TUNED_FROM: u32 = 4;
 
 /// What a segment's payload and FIN brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,17 +66,19 @@ impl ReceiveHalf {
             window: ReceiveWindow::new(config),
             acks: Acknowledging::new(config.quick_acks),
             sack: SackBlocks::default(),
+            tuning: None,
             next: SequenceNumber(0),
             fin: None,
             finished: false,
             unread: false,
+            selective: false,
         }
     }
 
     /// The peer's SYN is known: its first byte will be `next`, and both sides scale windows and permit SACK, or do not.
     pub(crate) fn start(&mut self, next: SequenceNumber, scaled: bool, selective: bool) {
         self.next = next;
-        self.sack.agree(selective);
+        self.selective = selective;
         self.window.start(next, scaled);
         self.acks.start(next);
     }
@@ -89,7 +99,7 @@ impl ReceiveHalf {
 
     /// Whether both sides permit SACK.
     pub(crate) fn is_selective(&self) -> bool {
-        self.sack.is_agreed()
+        self.selective
     }
 
     pub(crate) fn acks(&self) -> &Acknowledging {
@@ -125,6 +135,55 @@ impl ReceiveHalf {
     /// Another bound of what may wait to be read.
     pub(crate) fn set_bound(&mut self, bytes: u32) {
         self.window.set_bound(bytes);
+        self.tuning = None;
+    }
+
+    /// Whether memory is short. Returns whether that is news.
+    pub(crate) fn set_pressed(&mut self, pressed: bool) -> bool {
+        let news = pressed != self.window.is_pressed();
+        self.window.set_pressed(pressed);
+        news
+    }
+
+    /// What is known of the reader, while the buffer may grow.
+    pub(crate) fn tuning(&self) -> Option<&Tuning> {
+        self.tuning.as_deref()
+    }
+
+    /// Data has arrived, after `received` bytes before it, and its timestamp tells `elapsed`: the buffer may have to be
+    /// as large as `bytes_max`.
+    pub(crate) fn measure(&mut self, received: u64, bytes_max: u32, elapsed: Option<Duration>, now: Instant) {
+        let bound = self.window.bound();
+        if bound >= bytes_max {
+            self.tuning = None;
+            return;
+        }
+        // Nobody needs more than the first window for a request and its answer.
+        if received < u64::from(bound / TUNED_FROM) && self.tuning.is_none() {
+            return;
+        }
+        let (edge, mss) = (self.window.edge(), self.acks.segment_bytes());
+        let tuning = self.tuning.get_or_insert_with(|| Box::new(Tuning::new(edge, mss, now)));
+        tuning.handle_data(self.next, edge, elapsed, now);
+    }
+
+    /// `bytes` were read: the buffer grows, up to `bytes_max`, to what a reader who is so fast needs.
+    pub(crate) fn tune(&mut self, bytes: usize, bytes_max: u32, now: Instant) {
+        let mss = self.acks.segment_bytes();
+        let Some(tuning) = &mut self.tuning else { return };
+        // While memory is short nothing grows.
+        let wanted = tuning.handle_read(bytes as u32, mss, now).filter(|_| !self.window.is_pressed());
+        if let Some(wanted) = wanted {
+            self.window.set_bound(wanted.min(bytes_max).max(self.window.bound()));
+        }
+    }
+
+    /// Lets go of what came out of order, because memory is gone, and tells of it no more (RFC 2018 §8: the peer keeps
+    /// what was not acknowledged). Returns how many bytes.
+    pub(crate) fn prune(&mut self) -> usize {
+        let freed = self.reassembly.as_ref().map_or(0, |pieces| pieces.len());
+        self.drop_pieces();
+        freed
     }
 
     pub(crate) fn set_limit(&mut self, bytes: usize) {
@@ -165,7 +224,7 @@ impl ReceiveHalf {
     pub(crate) fn note_duplicate(&mut self, segment: &Segment) {
         let start = segment.header.sequence;
         let end = start + segment.payload.len() as u32;
-        if self.sack.handle_duplicate((start, end.earlier(self.next))) {
+        if self.selective && self.sack.handle_duplicate((start, end.earlier(self.next))) {
             self.acks.set_now();
         }
     }
@@ -173,7 +232,7 @@ impl ReceiveHalf {
     /// A segment holds `start .. end`: the first contiguous part of it that is held out of order is told (RFC 2883 §4,
     /// §4.2).
     fn note_overlap(&mut self, start: SequenceNumber, end: SequenceNumber) {
-        if self.sack.is_agreed()
+        if self.selective
             && let Some(reassembly) = &self.reassembly
             && let Some(held) = reassembly.overlap(start, end)
         {
@@ -301,7 +360,7 @@ impl ReceiveHalf {
     }
 
     fn hold(&mut self, start: SequenceNumber, mut payload: packet::Chain, joined: u16) -> Option<Drop> {
-        if self.sack.is_agreed() {
+        if self.selective {
             // Blocks say what duplicates can only count.
             self.acks.set_now();
         } else {
@@ -314,7 +373,9 @@ impl ReceiveHalf {
             if !self.reassembly.get_or_insert_default().insert(at, bytes) {
                 return Some(Drop::ReassemblyFull);
             }
-            self.sack.hold((at, end));
+            if self.selective {
+                self.sack.hold((at, end));
+            }
             at = end;
         }
         None

@@ -1,6 +1,6 @@
 //! The SACK blocks that we send: what lies beyond a gap, newest first (RFC 2018 §4), and what came twice
-//! (RFC 2883 §4). What was told once is never dropped before it is read, so that nothing is ever taken back
-//! (RFC 2018 §8).
+//! (RFC 2883 §4). What was told once is not dropped before it is read, but where memory has run out, and
+//! then it is told no more (RFC 2018 §8).
 //!
 //! Several segments that arrive in one turn are answered together. One acknowledgement holds three or four blocks;
 //! as long as blocks have changed that no acknowledgement has told, another one is due.
@@ -20,8 +20,6 @@ pub(crate) const BLOCKS_SENT_MAX: usize = 4;
 
 #[derive(Debug, Default)]
 pub(crate) struct SackBlocks {
-    /// Both sides permitted it (RFC 2018 §2).
-    agreed: bool,
     /// Not there while all comes in order and once.
     report: Option<Box<Report>>,
 }
@@ -41,15 +39,6 @@ struct Told {
 }
 
 impl SackBlocks {
-    /// The peer's SYN is known.
-    pub(crate) fn agree(&mut self, agreed: bool) {
-        self.agreed = agreed;
-    }
-
-    pub(crate) fn is_agreed(&self) -> bool {
-        self.agreed
-    }
-
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.report.as_ref().map_or(0, |report| report.blocks.capacity() + 1)
@@ -57,9 +46,7 @@ impl SackBlocks {
 
     /// `left .. right` is held out of order.
     pub(crate) fn hold(&mut self, block: Block) {
-        if self.agreed {
-            self.report.get_or_insert_default().hold(block);
-        }
+        self.report.get_or_insert_default().hold(block);
     }
 
     /// RCV.NXT has moved: what lies before it is no news.
@@ -73,7 +60,7 @@ impl SackBlocks {
     /// `block` had arrived before. Where several do before an acknowledgement leaves, the first is told. Returns
     /// whether there is anything to tell.
     pub(crate) fn handle_duplicate(&mut self, block: Block) -> bool {
-        let tells = self.agreed && block.0.before(block.1);
+        let tells = block.0.before(block.1);
         if tells {
             self.report.get_or_insert_default().duplicate.get_or_insert(block);
         }
@@ -150,19 +137,13 @@ mod tests {
         (SequenceNumber(left), SequenceNumber(right))
     }
 
-    fn agreed() -> SackBlocks {
-        let mut blocks = SackBlocks::default();
-        blocks.agree(true);
-        blocks
-    }
-
     fn told(blocks: &mut SackBlocks, count: usize) -> Vec<(u32, u32)> {
         blocks.take(count).into_iter().flatten().map(|(left, right)| (left.0, right.0)).collect()
     }
 
     #[test]
     fn the_newest_block_is_first_and_neighbours_are_one() {
-        let mut blocks = agreed();
+        let mut blocks = SackBlocks::default();
         blocks.hold(block(10, 20));
         blocks.hold(block(30, 40));
         assert_eq!(told(&mut blocks, 4), [(30, 40), (10, 20)]);
@@ -178,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_found_no_room_is_told_by_the_next_acknowledgement() {
-        let mut blocks = agreed();
+        let mut blocks = SackBlocks::default();
         (0..5).for_each(|n| blocks.hold(block(10 * n, 10 * n + 5)));
         assert_eq!(told(&mut blocks, 3), [(40, 45), (30, 35), (20, 25)]);
         assert!(blocks.is_due());
@@ -188,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_duplicate_is_told_once_and_first() {
-        let mut blocks = agreed();
+        let mut blocks = SackBlocks::default();
         blocks.hold(block(30, 40));
         blocks.handle_duplicate(block(1, 5));
         blocks.handle_duplicate(block(5, 9));
@@ -197,13 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_blocks_is_bounded_and_nothing_is_kept_unless_agreed() {
-        let mut blocks = agreed();
+    fn the_number_of_blocks_is_bounded() {
+        let mut blocks = SackBlocks::default();
         (0..100).for_each(|n| blocks.hold(block(10 * n, 10 * n + 5)));
         assert_eq!(blocks.report.unwrap().blocks.len(), BLOCKS_MAX);
-        let mut refused = SackBlocks::default();
-        refused.hold(block(1, 2));
-        refused.handle_duplicate(block(1, 2));
-        assert!(!refused.is_due());
     }
 }

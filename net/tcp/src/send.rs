@@ -392,12 +392,19 @@ impl SendHalf {
         window >> self.scale
     }
 
+    /// Bytes that may wait to be sent or acknowledged: two congestion windows, so that while one is out another can be
+    /// written (Linux: tcp_sndbuf_expand).
+    fn buffer(&self, config: &Config) -> usize {
+        let wanted = self.congestion.window().saturating_mul(2).max(config.send_start_bytes);
+        wanted.min(config.send_buffer_bytes) as usize
+    }
+
     /// Room to write, in bytes.
     pub(crate) fn room(&self, config: &Config) -> usize {
         if self.queue.is_full() {
             return 0;
         }
-        let room = (config.send_buffer_bytes as usize).saturating_sub(self.queue.len());
+        let room = self.buffer(config).saturating_sub(self.queue.len());
         if config.unsent_bytes_max == u32::MAX {
             return room;
         }
@@ -448,7 +455,7 @@ impl SendHalf {
     pub(crate) fn unblock(&mut self, config: &Config) -> bool {
         let room = self.room(config);
         let free = match config.unsent_bytes_max {
-            u32::MAX => room >= config.send_buffer_bytes as usize / 3 && room > 0,
+            u32::MAX => room >= self.buffer(config) / 3 && room > 0,
             most => self.unsent() < most.div_ceil(2) && room > 0,
         };
         self.blocked && {

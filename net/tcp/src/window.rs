@@ -7,6 +7,9 @@ use time::SequenceNumber;
 /// The largest window that a SYN can tell: it is never scaled (RFC 7323 §2.2).
 const UNSCALED_MAX: u32 = 65_535;
 
+/// What a connection may hold while memory is short, in segments (Linux: tcp_under_memory_pressure).
+const PRESSED_SEGMENTS: u32 = 4;
+
 #[derive(Debug)]
 pub(crate) struct ReceiveWindow {
     /// RCV.NXT + RCV.WND: behind the last byte that the peer may send. It only moves forward.
@@ -19,13 +22,16 @@ pub(crate) struct ReceiveWindow {
     scale: u8,
     /// The peer scales windows too.
     scaled: bool,
+    /// Memory is short: no more than a few segments are offered beyond what waits.
+    pressed: bool,
 }
 
 impl ReceiveWindow {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             edge: SequenceNumber(0),
-            bound: config.receive_buffer_bytes,
+            bound: config.receive_buffer_bytes.min(config.receive_start_bytes),
+            pressed: false,
             limit: u32::MAX,
             scale: if config.window_scaling { config.window_scale() } else { 0 },
             scaled: config.window_scaling,
@@ -75,6 +81,15 @@ impl ReceiveWindow {
         self.bound
     }
 
+    /// Whether memory is short: what was promised still stands, but little more is.
+    pub(crate) fn set_pressed(&mut self, pressed: bool) {
+        self.pressed = pressed;
+    }
+
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed
+    }
+
     /// Another bound of what may wait: what was promised still stands.
     pub(crate) fn set_bound(&mut self, bytes: u32) {
         self.bound = bytes;
@@ -89,15 +104,15 @@ impl ReceiveWindow {
     /// RFC 7323 §2.4: what is less than one step of the scale cannot be told, so that the edge that the peer
     /// sees may stand that much before the one that we honour.
     pub(crate) fn open(&mut self, next: SequenceNumber, waiting: usize, mss: u32) -> u16 {
-        if self.gain(next, waiting) >= self.step(mss) {
-            self.edge = next + self.target(waiting);
+        if self.gain(next, waiting, mss) >= self.step(mss) {
+            self.edge = next + self.target(waiting, mss);
         }
         (self.size(next) >> self.scale).min(UNSCALED_MAX) as u16
     }
 
     /// Whether the peer should be told of a larger window without being asked: where it has at least doubled.
     pub(crate) fn is_update_due(&self, next: SequenceNumber, waiting: usize, mss: u32) -> bool {
-        let gain = self.gain(next, waiting);
+        let gain = self.gain(next, waiting, mss);
         gain >= self.step(mss) && gain >= self.size(next)
     }
 
@@ -106,13 +121,14 @@ impl ReceiveWindow {
         mss.min(self.bound / 2).max(1 << self.scale)
     }
 
-    fn gain(&self, next: SequenceNumber, waiting: usize) -> u32 {
-        self.target(waiting).saturating_sub(self.size(next))
+    fn gain(&self, next: SequenceNumber, waiting: usize, mss: u32) -> u32 {
+        self.target(waiting, mss).saturating_sub(self.size(next))
     }
 
     /// The window that could be offered now.
-    fn target(&self, waiting: usize) -> u32 {
-        let free = self.bound.saturating_sub(waiting as u32);
+    fn target(&self, waiting: usize, mss: u32) -> u32 {
+        let bound = if self.pressed { self.bound.min(PRESSED_SEGMENTS * mss) } else { self.bound };
+        let free = bound.saturating_sub(waiting as u32);
         free.min(self.limit).min(UNSCALED_MAX << self.scale)
     }
 }
@@ -122,7 +138,12 @@ mod tests {
     use super::*;
 
     fn window(bytes: u32, scale: u8) -> ReceiveWindow {
-        let config = Config { receive_buffer_bytes: bytes, window_scale_min: scale, ..Config::linux() };
+        let config = Config {
+            receive_buffer_bytes: bytes,
+            receive_start_bytes: bytes,
+            window_scale_min: scale,
+            ..Config::linux()
+        };
         let mut window = ReceiveWindow::new(&config);
         window.start(SequenceNumber(0), true);
         window

@@ -22,12 +22,16 @@ impl Profile {
                 // Its probing of the path's MTU is off until a script asks for it.
                 tcp: tcp::Config {
                     receive_buffer_bytes: 540_000,
+                    receive_start_bytes: 540_000,
+                    send_start_bytes: 4 << 20,
                     pacing: false,
                     mtu_probing: tcp::MtuProbing::Off,
                     probe_floor_mss: 48,
                     ..tcp::Config::linux()
                 },
                 receive_buffer_told: 131_072,
+                receive_buffer_max: 540_000,
+                receive_buffer_grows: true,
                 send_buffer_told: 16_384,
                 segment_lifetime: Duration::from_secs(30),
                 keep_alive: tcp::KeepAlive::default(),
@@ -37,7 +41,9 @@ impl Profile {
             Self::FreeBsd => Settings {
                 tcp: tcp::Config {
                     receive_buffer_bytes: 65_536,
+                    receive_start_bytes: 65_536,
                     send_buffer_bytes: 32_768,
+                    send_start_bytes: 32_768,
                     window_scale_min: 6,
                     option_order: tcp::OptionOrder::FreeBsd,
                     push_bursts: false,
@@ -53,6 +59,8 @@ impl Profile {
                     ..tcp::Config::linux()
                 },
                 receive_buffer_told: 65_536,
+                receive_buffer_max: 65_536,
+                receive_buffer_grows: true,
                 send_buffer_told: 32_768,
                 segment_lifetime: Duration::from_secs(30),
                 keep_alive: tcp::KeepAlive::default(),

@@ -10,6 +10,10 @@ pub struct Settings {
     pub tcp: tcp::Config,
     /// SO_RCVBUF of a new socket, in bytes.
     pub receive_buffer_told: i64,
+    /// How far a receive buffer may grow by itself, in bytes, where it may.
+    pub receive_buffer_max: u32,
+    /// Whether it may.
+    pub receive_buffer_grows: bool,
     /// SO_SNDBUF of a new socket, in bytes.
     pub send_buffer_told: i64,
     /// Half of TIME-WAIT.
@@ -80,7 +84,8 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_migrate_req", 0, 0),
     ("net.ipv4.tcp_min_rtt_wlen", 0, i64::MAX),
     ("net.ipv4.tcp_min_tso_segs", 0, 65_535),
-    ("net.ipv4.tcp_moderate_rcvbuf", 0, 0),
+    // Nothing is ever short of memory here: its bounds are those of the stack.
+    ("net.ipv4.tcp_mem", 0, i64::MAX),
     ("net.ipv4.tcp_no_metrics_save", 0, 1),
     ("net.ipv4.tcp_no_ssthresh_metrics_save", 0, 1),
     ("net.ipv4.tcp_orphan_retries", 0, 255),
@@ -152,6 +157,11 @@ const CHANGING: &[(&str, Apply)] = &[
     ("net.inet.tcp.pmtud_blackhole_detection", |s, v| (0..=1).contains(&v) && mtu_probing(s, v)),
     ("net.inet.tcp.pmtud_blackhole_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
     ("net.inet.tcp.v6pmtud_blackhole_mss", |s, v| wide(&mut s.tcp.probe_base_mss, v)),
+    ("net.ipv4.tcp_moderate_rcvbuf", |s, v| {
+        let known = on_off(&mut s.receive_buffer_grows, v);
+        s.bound_receive_buffer();
+        known
+    }),
     ("net.ipv4.tcp_rmem", receive_buffer),
     ("net.ipv4.tcp_wmem", send_buffer),
     ("net.inet.tcp.rfc1323", |s, v| {
@@ -212,11 +222,21 @@ impl Settings {
             return Setting::Unsupported(format!("sysctl {name}"));
         };
         let before = self.clone();
-        if apply(self, number) && self.tcp.check().is_ok() {
+        let most = match (name, words.as_slice()) {
+            ("net.ipv4.tcp_rmem" | "net.ipv4.tcp_wmem", [_, _, most]) => self::number(most),
+            _ => None,
+        };
+        let applied = apply(self, number) && most.is_none_or(|most| buffer_max(self, name, most));
+        if applied && self.tcp.check().is_ok() {
             return Setting::Done;
         }
         *self = before;
         wanted()
+    }
+
+    fn bound_receive_buffer(&mut self) {
+        let grown = if self.receive_buffer_grows { self.receive_buffer_max } else { 0 };
+        self.tcp.receive_buffer_bytes = grown.max(self.tcp.receive_start_bytes);
     }
 
     /// What the suites' `defaults.sh` sets.
@@ -330,7 +350,9 @@ fn ecn(settings: &mut Settings, value: i64) -> bool {
 fn receive_buffer(settings: &mut Settings, value: i64) -> bool {
     settings.receive_buffer_told = value;
     u32::try_from(value).is_ok_and(|value| {
-        settings.tcp.receive_buffer_bytes = value;
+        settings.tcp.receive_start_bytes = value;
+        settings.receive_buffer_max = value;
+        settings.bound_receive_buffer();
         true
     })
 }
@@ -338,7 +360,21 @@ fn receive_buffer(settings: &mut Settings, value: i64) -> bool {
 fn send_buffer(settings: &mut Settings, value: i64) -> bool {
     settings.send_buffer_told = value;
     u32::try_from(value).is_ok_and(|value| {
+        settings.tcp.send_start_bytes = value;
         settings.tcp.send_buffer_bytes = value;
+        true
+    })
+}
+
+/// The third of three sizes: how far a buffer may grow by itself.
+fn buffer_max(settings: &mut Settings, name: &str, value: i64) -> bool {
+    u32::try_from(value).is_ok_and(|value| {
+        if name == "net.ipv4.tcp_wmem" {
+            settings.tcp.send_buffer_bytes = value.max(settings.tcp.send_start_bytes);
+        } else {
+            settings.receive_buffer_max = value;
+            settings.bound_receive_buffer();
+        }
         true
     })
 }
@@ -356,7 +392,10 @@ mod tests {
         assert_eq!(settings.set("net.ipv4.tcp_sack", "0"), Setting::Done);
         assert!(!settings.tcp.sack);
         assert_eq!(settings.set("net.ipv4.tcp_rmem", "4096 20000 $((15*1024*1024))"), Setting::Done);
-        assert_eq!(settings.tcp.receive_buffer_bytes, 20_000);
+        let buffers = |s: &Settings| (s.tcp.receive_start_bytes, s.tcp.receive_buffer_bytes);
+        assert_eq!(buffers(&settings), (20_000, 15 << 20));
+        assert_eq!(settings.set("net.ipv4.tcp_moderate_rcvbuf", "0"), Setting::Done);
+        assert_eq!(buffers(&settings), (20_000, 20_000));
         assert_eq!(settings.set("net.ipv4.tcp_ecn", "2"), Setting::Done);
         assert_eq!(settings.set("net.ipv4.tcp_ecn", "1"), Setting::Done);
         assert_eq!(settings.tcp.ecn_request, tcp::EcnFeedback::Classic);
@@ -365,7 +404,7 @@ mod tests {
         {
             assert!(matches!(settings.set(name, value), Setting::Unsupported(_)), "{name}");
         }
-        assert_eq!(settings.tcp.receive_buffer_bytes, 20_000, "what is out of range changes nothing");
+        assert_eq!(buffers(&settings), (20_000, 20_000), "what is out of range changes nothing");
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
                        /proc/sys/net/ipv4/tcp_wmem=\"4096 50000 4194304\"\nsysctl -q net.ipv4.tcp_syn_retries=3";
         assert_eq!(obey(command, &mut settings), Ok(vec![]));
         let tcp = &settings.tcp;
-        assert_eq!((tcp.timestamps, tcp.send_buffer_bytes, tcp.syn_retries), (false, 50_000, 3));
+        assert_eq!((tcp.timestamps, tcp.send_start_bytes, tcp.syn_retries), (false, 50_000, 3));
         let wish =
             obey("sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1", &mut settings);
         assert_eq!(wish, Ok(vec![Wish::Sockets { state: "TIME_WAIT".to_owned(), count: 1 }]));

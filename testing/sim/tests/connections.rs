@@ -158,6 +158,12 @@ fn a_reader_that_never_reads_is_probed_and_then_served() {
 #[test]
 fn a_reader_that_can_take_nothing_is_promised_nothing_more() {
     let mut pair = Pair::new(5, Link::default());
+    let fixed = tcp::Config::linux();
+    pair.config = Arc::new(tcp::Config {
+        receive_start_bytes: fixed.receive_buffer_bytes,
+        send_start_bytes: fixed.send_buffer_bytes,
+        ..fixed
+    });
     pair.listen(false, 4);
     let (ours, theirs) = pair.established();
     let (server, now) = (pair.server, pair.world.now());

@@ -148,7 +148,9 @@ fn build_stack(
 fn profile() -> tcp::Config {
     tcp::Config {
         send_buffer_bytes: BUFFER_BYTES,
+        send_start_bytes: BUFFER_BYTES,
         receive_buffer_bytes: BUFFER_BYTES,
+        receive_start_bytes: BUFFER_BYTES,
         // What is relayed was written by somebody who decided when to write it.
         nagle: false,
         // The program waits on the same machine: an acknowledgement that its answer can carry within a millisecond

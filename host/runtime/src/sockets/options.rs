@@ -106,6 +106,31 @@ impl TcpStream {
         self.configure(|config| config.user_timeout = timeout)
     }
 
+    /// As many bytes may wait to be read, from now on and however fast they are (SO_RCVBUF).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` below 256 bytes.
+    pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
+        self.configure(|config| {
+            config.receive_buffer_bytes = bytes;
+            config.receive_start_bytes = bytes;
+        })
+    }
+
+    /// As many bytes may wait to be sent or acknowledged, from now on and however large the congestion window is
+    /// (SO_SNDBUF).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where it is 0.
+    pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
+        self.configure(|config| {
+            config.send_buffer_bytes = bytes;
+            config.send_start_bytes = bytes;
+        })
+    }
+
     /// Another law of congestion control (TCP_CONGESTION); the window stays what it is.
     ///
     /// # Errors

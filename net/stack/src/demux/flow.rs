@@ -110,6 +110,8 @@ pub(crate) struct Flow {
     pub touched: bool,
     /// Its addresses and ports are free for others: it only waits to be released.
     pub over: bool,
+    /// It is in the list of those whose writer waits for memory.
+    pub waits_for_memory: bool,
     /// It is in the list of those in TIME-WAIT.
     pub time_wait: bool,
     /// What its timer is set to; [`Instant::MAX`] where it is not.
@@ -131,6 +133,7 @@ impl Flow {
             ready: false,
             touched: false,
             over: false,
+            waits_for_memory: false,
             time_wait: false,
             deadline: Instant::MAX,
             bytes: 0,

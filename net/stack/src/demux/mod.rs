@@ -10,12 +10,14 @@
 //! | segments in and out | [`receive`], [`transmit`] |
 //! | what follows from either: events, timers, the end | [`settle`] |
 //! | what the owner calls | [`owner`] |
+//! | what all hold together | [`memory`] |
 
 mod connect;
 mod cookie;
 mod fast_open;
 mod flow;
 mod listen;
+mod memory;
 mod owner;
 mod path;
 mod receive;

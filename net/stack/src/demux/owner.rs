@@ -87,18 +87,25 @@ impl Stack {
     /// 0 as well where the sending side is closed or the connection over.
     pub fn tcp_write(&mut self, connection: TcpId, data: &mut Bytes, now: Instant) -> usize {
         self.output.stations.pass(Station::Write);
-        self.with(connection, |flow| flow.connection.write(data, now).unwrap_or(0)).unwrap_or(0)
+        let taken = self.write_for(connection.0, data, now);
+        self.settle(connection.0);
+        taken
     }
 
     /// Room in a connection's send buffer, in bytes.
     pub fn tcp_writable(&self, connection: TcpId) -> usize {
-        self.held(connection).map_or(0, |flow| flow.connection.writable())
+        self.room_for_writer(connection.0)
     }
 
     /// Takes received bytes, at most `bytes_max`.
     pub fn tcp_read(&mut self, connection: TcpId, bytes_max: usize, now: Instant) -> Option<Bytes> {
         self.output.stations.pass(Station::Read);
-        self.with(connection, |flow| flow.connection.read(bytes_max, now)).flatten()
+        let pressed = self.tcp.memory.is_pressed();
+        self.with(connection, |flow| {
+            flow.connection.set_pressed(pressed);
+            flow.connection.read(bytes_max, now)
+        })
+        .flatten()
     }
 
     /// Bytes that can be read now.

@@ -66,8 +66,14 @@ impl Stack {
         let ecn = incoming.ecn;
         let mut payload = incoming.packet;
         payload.advance(incoming.transport + header_length);
-        if self.tcp.bytes >= self.tcp.bytes_max && !payload.is_empty() {
-            return Verdict::Dropped(Drop::TcpMemoryFull);
+        if self.tcp.memory.is_full(self.tcp.bytes) && !payload.is_empty() {
+            // What came out of order is not acknowledged: it goes before what is in order is refused.
+            flow.connection.prune();
+            let bytes = flow.buffered();
+            self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
+            if self.tcp.memory.is_full(self.tcp.bytes) {
+                return Verdict::Dropped(Drop::TcpMemoryFull);
+            }
         }
         let joined =
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);

@@ -67,6 +67,7 @@ impl Stack {
                 (Owner::Listener(_) | Owner::Released, _) => {}
             }
         }
+        let waits_for_memory = flow.waits_for_memory;
         let bytes = flow.buffered();
         self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
         let waits = flow.connection.state() == State::TimeWait;
@@ -76,8 +77,14 @@ impl Stack {
         } else {
             self.set_tcp_timer(number);
         }
+        if waits_for_memory {
+            self.call_waiting_writer(number);
+        }
         if newly {
             self.tcp.note_time_wait(number);
+        }
+        if self.tcp.note_bytes() {
+            self.end_pressure();
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::cookie::Cookies;
 use super::fast_open::{FastOpening, Pending};
+use super::memory::Memory;
 use super::request::Request;
 use super::{Flow, Tuple};
 use crate::bindings::Bindings;
@@ -70,7 +71,7 @@ pub(crate) struct Tcp {
     pub(super) port_counters: [u16; PORT_COUNTERS],
     pub(super) ports: PortShare,
     pub(super) connections_max: usize,
-    pub(super) bytes_max: usize,
+    pub(super) memory: Memory,
     pub(super) requests_max: usize,
     pub(super) request_lifetime: Duration,
     /// Bytes in all connections' buffers.
@@ -104,7 +105,7 @@ impl Tcp {
             port_counters: [0; PORT_COUNTERS],
             ports: config.ports,
             connections_max: config.connections_max,
-            bytes_max: config.tcp_bytes_max,
+            memory: Memory::new(config.tcp_bytes_max),
             requests_max: config.requests_max,
             request_lifetime: config.request_lifetime,
             bytes: 0,

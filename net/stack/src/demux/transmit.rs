@@ -33,7 +33,9 @@ impl Stack {
             else {
                 return;
             };
+            let pressed = self.tcp.memory.is_pressed();
             let Some(flow) = self.tcp.flows.find_mut(number) else { continue };
+            flow.connection.set_pressed(pressed);
             if transmit_turn(&mut self.output, flow, TcpId(number), batch, now) {
                 if let Some(interface) = self.output.interface_mut(id) {
                     interface.ready.push_back(number);

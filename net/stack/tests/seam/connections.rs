@@ -185,7 +185,7 @@ fn request_refused_by_icmp_is_unreachable() {
 #[test]
 fn released_connection_closes_by_itself() {
     let (mut pair, client, server) = Pair::connected(crate::link::PLAIN, V4[1]);
-    let data = pattern(100_000);
+    let data = pattern(60_000);
     let now = pair.now;
     pair.sides[0].stack.tcp_write(client, &mut data.clone(), now);
     pair.sides[0].stack.tcp_release(client, now);

@@ -430,5 +430,7 @@ pub fn at(address: impl Into<IpAddr>, port: u16) -> SocketAddr {
 
 /// The profile of connections.
 pub fn tcp_profile() -> std::sync::Arc<::tcp::Config> {
-    std::sync::Arc::new(::tcp::Config::default())
+    // A writer need not come back.
+    let send_start_bytes = ::tcp::Config::default().send_buffer_bytes;
+    std::sync::Arc::new(::tcp::Config { send_start_bytes, ..::tcp::Config::default() })
 }

@@ -11,6 +11,7 @@ mod hostile;
 mod icmp;
 mod ip;
 mod link;
+mod memory;
 mod ndp;
 mod offload;
 mod options;

@@ -117,8 +117,12 @@ impl Pair {
                 break;
             }
             while let Some(mut packet) = batch.pop() {
-                side.sent += 1;
+                self.sides[from].sent += 1;
                 let offload = core::mem::take(&mut packet.offload);
+                if arriving.is_full() {
+                    let to = &mut self.sides[1 - from];
+                    to.stack.handle_batch(to.interface, &mut arriving, self.now);
+                }
                 arriving.push(Packet::received(packet.into_bytes(), offload)).expect("there is room");
             }
         }

@@ -42,6 +42,8 @@ impl Connection {
             heard_ago: now - self.heard_at,
             window_bytes: window.size(self.receive.next()),
             receive_buffer_bytes: window.bound(),
+            receive_rtt: self.receive.tuning().and_then(|tuning| tuning.rtt()),
+            read_bytes_per_rtt: self.receive.tuning().map_or(0, |tuning| tuning.read_max()),
             bytes_acked: figures.bytes_acked,
             bytes_received: figures.bytes_received,
             bytes_sent: figures.bytes_acked + u64::from(send.bytes_sent_ahead) + rare.bytes_repeated,

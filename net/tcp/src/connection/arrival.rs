@@ -215,11 +215,18 @@ impl Connection {
             return Err(Drop::NoReader);
         }
         let next = self.receive.next();
+        let echo = segment.header.options.timestamps.map(|peer| peer.echo);
+        let carries = !segment.payload.is_empty();
         if segment.header.sequence != next && !segment.payload.is_empty() {
             self.figures.handle_out_of_order(segment.joined);
         }
         let taken = self.receive.take(segment);
+        let received = self.figures.bytes_received;
         self.figures.bytes_received += u64::from(self.receive.next() - next - u32::from(taken.finished));
+        if carries {
+            let elapsed = echo.and_then(|echo| self.timestamps.elapsed(echo, now));
+            self.receive.measure(received, self.config.receive_buffer_bytes, elapsed, now);
+        }
         if taken.readable {
             self.events.push(Event::Readable);
         }

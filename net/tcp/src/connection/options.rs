@@ -48,8 +48,9 @@ impl Connection {
         if old.user_timeout != self.config.user_timeout {
             self.time_user_anew(now);
         }
-        if old.receive_buffer_bytes != self.config.receive_buffer_bytes {
-            self.receive.set_bound(self.config.receive_buffer_bytes);
+        let bounds = |config: &Config| (config.receive_start_bytes, config.receive_buffer_bytes);
+        if bounds(&old) != bounds(&self.config) {
+            self.receive.set_bound(self.config.receive_start_bytes.min(self.config.receive_buffer_bytes));
             self.tell_window();
         }
         if self.may_write() && self.send.unblock(&self.config) {

@@ -110,6 +110,9 @@ impl Pair {
         let offset = random.next() as u32;
         client.check().unwrap();
         server.check().unwrap();
+        // Who writes here does so once: the buffer is as large as it may be from the first.
+        let client = Config { send_start_bytes: client.send_buffer_bytes, ..client };
+        let server = Config { send_start_bytes: server.send_buffer_bytes, ..server };
         Self {
             now,
             client: End::new(Connection::connect(Arc::new(client), 40_000, 80, initial, offset, now)),

@@ -52,6 +52,8 @@ pub(super) fn plain() -> Config {
         hystart: false,
         pacing: false,
         receive_buffer_bytes: 60_000,
+        receive_start_bytes: 1 << 20,
+        send_start_bytes: 4 << 20,
         ..Config::linux()
     }
 }

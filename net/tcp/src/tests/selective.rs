@@ -147,3 +147,36 @@ fn close_wait_has_no_blocks_left() {
     it.reads(1, 2_000);
     assert_eq!(it.connection.buffers_held(), 0);
 }
+
+#[test]
+fn established_out_of_order_data_is_let_go_and_told_no_more() {
+    let mut it = Script::accept(plain(), "S 0 win 65535 mss 1000 sackok yes");
+    it.leaves("S 0 ack 1");
+    it.arrives(". 1 ack 1 win 65535");
+    it.arrives("P 1001+500 ack 1 win 65535");
+    it.leaves(". 1 ack 1 sack 1001:1501");
+    assert_eq!((it.connection.buffered(), it.connection.prune(), it.connection.buffered()), (500, 500, 0));
+    it.arrives("P 2001+100 ack 1 win 65535");
+    it.leaves(". 1 ack 1 sack 2001:2101");
+    it.arrives("P 1+1000 ack 1 win 65535");
+    it.leaves(". 1 ack 1001 sack 2001:2101");
+    it.arrives("P 1001+1000 ack 1 win 65535");
+    it.leaves(". 1 ack 2101 sack none");
+    it.reads(1, 2_100);
+}
+
+#[test]
+fn established_under_pressure_little_is_offered_until_it_is_over() {
+    let mut it = Script::established(Config { receive_buffer_bytes: 20_000, ..plain() });
+    it.arrives("P 1+10000 ack 1 win 65535 joined 10");
+    it.connection.set_pressed(true);
+    it.leaves(". 1 ack 10001 win 10000");
+    it.reads(1, 10_000);
+    it.arrives("P 10001+9000 ack 1 win 65535 joined 9");
+    // What was promised stands, and no more is: four segments would be less than what waits.
+    it.leaves(". 1 ack 19001 win 1000");
+    it.reads(10_001, 9_000);
+    it.leaves(". 1 ack 19001 win 4000");
+    it.connection.set_pressed(false);
+    it.leaves(". 1 ack 19001 win 20000");
+}

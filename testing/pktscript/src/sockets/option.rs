@@ -238,10 +238,12 @@ fn configure(held: &mut Descriptor, name: &str, value: i64, factor: i64) -> Resu
         "SO_RCVBUF" => {
             held.receive_told = value.saturating_mul(factor);
             config.receive_buffer_bytes = bytes;
+            config.receive_start_bytes = bytes;
         }
         "SO_SNDBUF" => {
             held.send_told = value.saturating_mul(factor);
             config.send_buffer_bytes = bytes;
+            config.send_start_bytes = bytes;
         }
         "SO_KEEPALIVE" => config.keep_alive = (value != 0).then_some(held.keep_alive),
         "TCP_KEEPIDLE" => held.keep_alive.idle = seconds,

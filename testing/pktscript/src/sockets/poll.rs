@@ -34,10 +34,8 @@ impl Sockets {
         }
         let room = world.stack.tcp_writable(id);
         // As Linux: at least a third of the buffer is free.
-        if (status.established && room * 3 >= held.config.send_buffer_bytes as usize)
-            || status.write_shut
-            || status.closed
-        {
+        let queued = world.stack.tcp_info(id, world.now).map_or(0, |info| info.queued_bytes as usize);
+        if (status.established && room > 0 && room * 2 >= queued) || status.write_shut || status.closed {
             ready |= OUT;
         }
         if status.peer_closed || status.read_shut || status.closed {

@@ -172,7 +172,7 @@ impl Stack {
 
     /// RFC 7413 §4.2.2.
     fn judge(&mut self, opening: &Opening, listener: u64, now: Instant) -> Answer {
-        let full = self.tcp.bytes >= self.tcp.bytes_max;
+        let full = self.tcp.memory.is_full(self.tcp.bytes);
         let fast_open = &mut self.tcp.fast_open;
         let Some(told) = opening.syn.options.fast_open.filter(|_| fast_open.server) else {
             return Answer::Plain;

@@ -1,0 +1,127 @@
+//! What all connections hold together, and what follows when that is much.
+//!
+//! ```text
+//!   0        1/2        3/4       7/8      1  of Config::tcp_bytes_max
+//!   |---------|----------|---------|-------|
+//!             |          |         |       no payload is taken in; what came out of order goes first
+//!             |          |         no more is taken from writers
+//!             |          pressure begins: no buffer grows, windows offer a few segments
+//!             pressure ends: writers are called again
+//! ```
+//!
+//! What a window has offered stands, so what is offered at once can be more than there is: a segment
+//! that finds no room is dropped before it is acknowledged, and its sender sends it again.
+
+use crate::demux::{Owner, Tcp};
+use crate::stack::Stack;
+use crate::{Event, TcpId};
+use alloc::vec::Vec;
+use packet::Bytes;
+use time::Instant;
+
+/// The bound of all connections' bytes, and where they stand.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes_max: usize,
+    pressed: bool,
+    /// Connections whose writer found no room for want of memory, each once.
+    waiting: Vec<u64>,
+}
+
+impl Memory {
+    pub(super) const fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, pressed: false, waiting: Vec::new() }
+    }
+
+    /// Whether no more payload is taken in while `bytes` are held.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        bytes >= self.bytes_max
+    }
+
+    /// Whether memory is short.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.pressed
+    }
+
+    /// Whether so much more may be written without a look at anything else.
+    fn is_roomy(&self, bytes: usize, more: usize) -> bool {
+        !self.pressed && bytes.saturating_add(more) <= self.bytes_max / 4 * 3
+    }
+
+    /// What one writer may put into a buffer that holds `queued` bytes, while all hold `bytes`; `start` is what every
+    /// buffer has.
+    fn room(&self, bytes: usize, queued: usize, start: usize) -> usize {
+        let left = (self.bytes_max - self.bytes_max / 8).saturating_sub(bytes);
+        if self.pressed { left.min(start.saturating_sub(queued)) } else { left }
+    }
+}
+
+impl Tcp {
+    /// As many bytes are held as `bytes` says. Whether pressure has ended by it.
+    pub(super) fn note_bytes(&mut self) -> bool {
+        let most = self.memory.bytes_max;
+        if self.memory.pressed {
+            self.memory.pressed = self.bytes > most / 2;
+            return !self.memory.pressed;
+        }
+        self.memory.pressed = self.bytes >= most / 4 * 3;
+        false
+    }
+}
+
+impl Stack {
+    /// Takes what there is room and memory for.
+    pub(super) fn write_for(&mut self, number: u64, data: &mut Bytes, now: Instant) -> usize {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return 0 };
+        if self.tcp.memory.is_roomy(self.tcp.bytes, data.len()) {
+            return flow.connection.write(data, now).unwrap_or(0);
+        }
+        let room = self.room_for_writer(number);
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return 0 };
+        if room >= data.len().min(flow.connection.writable()) {
+            return flow.connection.write(data, now).unwrap_or(0);
+        }
+        let taken = flow.connection.write(&mut data.slice(..room), now).unwrap_or(0);
+        let _ = data.split_to(taken);
+        self.wait_for_memory(number);
+        taken
+    }
+
+    /// Room in a connection's send buffer, as far as there is memory for it.
+    pub(super) fn room_for_writer(&self, number: u64) -> usize {
+        let Some(flow) = self.tcp.flows.find(number) else { return 0 };
+        let start = flow.connection.config().send_start_bytes as usize;
+        let queued = flow.connection.unacknowledged();
+        flow.connection.writable().min(self.tcp.memory.room(self.tcp.bytes, queued, start))
+    }
+
+    /// A writer found less room than its buffer has: it is called again when there is memory.
+    fn wait_for_memory(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        if !core::mem::replace(&mut flow.waits_for_memory, true) {
+            self.tcp.memory.waiting.push(number);
+        }
+    }
+
+    /// A writer who waits for memory has room again, because what it had written before is acknowledged.
+    pub(super) fn call_waiting_writer(&mut self, number: u64) {
+        let Some(flow) = self.tcp.flows.find(number) else { return };
+        let start = flow.connection.config().send_start_bytes as usize;
+        if flow.owner == Owner::Held && self.room_for_writer(number) >= start / 3 {
+            let event = tcp::Event::Writable;
+            self.events.push_back(Event::Tcp { connection: TcpId(number), event });
+        }
+    }
+
+    /// There is memory again: writers who waited for it are called.
+    pub(super) fn end_pressure(&mut self) {
+        for number in core::mem::take(&mut self.tcp.memory.waiting) {
+            let Some(flow) = self.tcp.flows.find_mut(number) else { continue };
+            flow.waits_for_memory = false;
+            if flow.owner == Owner::Held && flow.connection.writable() > 0 {
+                let event = tcp::Event::Writable;
+                self.events.push_back(Event::Tcp { connection: TcpId(number), event });
+            }
+        }
+    }
+}
