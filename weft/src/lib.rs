@@ -117,6 +117,34 @@ pub mod sockets {
     pub use tcp::{Config, CongestionAlgorithm, Info, KeepAlive};
 }
 
+/// Blocking sockets over a stack in this process, in the manner of `std::net`.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use weft::blocking::Sockets;
+/// use weft::device::FrameSocket;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (left, right) = FrameSocket::pair(1500)?;
+/// let client = Sockets::start(left, &["192.0.2.1/24".parse()?], &[])?;
+/// let server = Sockets::start(right, &["192.0.2.2/24".parse()?], &[])?;
+/// let listener = server.listen("192.0.2.2:7".parse()?)?;
+/// std::thread::spawn(move || {
+///     let (stream, _) = listener.accept()?;
+///     std::io::copy(&mut &stream, &mut &stream)
+/// });
+/// let mut stream = client.connect("192.0.2.2:7".parse()?)?;
+/// stream.write_all(b"hello")?;
+/// let mut answer = [0; 5];
+/// stream.read_exact(&mut answer)?;
+/// assert_eq!(&answer, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub mod blocking {
+    pub use runtime::blocking::{Sockets, TcpListener, TcpStream, UdpSocket};
+}
+
 /// The Network seam: connect, listen, bind and resolve, whoever does it.
 pub mod network {
     pub use ::network::*;

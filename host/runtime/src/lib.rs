@@ -4,9 +4,11 @@
 //! - [`Poller`] says which file descriptors became ready
 //! - [`Spin`] says whether to look for work again before sleeping
 //! - [`Port`] joins one interface of a stack to one device
+//! - [`blocking`] does so for callers that block
 //! - [`Sockets`] opens tokio streams, listeners and datagram sockets on a stack in this process
 #![deny(unsafe_code)]
 
+pub mod blocking;
 mod clock;
 mod poller;
 mod port;

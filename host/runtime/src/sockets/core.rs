@@ -66,17 +66,19 @@ pub(super) struct Accepting {
     pub task: Waiting,
 }
 
-/// At most one task that waits.
+/// Tasks and threads that wait; nearly always one at most.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Option<Waker>);
+pub(super) struct Waiting(Vec<Waker>);
 
 impl Waiting {
     pub fn park(&mut self, cx: &Context<'_>) {
-        self.0 = Some(cx.waker().clone());
+        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.0.push(cx.waker().clone());
+        }
     }
 
     pub fn wake(&mut self) {
-        if let Some(waker) = self.0.take() {
+        for waker in std::mem::take(&mut self.0) {
             waker.wake();
         }
     }

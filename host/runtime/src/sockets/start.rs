@@ -35,9 +35,14 @@ impl Sockets {
     where
         D: Device + AsFd + Send + 'static,
     {
-        let sockets = Setup::new(addresses, gateways)?.sockets(&device, PortShare::default())?;
+        let sockets = Self::make(&device, addresses, gateways)?;
         tokio::spawn(sockets.clone().drive(device));
         Ok(sockets)
+    }
+
+    /// A stack behind `device` that nobody turns yet.
+    pub(crate) fn make(device: &impl Device, addresses: &[Prefix], gateways: &[IpAddr]) -> io::Result<Self> {
+        Setup::new(addresses, gateways)?.sockets(device, PortShare::default())
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tcp::{CloseReason, Info};
+use tcp::{CloseReason, Info, State};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TCP connection of a stack in this process. Dropped, it closes in order; what was written still arrives.
@@ -108,7 +108,7 @@ impl TcpStream {
         Ok(())
     }
 
-    fn poll_take(&self, cx: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Bytes>> {
+    pub(crate) fn poll_take(&self, cx: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Bytes>> {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         if let Some(chunk) = state.stack.tcp_read(self.id, bytes_max, now) {
@@ -160,7 +160,7 @@ impl TcpStream {
         self.poll_take(cx, into.remaining()).map_ok(|chunk| into.put_slice(&chunk))
     }
 
-    pub(super) fn poll_write_from(
+    pub(crate) fn poll_write_from(
         &self,
         cx: &Context<'_>,
         from: &[io::IoSlice<'_>],
@@ -173,7 +173,30 @@ impl TcpStream {
         self.poll_put(cx, &mut data)
     }
 
-    pub(super) fn shutdown_now(&self) {
+    /// Whether all that was written, and the end of it, is acknowledged, or the connection over.
+    pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        let info = state.stack.tcp_info(self.id, now);
+        let waits =
+            matches!(info.map(|info| info.state), Some(State::FinWait1 | State::Closing | State::LastAck));
+        match state.connections.get_mut(&self.id) {
+            Some(connection) if waits && connection.closed.is_none() => {
+                connection.write.park(cx);
+                Poll::Pending
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whoever waits to read looks again.
+    pub(crate) fn wake_reader(&self) {
+        if let Some(connection) = self.shared.lock().connections.get_mut(&self.id) {
+            connection.read.wake();
+        }
+    }
+
+    pub(crate) fn shutdown_now(&self) {
         let now = self.shared.clock.now();
         self.shared.lock().stack.tcp_shutdown(self.id, now);
         self.shared.work.notify_one();
@@ -252,18 +275,19 @@ impl TcpListener {
     ///
     /// `NotConnected` where the listener is gone.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            let Some(accepting) = state.listeners.get_mut(&self.id) else {
-                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-            };
-            let Some((id, remote)) = accepting.ready.pop_front() else {
-                accepting.task.park(cx);
-                return Poll::Pending;
-            };
-            Poll::Ready(Ok((TcpStream::new(self.shared.clone(), id, remote), remote)))
-        })
-        .await
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    pub(crate) fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let mut state = self.shared.lock();
+        let Some(accepting) = state.listeners.get_mut(&self.id) else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let Some((id, remote)) = accepting.ready.pop_front() else {
+            accepting.task.park(cx);
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok((TcpStream::new(self.shared.clone(), id, remote), remote)))
     }
 }
 
