@@ -120,14 +120,13 @@ impl PathMtu {
         }
         // RFC 4821 §7.7: a full stop. Half of what fails, and at first a size that nearly every path carries.
         let base = config.probe_base_mss;
-        let payload = match &self.search {
-            None => base,
-            Some(search) => {
-                (search.low.saturating_sub(options) / 2).clamp(config.probe_floor_mss.min(base), base)
-            }
+        let fails = self.search.as_ref().map_or(ceiling, |search| search.low);
+        let payload = if self.search.is_none() && fails > base + options {
+            base
+        } else {
+            (fails.saturating_sub(options) / 2).clamp(config.probe_floor_mss.min(base), base)
         };
         let low = payload + options;
-        let fails = self.search.as_ref().map_or(ceiling, |search| search.low);
         // What is smaller than that has not vanished for its size.
         if low >= fails || outstanding <= u32::from(payload) {
             return false;
@@ -388,5 +387,13 @@ mod tests {
         assert_eq!(timeout(6, 10_000), None);
         let off = Config { mtu_probing: MtuProbing::Off, ..config };
         assert!(!PathMtu::default().handle_timeout(&off, sizes, 9, UNA, NOW));
+    }
+
+    #[test]
+    fn where_the_first_size_of_a_search_fails_itself_half_of_it_is_tried() {
+        let mut path = PathMtu::default();
+        let sizes = Sizes { ceiling: 966, options: 12, outstanding: 10_000 };
+        assert!(path.handle_timeout(&Config::linux(), sizes, 3, UNA, NOW));
+        assert_eq!(path.size(966), 548);
     }
 }
