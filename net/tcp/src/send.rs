@@ -337,10 +337,11 @@ impl SendHalf {
     /// The largest number that a segment without data can have and be taken by the peer: within its window.
     pub(crate) fn acceptable_sequence(&self) -> SequenceNumber {
         let edge = self.una + self.window;
-        // No window is known before the handshake is over. After it, what was sent may end behind the window by
-        // a probe's octet, or because a window told in steps seems to shrink by less than one (RFC 7323 §2.4):
-        // a peer that took it accepts nothing older.
-        let slack = 1 << self.scale;
+        // No window is known before the handshake is over. After it, what was sent may end behind the window because a
+        // window told in steps seems to shrink by less than one (RFC 7323 §2.4): a peer that took it accepts nothing
+        // older. The octet that probes a closed window is another matter: the peer has no room for it, and would take
+        // none of our acknowledgements behind it.
+        let slack = if self.window == 0 { 0 } else { 1 << self.scale };
         if self.una.before(self.start) || self.max.at_or_before(edge + slack) {
             return self.max;
         }

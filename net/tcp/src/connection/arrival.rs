@@ -44,6 +44,7 @@ impl Connection {
         if !self.receive.admit(&mut segment) {
             if !reset {
                 self.answer_outside(&segment, now);
+                self.arrive_behind_probe(&segment, now);
             }
             return Err(Drop::OutsideWindow);
         }
@@ -72,6 +73,20 @@ impl Connection {
         // programs not to use it, so that it is data, and the pointer tells the owner nothing.
         // Seventh and eighth: payload and FIN.
         self.arrive_payload(segment, now)
+    }
+
+    /// A segment whose number is that of an octet that we took beyond what our window told, so that the peer could not
+    /// know: what it acknowledges is of use (RFC 9293 §3.10.7.4, "special allowance"). Without it, two sides that have
+    /// taken each other's probe of a closed window would take no acknowledgement of each other any more.
+    fn arrive_behind_probe(&mut self, segment: &Segment, now: Instant) {
+        let header = &segment.header;
+        let is_behind = header.sequence + 1 == self.receive.next() && segment.payload.len() <= 1;
+        let is_plain = !header.flags.intersects(Flags(Flags::SYN.0 | Flags::FIN.0));
+        let news = header.acknowledgement.after(self.send.una());
+        if is_behind && is_plain && news && !matches!(self.phase, Phase::SynReceived(_)) {
+            // What is wrong with it is answered already, and it is no duplicate.
+            let _ = self.arrive_acknowledgement(header, false, now);
+        }
     }
 
     /// RFC 7323 §5.3, R1.
