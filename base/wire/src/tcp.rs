@@ -1,11 +1,13 @@
-//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018, RFC 7413).
+//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018, RFC 7413, RFC 9768).
 
+mod accurate_ecn;
 mod fast_open;
 mod order;
 
 use crate::field::{put_u16, put_u32, u16_at, u32_at};
 use time::SequenceNumber;
 
+pub use accurate_ecn::AccurateEcn;
 pub use fast_open::FastOpen;
 pub use order::OptionOrder;
 
@@ -103,6 +105,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// Fast Open (RFC 7413 §4.1.1); on SYN only.
     pub fast_open: Option<FastOpen>,
+    /// Accurate ECN (RFC 9768 §3.2.3); never on a SYN without ACK.
+    pub accurate_ecn: Option<AccurateEcn>,
     /// The order in which a SYN's options are written; not read back.
     pub order: OptionOrder,
 }
@@ -258,6 +262,9 @@ impl Options {
                     *slot = Some((SequenceNumber(u32_at(block, 0)), SequenceNumber(u32_at(block, 4))));
                 }
             }
+            (accurate_ecn::ORDER_0 | accurate_ecn::ORDER_1, data) => {
+                self.accurate_ecn = Some(AccurateEcn::parse(kind, data));
+            }
             _ => {}
         }
     }
@@ -284,7 +291,8 @@ impl Options {
         };
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
         let fast_open = self.fast_open.map_or(0, |cookie| cookie.length().next_multiple_of(4));
-        mss + permitted_and_timestamps + scale + fast_open
+        let accurate_ecn = self.accurate_ecn.map_or(0, |option| option.length().next_multiple_of(4));
+        mss + permitted_and_timestamps + accurate_ecn + scale + fast_open
     }
 
     fn sack_blocks_fitting(&self) -> usize {
@@ -293,7 +301,8 @@ impl Options {
     }
 
     /// Writes the options, in Linux's order unless another is asked for, each padded in front to a multiple of 4
-    /// bytes: MSS, SACK permitted and timestamps, window scale, Fast Open; SACK last.
+    /// bytes: MSS, SACK permitted and timestamps, accurate ECN, window scale, Fast Open; SACK last. Without timestamps SACK
+    /// permitted follows accurate ECN.
     fn emit(&self, bytes: &mut [u8]) {
         if self.order == OptionOrder::FreeBsd {
             return order::emit_freebsd(self, bytes);
@@ -308,15 +317,20 @@ impl Options {
             put(&[MSS, 4, high, low]);
         }
         match (self.sack_permitted, self.timestamps) {
-            (true, _) if self.timestamps.is_some() => put(&[SACK_PERMITTED, 2]),
-            (true, _) => put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]),
+            (true, Some(_)) => put(&[SACK_PERMITTED, 2]),
             (false, Some(_)) => put(&[NO_OPERATION, NO_OPERATION]),
-            (false, None) => {}
+            (_, None) => {}
         }
         if let Some(timestamps) = self.timestamps {
             put(&[TIMESTAMPS, 10]);
             put(&timestamps.value.to_be_bytes());
             put(&timestamps.echo.to_be_bytes());
+        }
+        if let Some(option) = self.accurate_ecn {
+            put(&option.bytes()[..option.length().next_multiple_of(4)]);
+        }
+        if self.sack_permitted && self.timestamps.is_none() {
+            put(&[NO_OPERATION, NO_OPERATION, SACK_PERMITTED, 2]);
         }
         if let Some(shift) = self.window_scale {
             put(&[NO_OPERATION, WINDOW_SCALE, 3, shift]);
@@ -436,6 +450,30 @@ mod tests {
         let header = Header { options: Options { timestamps: None, ..options }, ..header };
         header.emit(&mut bytes);
         assert_eq!(bytes[20..32], [2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 8]);
+    }
+
+    #[test]
+    fn accurate_ecn_stands_behind_timestamps_and_is_read_back() {
+        let option = AccurateEcn::new(true, 3, 1, 0, 1);
+        let options = Options {
+            mss: Some(1460),
+            sack_permitted: true,
+            accurate_ecn: Some(option),
+            window_scale: Some(8),
+            ..Options::default()
+        };
+        let mut bytes = [0; 44];
+        let header = Header { flags: Flags::SYN | Flags::ACK, options, ..Header::default() };
+        header.emit(&mut bytes);
+        let expected = [2, 4, 5, 180, 174, 11, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 4, 2, 1, 3, 3, 8];
+        assert_eq!((header.length(), &bytes[20..44]), (44, &expected[..]));
+        assert_eq!(Header::parse(&bytes), Ok((header, 44)));
+        let timestamps = Some(Timestamps { value: 1, echo: 2 });
+        let options = Options { timestamps, accurate_ecn: Some(option), ..Options::default() };
+        let header = Header { flags: Flags::ACK, options, ..Header::default() };
+        header.emit(&mut bytes);
+        assert_eq!(bytes[20..36], [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 174, 11, 0, 0]);
+        assert_eq!(Header::parse(&bytes), Ok((header, 44)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything tunable about a connection, as data.
 
-use crate::{CongestionAlgorithm, EcnFeedback, MtuProbing};
+use crate::{CongestionAlgorithm, EcnFeedback, EcnOption, MtuProbing};
 use time::Duration;
 use wire::tcp::OptionOrder;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub ecn_request: EcnFeedback,
     /// The most that is agreed to where a peer's SYN asks for it; classic.
     pub ecn_accept: EcnFeedback,
+    /// When accurate feedback is told by bytes, too (RFC 9768 §3.2.3); always.
+    pub ecn_option: EcnOption,
     /// The largest MSS that is announced, and the largest payload of a segment that leaves, in bytes (TCP_MAXSEG);
     /// 65,495, 88 to 65,495.
     pub mss_max: u16,
@@ -196,6 +198,7 @@ impl Config {
             option_order: OptionOrder::Linux,
             ecn_request: EcnFeedback::Off,
             ecn_accept: EcnFeedback::Classic,
+            ecn_option: EcnOption::Always,
             mss_max: 65_495,
             mss_min: 88,
             congestion: CongestionAlgorithm::Cubic,

@@ -12,14 +12,16 @@
 //! ```
 
 mod accurate;
+mod bytes;
 mod classic;
 
-use accurate::{Accurate, Echo, ace, decoded};
+use crate::Config;
+use accurate::{Accurate, Coverage, Echo, ace, decoded};
 use alloc::boxed::Box;
 use classic::Classic;
 use time::SequenceNumber;
 use wire::Ecn;
-use wire::tcp::Flags;
+use wire::tcp::{AccurateEcn, Flags};
 
 /// How marks are told to their sender, from nothing to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,19 @@ pub enum EcnFeedback {
     Classic,
     /// Each of them (RFC 9768); where the peer knows no more, as [`Classic`](Self::Classic).
     Accurate,
+}
+
+/// When accurate feedback is told in an option, too (RFC 9768 §3.2.3), where there is room. In any case it is told in the
+/// SYN-ACK and its answer, and read where the peer sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcnOption {
+    /// Not at all, not in the handshake either.
+    Never,
+    /// Where it has changed since it was last told (RFC 9768 §3.2.3.3, the recommended scheme). Data leaves no room for
+    /// it: where it tells of marks, an acknowledgement of its own follows.
+    Changed,
+    /// In every segment but retransmissions, once the peer has sent one. Segments of data are smaller by it.
+    Always,
 }
 
 /// ECE and CWR: an ECN-setup SYN (RFC 3168 §6.1.1).
@@ -75,6 +90,11 @@ pub(crate) struct Arrived {
     pub(crate) waits: bool,
     /// How many packets it acknowledges; `None` where another that was sent later may have arrived before it.
     pub(crate) delivered: Option<u32>,
+    /// Those packets were all full, so that the number is exact.
+    pub(crate) exact: bool,
+    /// Bytes of a full packet.
+    pub(crate) mss: u32,
+    pub(crate) option: Option<AccurateEcn>,
 }
 
 /// What a segment leads to.
@@ -104,18 +124,20 @@ pub(crate) fn flags_of_syn(feedback: EcnFeedback, retries: u8) -> Flags {
 }
 
 impl Marking {
-    /// What `flags` of a peer's SYN, which arrived with `ecn`, lead to where at most `accept` is agreed to
-    /// (RFC 3168 §6.1.1, RFC 9768 §3.1.1, table 2). Our first byte will be `first`.
+    /// What `flags` of a peer's SYN, which arrived with `ecn`, lead to (RFC 3168 §6.1.1, RFC 9768 §3.1.1,
+    /// table 2). Our first byte will be `first`.
     pub(crate) fn of_syn(
         flags: Flags,
         ecn: Ecn,
-        accept: EcnFeedback,
+        config: &Config,
         first: SequenceNumber,
     ) -> Option<Box<Self>> {
-        let feedback = match (accept, ace(flags)) {
+        let feedback = match (config.ecn_accept, ace(flags)) {
             (EcnFeedback::Off, _) | (_, 0b000) => return None,
             // RFC 9768 §3.1.3: what means nothing yet asks for this, too.
-            (EcnFeedback::Accurate, ace) if ace != 0b011 => Feedback::Accurate(Accurate::new(ecn, false)),
+            (EcnFeedback::Accurate, ace) if ace != 0b011 => {
+                Feedback::Accurate(Accurate::new(ecn, false, config.ecn_option))
+            }
             _ => {
                 // A SYN that could be marked was sent by nobody who obeys RFC 3168 §6.1.1, unless by a later extension
                 // (RFC 8311 §4.3).
@@ -129,14 +151,16 @@ impl Marking {
         Some(Self::new(true, first, feedback))
     }
 
-    /// What `flags` of a SYN-ACK, which arrived with `ecn`, lead to, where our SYNs asked for `request`, the last after
-    /// `retries` (RFC 3168 §6.1.1, RFC 9768 §3.1.2, table 2).
+    /// What `flags` of a SYN-ACK, which arrived with `ecn` and `option`, lead to after `retries` of the SYN
+    /// (RFC 3168 §6.1.1, RFC 9768 §3.1.2, table 2).
     pub(crate) fn of_syn_ack(
         flags: Flags,
         ecn: Ecn,
-        (request, retries): (EcnFeedback, u8),
+        option: Option<AccurateEcn>,
+        (config, retries): (&Config, u8),
         first: SequenceNumber,
     ) -> Option<Box<Self>> {
+        let request = config.ecn_request;
         let accurate = request == EcnFeedback::Accurate;
         match (request, ace(flags)) {
             (EcnFeedback::Off, _) => None,
@@ -148,8 +172,9 @@ impl Marking {
             }
             (_, 0b000 | 0b111) => None,
             _ if accurate => {
-                let feedback = Feedback::Accurate(Accurate::new(ecn, true));
-                let mut marking = Self::new(true, first, feedback);
+                let mut accurate = Accurate::new(ecn, true, config.ecn_option);
+                accurate.handle_option(option);
+                let mut marking = Self::new(true, first, Feedback::Accurate(accurate));
                 marking.hear_of_syn(decoded(flags));
                 marking.syn_marked = decoded(flags) == Echo::Arrived(Ecn::Ce);
                 Some(marking)
@@ -241,19 +266,53 @@ impl Marking {
             }
             Feedback::Accurate(accurate) => accurate,
         };
-        let answer = accurate.handle_arrival(ecn, packets, data, arrived.waits);
+        let answer = accurate.handle_arrival(ecn, packets, arrived.bytes, arrived.waits);
         if last && bare {
             let echo = decoded(flags);
             accurate.handle_final(echo);
+            accurate.handle_option(arrived.option);
             self.hear_of_syn(echo);
             return Heard { answer, marked: false, syn_marked: echo == Echo::Arrived(Ecn::Ce) };
         }
         // RFC 9768 §3.2.2.2: what another has superseded tells nothing.
-        let Some(delivered) = arrived.delivered else { return Heard { answer, ..Heard::default() } };
-        let (marks, cleared) = accurate.handle_feedback(flags, delivered);
-        // RFC 9768 §3.2.2.4.
-        self.capable &= !cleared;
+        let Some(packets) = arrived.delivered else { return Heard { answer, ..Heard::default() } };
+        let marked_bytes = accurate.handle_option(arrived.option);
+        let coverage = Coverage { packets, exact: arrived.exact, mss: arrived.mss, marked_bytes };
+        let (marks, changed) = accurate.handle_feedback(flags, coverage);
+        // RFC 9768 §3.2.2.4, §3.2.3.2.5.
+        self.capable &= !changed;
         Heard { answer, marked: marks > 0, syn_marked: false }
+    }
+
+    /// The option of a SYN-ACK that leaves for the first time: whoever drops it for its sake lets the next one through
+    /// (RFC 9768 §3.2.3.2.2).
+    pub(crate) fn option_of_syn_ack(&self) -> Option<AccurateEcn> {
+        self.accurate().and_then(Accurate::option_of_syn_ack)
+    }
+
+    /// The option of a segment that leaves with `room` for it.
+    pub(crate) fn option(&mut self, room: usize) -> Option<AccurateEcn> {
+        match &mut self.feedback {
+            Feedback::Classic(_) => None,
+            Feedback::Accurate(accurate) => accurate.option(room),
+        }
+    }
+
+    /// Whether data leaves room for the option.
+    pub(crate) fn leaves_room(&self) -> bool {
+        self.accurate().is_some_and(Accurate::leaves_room)
+    }
+
+    /// Whether something is to be told that no option has told, and that a segment with room for it ought to tell.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.accurate().is_some_and(Accurate::is_pressing)
+    }
+
+    fn accurate(&self) -> Option<&Accurate> {
+        match &self.feedback {
+            Feedback::Classic(_) => None,
+            Feedback::Accurate(accurate) => Some(accurate),
+        }
     }
 
     /// The three flags of a segment that tells nothing new.
@@ -306,35 +365,40 @@ impl Marking {
 mod tests {
     use super::*;
 
-    const CLASSIC: EcnFeedback = EcnFeedback::Classic;
     const FIRST: SequenceNumber = SequenceNumber(1);
+
+    fn of(feedback: EcnFeedback) -> Config {
+        Config { ecn_request: feedback, ecn_accept: feedback, ..Config::linux() }
+    }
 
     #[test]
     fn a_syn_asks_once() {
-        assert_eq!(flags_of_syn(CLASSIC, 0), Flags::ECE | Flags::CWR);
-        assert_eq!(flags_of_syn(CLASSIC, 1), Flags::default());
+        assert_eq!(flags_of_syn(EcnFeedback::Classic, 0), Flags::ECE | Flags::CWR);
+        assert_eq!(flags_of_syn(EcnFeedback::Classic, 1), Flags::default());
         assert_eq!(flags_of_syn(EcnFeedback::Off, 0), Flags::default());
     }
 
     #[test]
     fn both_flags_ask_and_one_agrees() {
-        let of_syn = |flags, ecn| Marking::of_syn(flags, ecn, CLASSIC, FIRST).is_some();
+        let of_syn = |flags, ecn| Marking::of_syn(flags, ecn, &of(EcnFeedback::Classic), FIRST).is_some();
         assert!(of_syn(Flags::SYN | ECN_SETUP, Ecn::NotEct));
         assert!(!of_syn(Flags::SYN | Flags::ECE, Ecn::NotEct));
         assert!(!of_syn(Flags::SYN | ECN_SETUP, Ecn::Ect0), "no such SYN leaves by RFC 3168");
         assert!(of_syn(Flags::SYN | ECN_SETUP | Flags::AE, Ecn::Ect0));
-        assert!(Marking::of_syn(Flags::SYN | ECN_SETUP, Ecn::NotEct, EcnFeedback::Off, FIRST).is_none());
-        let of_syn_ack = |flags, retries| Marking::of_syn_ack(flags, Ecn::NotEct, (CLASSIC, retries), FIRST);
-        assert!(of_syn_ack(Flags::ECE, 0).is_some_and(|marking| marking.capable));
-        assert!(of_syn_ack(ECN_SETUP, 0).is_none(), "a reflection");
-        assert!(of_syn_ack(Flags::default(), 0).is_none());
-        assert!(Marking::of_syn_ack(Flags::ECE, Ecn::NotEct, (EcnFeedback::Off, 0), FIRST).is_none());
-        assert!(of_syn_ack(Flags::ECE, 1).is_some_and(|marking| !marking.capable));
+        assert!(Marking::of_syn(Flags::SYN | ECN_SETUP, Ecn::NotEct, &of(EcnFeedback::Off), FIRST).is_none());
+        let of_syn_ack = |feedback, flags, retries| {
+            Marking::of_syn_ack(flags, Ecn::NotEct, None, (&of(feedback), retries), FIRST)
+        };
+        assert!(of_syn_ack(EcnFeedback::Classic, Flags::ECE, 0).is_some_and(|marking| marking.capable));
+        assert!(of_syn_ack(EcnFeedback::Classic, ECN_SETUP, 0).is_none(), "a reflection");
+        assert!(of_syn_ack(EcnFeedback::Classic, Flags::default(), 0).is_none());
+        assert!(of_syn_ack(EcnFeedback::Off, Flags::ECE, 0).is_none());
+        assert!(of_syn_ack(EcnFeedback::Classic, Flags::ECE, 1).is_some_and(|marking| !marking.capable));
     }
 
     #[test]
     fn only_new_data_may_be_marked() {
-        let mut marking = Marking::of_syn(ECN_SETUP, Ecn::NotEct, CLASSIC, FIRST).unwrap();
+        let mut marking = Marking::of_syn(ECN_SETUP, Ecn::NotEct, &of(EcnFeedback::Classic), FIRST).unwrap();
         assert_eq!((marking.codepoint(true, true), marking.codepoint(false, true)), (Ecn::Ect0, Ecn::NotEct));
         marking.handle_syn_again(Flags::SYN, Ecn::NotEct).unwrap();
         assert_eq!(marking.codepoint(true, true), Ecn::NotEct);

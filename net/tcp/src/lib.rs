@@ -64,7 +64,7 @@ mod window;
 pub use config::{Config, ConfigError, KeepAlive, PathDiscovery, TIMEOUT_MAX};
 pub use congestion::CongestionAlgorithm;
 pub use connection::{Connection, FastOpenOutcome, FastOpenStatus, NotOpen};
-pub use ecn::EcnFeedback;
+pub use ecn::{EcnFeedback, EcnOption};
 pub use event::{CloseReason, Event, Why};
 pub use info::{Info, Repair};
 pub use path_mtu::MtuProbing;

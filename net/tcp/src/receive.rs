@@ -102,6 +102,11 @@ impl ReceiveHalf {
         self.selective
     }
 
+    /// SACK blocks that could be told.
+    pub(crate) fn sack_count(&self) -> usize {
+        self.sack.count()
+    }
+
     pub(crate) fn acks(&self) -> &Acknowledging {
         &self.acks
     }

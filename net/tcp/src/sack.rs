@@ -67,6 +67,11 @@ impl SackBlocks {
         tells
     }
 
+    /// Blocks that an acknowledgement with room could tell.
+    pub(crate) fn count(&self) -> usize {
+        self.report.as_ref().map_or(0, |report| report.blocks.len() + usize::from(report.duplicate.is_some()))
+    }
+
     /// Whether an acknowledgement has something to tell that none has told yet.
     pub(crate) fn is_due(&self) -> bool {
         self.report.as_ref().is_some_and(|report| report.is_due())

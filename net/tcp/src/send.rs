@@ -310,6 +310,11 @@ impl SendHalf {
         self.outstanding().saturating_sub(self.loss.scoreboard.sacked())
     }
 
+    /// Whether everything outstanding left in full segments.
+    pub(crate) fn is_full_flight(&self) -> bool {
+        self.small_end.at_or_before(self.una)
+    }
+
     /// Our SYN arrived marked: as if it had been lost (RFC 5562 §3.2).
     pub(crate) fn handle_marked_syn(&mut self) {
         self.congestion.handle_marked_syn(u32::from(self.mss));

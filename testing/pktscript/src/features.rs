@@ -107,6 +107,7 @@ fn of_segment(segment: &Segment, outbound: bool, features: &Features) -> Option<
             TcpOption::SackPermitted => outbound && !features.sack,
             TcpOption::Sack(_) => !features.sack,
             TcpOption::FastOpen(_) | TcpOption::FastOpenExperimental(_) => !features.fast_open,
+            TcpOption::AccurateEcn { .. } => !features.accurate_ecn,
             // An unknown option may arrive (RFC 9293 §3.1, MUST-6); sent it is not.
             TcpOption::Raw(..) => outbound,
             TcpOption::Other(_) => true,
@@ -125,6 +126,7 @@ fn option_name(option: &TcpOption) -> String {
         TcpOption::SackPermitted => "option sackOK".to_owned(),
         TcpOption::Sack(_) => "option sack".to_owned(),
         TcpOption::FastOpen(_) | TcpOption::FastOpenExperimental(_) => "Fast Open".to_owned(),
+        TcpOption::AccurateEcn { .. } => "accurate ECN".to_owned(),
         TcpOption::Raw(kind, _) => format!("option {kind}"),
         TcpOption::Other(name) => format!("option {name}"),
         TcpOption::End

@@ -68,7 +68,7 @@ const FIXED: &[(&str, i64, i64)] = &[
     ("net.ipv4.tcp_dsack", 0, 1),
     ("net.ipv4.tcp_early_retrans", 0, 4),
     ("net.ipv4.tcp_ecn_fallback", 1, 1),
-    ("net.ipv4.tcp_ecn_option", 0, 0),
+    ("net.ipv4.tcp_ecn_option_beacon", 0, 63),
     ("net.ipv4.tcp_fack", 0, 0),
     ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0, i64::MAX),
     ("net.ipv4.tcp_fastopen_blackhole_detect_timeout_sec", 0, i64::MAX),
@@ -120,6 +120,7 @@ const FIXED: &[(&str, i64, i64)] = &[
 /// Names whose value changes something.
 const CHANGING: &[(&str, Apply)] = &[
     ("net.ipv4.tcp_ecn", ecn),
+    ("net.ipv4.tcp_ecn_option", ecn_option),
     ("net.inet.tcp.ecn.enable", |s, v| ecn(s, if v == 4 { 5 } else { v }) && v < 5),
     ("net.ipv4.tcp_fastopen", |s, v| {
         s.fast_open = v;
@@ -328,6 +329,18 @@ fn keep_alive(
     field: fn(&mut tcp::KeepAlive) -> &mut Duration,
 ) -> bool {
     span(field(&mut settings.keep_alive), value, unit_ms)
+}
+
+/// When accurate feedback is told by bytes; Linux's numbers.
+fn ecn_option(settings: &mut Settings, value: i64) -> bool {
+    use tcp::EcnOption::{Always, Changed, Never};
+    let Some(option) =
+        usize::try_from(value).ok().and_then(|value| [Never, Changed, Always].get(value).copied())
+    else {
+        return false;
+    };
+    settings.tcp.ecn_option = option;
+    true
 }
 
 /// What SYNs ask for, and what is agreed to. Linux's numbers; FreeBSD's 4 is its 5.

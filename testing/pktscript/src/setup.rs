@@ -27,8 +27,14 @@ pub enum Wish {
 /// The construct that is not known here.
 pub fn obey(command: &str, settings: &mut Settings) -> Result<Vec<Wish>, String> {
     let mut wishes = Vec::new();
-    let joined = command.replace("\\\n", " ").replace("&&", "\n").replace(';', "\n");
-    for line in joined.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let joined = command.replace("\\\n", " ");
+    // A word that starts with # begins a comment.
+    let lines = joined.lines().map(|line| match line.trim_start().starts_with('#') {
+        true => "",
+        false => line.split(" #").next().unwrap_or_default(),
+    });
+    for line in lines.flat_map(|line| line.split(&['&', ';'])).map(str::trim).filter(|line| !line.is_empty())
+    {
         wishes.extend(obey_line(line, settings)?);
     }
     Ok(wishes)
@@ -125,7 +131,7 @@ mod tests {
     fn the_suites_forms_are_obeyed() {
         let mut settings = Profile::Linux.settings();
         let command = "../common/defaults.sh\n./set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0 \
-                       /proc/sys/net/ipv4/tcp_wmem=\"4096 50000 4194304\"\nsysctl -q net.ipv4.tcp_syn_retries=3";
+                       /proc/sys/net/ipv4/tcp_wmem=\"4096 50000 4194304\"\nsysctl -q net.ipv4.tcp_syn_retries=3 # of a SYN; no more\n# nothing";
         assert_eq!(obey(command, &mut settings), Ok(vec![]));
         let tcp = &settings.tcp;
         assert_eq!((tcp.timestamps, tcp.send_start_bytes, tcp.syn_retries), (false, 50_000, 3));

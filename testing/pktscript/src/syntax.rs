@@ -161,6 +161,13 @@ pub enum TcpOption {
     FastOpen(Vec<u8>),
     /// Fast Open under the experimental kind.
     FastOpenExperimental(Vec<u8>),
+    /// RFC 9768 §3.2.3.
+    AccurateEcn {
+        /// In order 1: bytes with ECT(1), marked, with ECT(0); else the other way round.
+        ect1_first: bool,
+        /// The counters that there are.
+        counters: Vec<u32>,
+    },
     /// Any other, by kind and data.
     Raw(u8, Vec<u8>),
     /// One that the parser knows by name only.

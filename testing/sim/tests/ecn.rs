@@ -2,7 +2,7 @@
 
 use sim::{Flows, HostId, Link, Plan, Transfer, World, for_each_seed};
 use std::sync::Arc;
-use tcp::{Config, CongestionAlgorithm, EcnFeedback};
+use tcp::{Config, CongestionAlgorithm, EcnFeedback, EcnOption};
 use time::Duration;
 
 /// Bytes of payload of a whole segment with timestamps, and bytes that it takes on Ethernet.
@@ -88,7 +88,8 @@ fn every_byte_arrives_through_marks_and_losses_over_both_versions() {
         let link = Link { loss_ppm: 5_000, mark_packets: Some(1), ..marking() };
         let link = world.link(client, server, link);
         let feedback = if seed % 3 == 0 { EcnFeedback::Classic } else { EcnFeedback::Accurate };
-        let config = Arc::new(asking(feedback, CongestionAlgorithm::Cubic));
+        let ecn_option = if seed % 2 == 0 { EcnOption::Always } else { EcnOption::Changed };
+        let config = Arc::new(Config { ecn_option, ..asking(feedback, CongestionAlgorithm::Cubic) });
         let bytes = 3_000_000;
         let over_v6 = seed % 2 == 1;
         let plan = Plan { upload_bytes: bytes, download_bytes: bytes, over_v6, config, ..Plan::default() };

@@ -10,13 +10,26 @@ use crate::{Event, Path, Segment, Why};
 use packet::Chain;
 use time::{Instant, SequenceNumber};
 use wire::Ecn;
-use wire::tcp::{Flags, HEADER_LENGTH, Header, Options};
+use wire::tcp::{Flags, HEADER_LENGTH, HEADER_LENGTH_MAX, Header, Options};
 
 /// Bytes of the timestamps option with its padding (RFC 7323 appendix A).
 const TIMESTAMPS_LENGTH: u16 = 12;
 /// Bytes of the SACK option without a block, with its padding (RFC 2018 §3), and of one block.
 const SACK_LENGTH: usize = 4;
 const BLOCK_LENGTH: usize = 8;
+/// Bytes of options in all.
+const OPTIONS_LENGTH_MAX: usize = HEADER_LENGTH_MAX - HEADER_LENGTH;
+
+/// What room there is for options beside timestamps.
+#[derive(Clone, Copy)]
+struct Room {
+    /// The segment carries data.
+    data: bool,
+    /// For all of them, in bytes.
+    bytes: usize,
+    /// For that of accurate ECN.
+    ecn: usize,
+}
 
 impl Connection {
     pub(super) fn depart(&mut self, mut path: Path, now: Instant) -> Option<Segment> {
@@ -63,7 +76,7 @@ impl Connection {
     /// The path takes `mss` bytes behind a header without options.
     pub(super) fn use_path_mss(&mut self, mss: u16) {
         let options = if self.timestamps.is_enabled() { TIMESTAMPS_LENGTH } else { 0 };
-        self.send.set_path(mss, options);
+        self.send.set_path(mss, options + self.ecn_option_room());
     }
 
     /// SYN or SYN-ACK, if it is due.
@@ -92,6 +105,9 @@ impl Connection {
             fast_open,
             ..Options::default()
         };
+        if acknowledges {
+            header.options.accurate_ecn = self.syn_ack_option(header.options.length());
+        }
         if self.send.handle_syn_sent(now) {
             self.figures.handle_repeated(0, 1);
         }
@@ -135,8 +151,10 @@ impl Connection {
         }
         // DEVIATES RFC 2018 §4 (SHOULD: in all acknowledgements that leave a gap): payload is not made smaller for the
         // option. Where it leaves no room, an acknowledgement of its own follows.
-        let room = (mss as usize).saturating_sub(payload.len()).saturating_sub(SACK_LENGTH);
-        let header = self.acknowledging_header(sequence, flags, Some(room / BLOCK_LENGTH), now);
+        let left = (mss as usize).saturating_sub(payload.len()) + usize::from(self.ecn_option_room());
+        // RFC 9768 §3.2.3.2.2: what leaves again may have been dropped for the option.
+        let room = Room { data: true, bytes: left, ecn: if fresh { left } else { 0 } };
+        let header = self.acknowledging_header(sequence, flags, room, now);
         let segment_size = cut.then_some(mss as u16);
         let fresh = fresh && !payload.is_empty();
         let mut segment = Segment { header, payload, joined: 1, segment_size, ecn: Ecn::NotEct };
@@ -145,25 +163,31 @@ impl Connection {
     }
 
     fn bare_segment(&mut self, sequence: SequenceNumber, now: Instant) -> Segment {
-        let mut segment = single(self.acknowledging_header(sequence, Flags::ACK, None, now));
+        let room = Room { data: false, bytes: OPTIONS_LENGTH_MAX, ecn: OPTIONS_LENGTH_MAX };
+        let mut segment = single(self.acknowledging_header(sequence, Flags::ACK, room, now));
         self.mark(&mut segment, false);
         segment
     }
 
-    /// A header that acknowledges all that has arrived; beside data there is room for some SACK blocks only.
+    /// A header that acknowledges all that has arrived, with the options that there is room for.
     fn acknowledging_header(
         &mut self,
         sequence: SequenceNumber,
         flags: Flags,
-        beside_data: Option<usize>,
+        room: Room,
         now: Instant,
     ) -> Header {
         let mut header = self.header(sequence, flags, now);
         // RFC 2018 §3: three beside timestamps, else four.
-        let blocks_max = BLOCKS_SENT_MAX - usize::from(header.options.timestamps.is_some());
-        let blocks = beside_data.map_or(blocks_max, |room| room.min(blocks_max));
+        let others = header.options.length();
+        if self.marking.is_some() {
+            header.options.accurate_ecn = self.ecn_option(others, room.ecn);
+        }
+        let length = header.options.length();
+        let left = (OPTIONS_LENGTH_MAX - length).min((room.bytes + others).saturating_sub(length));
+        let blocks = (left.saturating_sub(SACK_LENGTH) / BLOCK_LENGTH).min(BLOCKS_SENT_MAX);
         let Acknowledged { number, window, sack } =
-            self.receive.acknowledge(beside_data.is_some(), blocks, self.send.mss());
+            self.receive.acknowledge(room.data, blocks, self.send.mss());
         self.timers.stop(Why::DelayedAck);
         header.acknowledgement = number;
         header.window = window;

@@ -6,7 +6,12 @@ use crate::ecn::{Ambiguous, Arrived, Marking, flags_of_syn};
 use crate::state::Phase;
 use time::{Instant, SequenceNumber};
 use wire::Ecn;
-use wire::tcp::{Flags, Header};
+use wire::tcp::{AccurateEcn, Flags, HEADER_LENGTH, HEADER_LENGTH_MAX, Header};
+
+/// Bytes of options in all, of the SACK option without a block, with its padding, and of one block (RFC 2018 §3).
+const OPTIONS_BYTES_MAX: usize = HEADER_LENGTH_MAX - HEADER_LENGTH;
+const SACK_BYTES: usize = 4;
+const SACK_BLOCK_BYTES: usize = 8;
 
 /// How things stood when a segment arrived.
 #[derive(Clone, Copy, Debug)]
@@ -23,14 +28,15 @@ impl Connection {
     /// The SYN that was accepted arrived with this codepoint; to be said before anything leaves. Without it the SYN
     /// counts as not ECN-capable, as every SYN has to be (RFC 3168 §6.1.1).
     pub fn handle_marked_syn(&mut self, syn: &Header, ecn: Ecn) {
-        self.marking = Marking::of_syn(syn.flags, ecn, self.config.ecn_accept, self.send.una() + 1);
+        self.marking = Marking::of_syn(syn.flags, ecn, &self.config, self.send.una() + 1);
     }
 
     /// What the peer's SYN or SYN-ACK says of marks.
     pub(super) fn agree_on_marks(&mut self, syn: &Header, ecn: Ecn) {
         if syn.flags.contains(Flags::ACK) {
-            let asked = (self.config.ecn_request, self.send.retries());
-            self.marking = Marking::of_syn_ack(syn.flags, ecn, asked, self.send.una() + 1);
+            let asked = (&*self.config, self.send.retries());
+            let (option, first) = (syn.options.accurate_ecn, self.send.una() + 1);
+            self.marking = Marking::of_syn_ack(syn.flags, ecn, option, asked, first);
         } else {
             self.handle_marked_syn(syn, ecn);
         }
@@ -78,6 +84,9 @@ impl Connection {
             last: matches!(self.phase, Phase::SynReceived(_)),
             waits: acks.is_now() || acks.is_soon(),
             delivered: None,
+            exact: self.send.is_full_flight(),
+            mss: self.send.mss(),
+            option: header.options.accurate_ecn,
         };
         Before {
             arrived,
@@ -104,6 +113,32 @@ impl Connection {
         }
     }
 
+    /// The option of a SYN-ACK that leaves beside `others` bytes of options.
+    pub(super) fn syn_ack_option(&self, others: usize) -> Option<AccurateEcn> {
+        let fits = others + AccurateEcn::LENGTH_PADDED_MAX <= OPTIONS_BYTES_MAX;
+        let first = self.send.retries() == 0 && fits;
+        self.marking.as_ref().filter(|_| first)?.option_of_syn_ack()
+    }
+
+    /// The option of a segment that leaves beside `others` bytes of options, with `room` for it. Where SACK has something
+    /// to tell, two blocks of it go first (RFC 9768 §3.2.3.3).
+    pub(super) fn ecn_option(&mut self, others: usize, room: usize) -> Option<AccurateEcn> {
+        let marking = self.marking.as_mut()?;
+        let sack = match self.receive.sack_count().min(2) {
+            0 => 0,
+            blocks => SACK_BYTES + SACK_BLOCK_BYTES * blocks,
+        };
+        marking.option(OPTIONS_BYTES_MAX.saturating_sub(others + sack).min(room))
+    }
+
+    /// Bytes of options that segments of data leave room for.
+    pub(super) fn ecn_option_room(&self) -> u16 {
+        match &self.marking {
+            Some(marking) if marking.leaves_room() => AccurateEcn::LENGTH_PADDED_MAX as u16,
+            Some(_) | None => 0,
+        }
+    }
+
     /// Whether the next segment may not be one that is to be cut.
     pub(super) fn is_single(&self) -> bool {
         self.marking.as_ref().is_some_and(|marking| marking.is_single(self.send.reductions()))
@@ -122,6 +157,10 @@ impl Connection {
             && !header.flags.contains(Flags::FIN)
             && header.options.sack[0].is_none();
         header.flags |= marking.flags(fresh, bare, self.send.reductions());
+        if !segment.payload.is_empty() && marking.is_pressing() {
+            // There was no room for the option.
+            self.receive.acks_mut().set_now();
+        }
         if self.send.takes_marks() {
             segment.ecn = marking.codepoint(fresh, self.receive.is_selective());
         }

@@ -7,8 +7,10 @@
 //!   +---+---+---+   in all others: the three low bits of the packets that arrived marked
 //! ```
 
+use super::bytes::ByteCounters;
+use crate::EcnOption;
 use wire::Ecn;
-use wire::tcp::Flags;
+use wire::tcp::{AccurateEcn, Flags};
 
 /// Where the counter of packets starts: not at zero, which is what those make of it who clear what they do not know
 /// (RFC 9768 §3.2.1).
@@ -46,6 +48,20 @@ pub(super) struct Accurate {
     tested: bool,
     /// Packets for each acknowledgement, on average, in parts.
     packets_per_ack: u32,
+    /// The SYN has come more than once: its answer may have been dropped for what stood in it.
+    repeated: bool,
+    bytes: ByteCounters,
+}
+
+/// What a segment with feedback acknowledges.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coverage {
+    pub(super) packets: u32,
+    /// There cannot have been more.
+    pub(super) exact: bool,
+    pub(super) mss: u32,
+    /// By how much the peer's count of marked bytes has grown, where it is known.
+    pub(super) marked_bytes: Option<u32>,
 }
 
 /// What the peer says of a packet in its handshake (RFC 9768 §3.1.1, §3.2.2.1).
@@ -93,7 +109,7 @@ pub(super) fn decoded(flags: Flags) -> Echo {
 
 impl Accurate {
     /// The peer's SYN, or SYN-ACK where `answers`, arrived with `syn`.
-    pub(super) fn new(syn: Ecn, answers: bool) -> Self {
+    pub(super) fn new(syn: Ecn, answers: bool, sending: EcnOption) -> Self {
         // RFC 9768 §3.2.2.2: a marked SYN is not counted, since the SYN-ACK tells of it; a marked SYN-ACK is.
         let marked = answers && syn == Ecn::Ce;
         Self {
@@ -106,6 +122,8 @@ impl Accurate {
             heeded: true,
             tested: false,
             packets_per_ack: PARTS,
+            repeated: false,
+            bytes: ByteCounters::new(sending, answers),
         }
     }
 
@@ -113,6 +131,7 @@ impl Accurate {
     pub(super) fn handle_syn_again(&mut self, syn: Ecn, answers: bool) {
         self.syn = syn;
         self.answer = answers;
+        self.repeated = true;
         // RFC 9768 §3.2.2.2: counted once, however many come.
         if answers && syn == Ecn::Ce {
             self.received = self.received.max(PACKETS_INITIAL + 1);
@@ -135,10 +154,11 @@ impl Accurate {
         }
     }
 
-    /// `packets` have arrived together with `ecn`, with `data`; `waits` where data is not acknowledged yet. Returns
+    /// `packets` have arrived together with `ecn` and `bytes` of payload; `waits` where data is not acknowledged yet. Returns
     /// whether that is to be said at once.
-    pub(super) fn handle_arrival(&mut self, ecn: Ecn, packets: u16, data: bool, waits: bool) -> bool {
-        let marked = ecn == Ecn::Ce;
+    pub(super) fn handle_arrival(&mut self, ecn: Ecn, packets: u16, bytes: usize, waits: bool) -> bool {
+        self.bytes.handle_arrival(ecn, bytes);
+        let (marked, data) = (ecn == Ecn::Ce, bytes > 0);
         let changed = data && marked && !self.was_marked;
         self.was_marked = marked;
         if marked {
@@ -150,9 +170,10 @@ impl Accurate {
         changed || (marked && self.unsaid >= most)
     }
 
-    /// What arrived says how many of our packets arrived marked; it acknowledges `packets` of them. Returns how many
-    /// more that are, and whether the field must have been cleared on its way (RFC 9768 §3.2.2.2, §3.2.2.4).
-    pub(super) fn handle_feedback(&mut self, flags: Flags, packets: u32) -> (u32, bool) {
+    /// What arrived says how many of our packets arrived marked; it acknowledges some of them. Returns how many more that
+    /// are, and whether somebody on the path must have changed the field (RFC 9768 §3.2.2.2, §3.2.2.4).
+    pub(super) fn handle_feedback(&mut self, flags: Flags, coverage: Coverage) -> (u32, bool) {
+        let packets = coverage.packets;
         let ace = u32::from(ace(flags));
         let cleared = !core::mem::replace(&mut self.tested, true) && ace == 0;
         if cleared {
@@ -161,19 +182,58 @@ impl Accurate {
         if packets > 0 {
             self.packets_per_ack = (self.packets_per_ack * 7 + packets.min(1 << 16) * PARTS) / 8;
         }
-        let more = self.moved(ace, packets);
+        let more = self.moved(ace, coverage);
         self.told = self.told.wrapping_add(more);
-        (if self.heeded { more } else { 0 }, cleared)
+        // RFC 9768 §3.2.3.2.5: bytes without packets, where the field cannot have turned.
+        let certain = coverage.exact && packets <= ACE_MAX && more == 0;
+        let mangled = certain && coverage.marked_bytes.is_some_and(|bytes| bytes > 0);
+        (if self.heeded { more } else { 0 }, cleared || mangled)
     }
 
     /// By how much the peer's counter has moved, of which the field shows the low bits.
-    fn moved(&self, ace: u32, packets: u32) -> u32 {
+    fn moved(&self, ace: u32, coverage: Coverage) -> u32 {
+        let Coverage { packets, mss, marked_bytes, .. } = coverage;
         let least = ace.wrapping_sub(self.told) & ACE_MAX;
-        if packets <= ACE_MAX || self.packets_per_ack > PACKETS_PER_ACK * PARTS {
+        if packets <= ACE_MAX {
             return least;
         }
         // RFC 9768 §3.2.2.5.2: acknowledgements were lost, and with them perhaps whole turns of the field.
-        packets - ((packets - least) & ACE_MAX)
+        let most = packets - ((packets - least) & ACE_MAX);
+        match marked_bytes {
+            // The fewest that can have carried so many bytes.
+            Some(bytes) => {
+                let needed = bytes.div_ceil(mss.max(1));
+                let turns = needed.saturating_sub(least).div_ceil(ACE_MAX + 1);
+                least.saturating_add(turns * (ACE_MAX + 1)).min(most)
+            }
+            None if self.packets_per_ack > PACKETS_PER_ACK * PARTS => least,
+            None => most,
+        }
+    }
+
+    /// A segment that tells something has this option, or none; by how many bytes those have grown that arrived marked.
+    pub(super) fn handle_option(&mut self, option: Option<AccurateEcn>) -> Option<u32> {
+        self.bytes.handle_option(option)
+    }
+
+    /// The option of a SYN-ACK.
+    pub(super) fn option_of_syn_ack(&self) -> Option<AccurateEcn> {
+        if self.repeated { None } else { self.bytes.option_of_syn_ack() }
+    }
+
+    /// The option of a segment that leaves with `room` for it.
+    pub(super) fn option(&mut self, room: usize) -> Option<AccurateEcn> {
+        self.bytes.option(room)
+    }
+
+    /// Whether data leaves room for the option.
+    pub(super) fn leaves_room(&self) -> bool {
+        self.bytes.is_always()
+    }
+
+    /// Whether something is to be told by an option soon.
+    pub(super) fn is_pressing(&self) -> bool {
+        self.bytes.is_pressing()
     }
 
     /// The field as it would stand if nothing more had been marked.
@@ -214,6 +274,31 @@ mod tests {
         flags(ace)
     }
 
+    /// So many full packets, and no option.
+    fn of(packets: u32) -> Coverage {
+        Coverage { packets, exact: true, mss: 1_000, marked_bytes: None }
+    }
+
+    #[test]
+    fn marked_bytes_tell_how_often_the_field_has_turned() {
+        for (bytes, marks) in [(0, 1), (1_000, 1), (1_001, 9), (9_000, 9), (9_001, 17), (90_000, 17)] {
+            let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+            let coverage = Coverage { marked_bytes: Some(bytes), ..of(20) };
+            assert_eq!(accurate.handle_feedback(flags_of(6), coverage), (marks, false), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn marked_bytes_without_marked_packets_were_made_up_on_the_way() {
+        let told = |exact, packets| {
+            let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+            let coverage = Coverage { marked_bytes: Some(900), exact, ..of(packets) };
+            accurate.handle_feedback(flags_of(5), coverage).1
+        };
+        assert!(told(true, 7));
+        assert!(!told(true, 8) && !told(false, 7), "the field may have turned");
+    }
+
     #[test]
     fn codepoints_are_written_as_they_are_read() {
         for ecn in [Ecn::NotEct, Ecn::Ect1, Ecn::Ect0, Ecn::Ce] {
@@ -227,64 +312,60 @@ mod tests {
 
     #[test]
     fn a_syn_ack_is_told_of_once_and_counted_once() {
-        let mut accurate = Accurate::new(Ecn::Ce, true);
+        let mut accurate = Accurate::new(Ecn::Ce, true, EcnOption::Never);
         accurate.handle_syn_again(Ecn::Ce, true);
         assert!(accurate.owes_answer());
         assert_eq!(accurate.flags(false), flags_of(6), "not beside data");
         assert_eq!(accurate.flags(true), encoded(Ecn::Ce));
         assert_eq!(accurate.flags(true), flags_of(6));
-        assert_eq!(Accurate::new(Ecn::Ce, false).received, 5, "a SYN is not counted");
+        assert_eq!(Accurate::new(Ecn::Ce, false, EcnOption::Never).received, 5, "a SYN is not counted");
     }
 
     #[test]
     fn marks_are_said_when_they_begin_and_then_every_second() {
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
-        let mut arrives = |ecn| accurate.handle_arrival(ecn, 1, true, true);
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+        let mut arrives = |ecn| accurate.handle_arrival(ecn, 1, 9, true);
         assert!(!arrives(Ecn::Ect0));
         assert!(arrives(Ecn::Ce), "the first");
         assert!(arrives(Ecn::Ce), "the second since the last acknowledgement");
         accurate.flags(true);
-        assert!(!accurate.handle_arrival(Ecn::Ce, 1, true, true));
+        assert!(!accurate.handle_arrival(Ecn::Ce, 1, 9, true));
         assert_eq!(accurate.flags(true), flags_of(8));
         for answered in [false, false, true] {
-            assert_eq!(
-                accurate.handle_arrival(Ecn::Ce, 1, false, false),
-                answered,
-                "every third without data"
-            );
+            assert_eq!(accurate.handle_arrival(Ecn::Ce, 1, 0, false), answered, "every third without data");
         }
     }
 
     #[test]
     fn the_field_turns_only_where_acknowledgements_were_lost() {
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
-        assert_eq!(accurate.handle_feedback(flags_of(6), 2), (1, false));
-        assert_eq!(accurate.handle_feedback(flags_of(5), 7), (7, false));
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+        assert_eq!(accurate.handle_feedback(flags_of(6), of(2)), (1, false));
+        assert_eq!(accurate.handle_feedback(flags_of(5), of(7)), (7, false));
         // Eight or more at once: the most that fits. It shows one more than the 13 that are known.
-        assert_eq!(accurate.handle_feedback(flags_of(14), 16), (9, false));
+        assert_eq!(accurate.handle_feedback(flags_of(14), of(16)), (9, false));
         for _ in 0..40 {
-            accurate.handle_feedback(flags_of(22), 20);
+            accurate.handle_feedback(flags_of(22), of(20));
         }
-        assert_eq!(accurate.handle_feedback(flags_of(23), 20), (1, false), "they always are for so many");
+        assert_eq!(accurate.handle_feedback(flags_of(23), of(20)), (1, false), "they always are for so many");
     }
 
     #[test]
     fn a_field_that_starts_at_zero_was_cleared() {
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
-        assert_eq!(accurate.handle_feedback(flags_of(0), 1), (0, true));
-        assert_eq!(accurate.handle_feedback(flags_of(2), 1), (0, false), "and is not believed");
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
-        assert_eq!(accurate.handle_feedback(flags_of(5), 1), (0, false));
-        assert_eq!(accurate.handle_feedback(flags_of(0), 3), (3, false), "it may come to zero");
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+        assert_eq!(accurate.handle_feedback(flags_of(0), of(1)), (0, true));
+        assert_eq!(accurate.handle_feedback(flags_of(2), of(1)), (0, false), "and is not believed");
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
+        assert_eq!(accurate.handle_feedback(flags_of(5), of(1)), (0, false));
+        assert_eq!(accurate.handle_feedback(flags_of(0), of(3)), (3, false), "it may come to zero");
     }
 
     #[test]
     fn who_ends_the_handshake_with_zero_is_not_believed() {
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
         accurate.handle_final(Echo::Zero);
-        assert_eq!(accurate.handle_feedback(flags_of(7), 1), (0, false));
-        let mut accurate = Accurate::new(Ecn::NotEct, false);
+        assert_eq!(accurate.handle_feedback(flags_of(7), of(1)), (0, false));
+        let mut accurate = Accurate::new(Ecn::NotEct, false, EcnOption::Never);
         accurate.handle_final(Echo::Arrived(Ecn::Ce));
-        assert_eq!(accurate.handle_feedback(flags_of(6), 1), (0, false), "it is counted already");
+        assert_eq!(accurate.handle_feedback(flags_of(6), of(1)), (0, false), "it is counted already");
     }
 }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use packet::{Bytes, Chain};
 use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
-use wire::tcp::{Flags, Header, Options, Timestamps};
+use wire::tcp::{AccurateEcn, Flags, Header, Options, Timestamps};
 
 struct Hostile {
     random: Random,
@@ -46,12 +46,16 @@ impl Hostile {
                 *block = Some((left, left + self.random.below(4_000) as u32));
             }
         }
+        let [a, b, c] = [(); 3].map(|()| self.random.next() as u32);
+        let accurate_ecn =
+            self.random.chance(30).then(|| AccurateEcn::new(a % 2 == 0, (b % 4) as u8, a, b, c));
         let options = Options {
             sack,
             sack_permitted: self.random.chance(70),
             mss: self.random.chance(10).then(|| self.random.next() as u16),
             window_scale: self.random.chance(10).then(|| self.random.next() as u8),
             timestamps,
+            accurate_ecn,
             ..Options::default()
         };
         let header = Header {

@@ -35,7 +35,7 @@ fn option(cursor: &mut Cursor<'_>) -> Result<TcpOption, SyntaxError> {
         "TS" => timestamps(cursor)?,
         "FO" => TcpOption::FastOpen(blob(cursor)?),
         "FOEXP" => TcpOption::FastOpenExperimental(blob(cursor)?),
-        "ECN" => other(cursor, "AccECN"),
+        "ECN" => accurate_ecn(cursor)?,
         "md5" => other(cursor, "MD5"),
         name => {
             let name = name.to_owned();
@@ -55,6 +55,20 @@ fn timestamps(cursor: &mut Cursor<'_>) -> Result<TcpOption, SyntaxError> {
     }
     let echo = cursor.number()?;
     Ok(TcpOption::Timestamps { value, echo, echo_absolute: cursor.eat("!") })
+}
+
+/// `e0b 1 ceb 0 e1b 1`, or the other way round, or less of it.
+fn accurate_ecn(cursor: &mut Cursor<'_>) -> Result<TcpOption, SyntaxError> {
+    let ect1_first = cursor.peek_word() != "e0b";
+    let names = if ect1_first { ["e1b", "ceb", "e0b"] } else { ["e0b", "ceb", "e1b"] };
+    let mut counters = Vec::new();
+    for name in names {
+        if !cursor.eat_word(name) {
+            break;
+        }
+        counters.push(cursor.number()?);
+    }
+    Ok(TcpOption::AccurateEcn { ect1_first, counters })
 }
 
 fn blocks(cursor: &mut Cursor<'_>) -> Result<Vec<(u32, u32)>, SyntaxError> {
@@ -119,9 +133,10 @@ mod tests {
             TcpOption::FastOpen(vec![0xaa, 0x0b]),
             TcpOption::FastOpen(vec![]),
             TcpOption::Raw(253, vec![0xf9]),
-            TcpOption::Other("AccECN".to_owned()),
+            TcpOption::AccurateEcn { ect1_first: true, counters: vec![1, 0, 1] },
+            TcpOption::AccurateEcn { ect1_first: false, counters: vec![7] },
         ];
-        assert_eq!(read("<sack 1:2 5:9, FO aa0b, FO, 0xfd f9, ECN e1b 1 ceb 0 e0b 1>"), expected);
+        assert_eq!(read("<sack 1:2 5:9, FO aa0b, FO, 0xfd f9, ECN e1b 1 ceb 0 e0b 1, ECN e0b 7>"), expected);
         assert_eq!(options(&mut Cursor::new("<...>")), Ok(None));
         assert!(options(&mut Cursor::new("<mss 1460 nop>")).is_err());
     }

@@ -169,6 +169,10 @@ fn read_options(mut bytes: &[u8]) -> Vec<TcpOption> {
                 TcpOption::Timestamps { value: word(data, 0), echo: word(data, 4), echo_absolute: true }
             }
             (34, data) => TcpOption::FastOpen(data.to_vec()),
+            (172 | 174, data) if data.len() % 3 == 0 && data.len() < 10 => {
+                let counters = data.chunks_exact(3).map(|c| u32::from_be_bytes([0, c[0], c[1], c[2]]));
+                TcpOption::AccurateEcn { ect1_first: kind == 174, counters: counters.collect() }
+            }
             (254, [0xf9, 0x89, data @ ..]) => TcpOption::FastOpenExperimental(data.to_vec()),
             (kind, data) => TcpOption::Raw(kind, data.to_vec()),
         });
@@ -202,6 +206,10 @@ pub fn option_bytes(options: &[TcpOption]) -> Result<Vec<u8>, String> {
             }
             TcpOption::FastOpen(cookie) => (34, cookie.clone()),
             TcpOption::FastOpenExperimental(cookie) => (254, [&[0xf9, 0x89], cookie.as_slice()].concat()),
+            TcpOption::AccurateEcn { ect1_first, counters } => {
+                let bytes = counters.iter().flat_map(|count| count.to_be_bytes().into_iter().skip(1));
+                (if *ect1_first { 174 } else { 172 }, bytes.collect())
+            }
             TcpOption::Raw(kind, data) => (*kind, data.clone()),
             TcpOption::Other(name) => return Err(format!("option {name}")),
         };

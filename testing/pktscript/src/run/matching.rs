@@ -245,6 +245,11 @@ fn option_text(options: &[TcpOption]) -> String {
         TcpOption::Timestamps { value, echo, .. } => format!("TS val {value} ecr {echo}"),
         TcpOption::FastOpen(cookie) => format!("FO {cookie:02x?}"),
         TcpOption::FastOpenExperimental(cookie) => format!("FOEXP {cookie:02x?}"),
+        TcpOption::AccurateEcn { ect1_first, counters } => {
+            let names = if *ect1_first { ["e1b", "ceb", "e0b"] } else { ["e0b", "ceb", "e1b"] };
+            let fields = names.iter().zip(counters);
+            fields.fold("ECN".to_owned(), |text, (name, count)| format!("{text} {name} {count}"))
+        }
         TcpOption::Raw(kind, data) => format!("{kind} {data:02x?}"),
         TcpOption::Other(name) => name.clone(),
     };
