@@ -139,7 +139,8 @@ fn segments_have_no_identification_and_datagrams_one_that_nobody_else_can_count(
     let from = SocketAddr::new(SERVER.into(), 53);
     let mut sent_to = |to: Ipv4Addr| {
         let to = SocketAddr::new(to.into(), 1_000);
-        let datagram = Datagram { local: from, remote: to, payload: Bytes::from(vec![1; 2_000]) };
+        let datagram =
+            Datagram { local: from, remote: to, payload: Bytes::from(vec![1; 2_000]), dont_fragment: false };
         let now = arena.now;
         arena.server.stack.udp_send(socket, datagram, now).expect("it leaves");
         let packets = arena.server.sent(now);
