@@ -53,7 +53,7 @@ fn the_first_connection_gets_a_cookie_and_the_second_is_answered_within_a_round_
     for to in [IpAddr::from(V4[1]), IpAddr::from(V6[1])] {
         let mut pair = pair();
         let remote = SocketAddr::new(to, PORT);
-        assert!(!pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_some());
+        assert!(pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_none());
         let first = ask(&mut pair, to);
         pair.settle();
         let server = accepted(&pair)[0];
@@ -166,7 +166,7 @@ fn neither_side_does_it_that_may_not() {
             assert_ne!(status(&pair, opened), tcp::FastOpenStatus::Taken);
         }
         let remote = SocketAddr::new(V4[1].into(), PORT);
-        assert!(!pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_some());
+        assert!(pair.sides[0].stack.tcp_fast_open_room(None, remote, pair.now).is_none());
     }
 }
 

@@ -84,7 +84,8 @@ fn identifications_to_different_destinations_begin_anywhere() {
     let (mut link, socket) = listening();
     let mut next = |host: u8| {
         let local = at(Ipv4Addr::new(93, 184, 216, host), 1);
-        let datagram = Datagram { local, remote: at(PEER_V4, 2), payload: Bytes::new() };
+        let datagram =
+            Datagram { local, remote: at(PEER_V4, 2), payload: Bytes::new(), dont_fragment: false };
         link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
         let frame = link.frame();
         let Content::V4(ip, _) = &frame.content else { panic!("IPv4 is expected") };

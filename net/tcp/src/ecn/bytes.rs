@@ -7,7 +7,7 @@ use wire::tcp::AccurateEcn;
 
 /// Where the counters of ECT(0) and ECT(1) start, so that zero shows an option that was cleared (RFC 9768 §3.2.1).
 const ECT_INITIAL: u32 = 1;
-/// The counters are told in 24 bits.
+/// The counters are told in 24 bits (RFC 9768 §3.2.3.1).
 const MASK: u32 = 0x00ff_ffff;
 /// An increase beyond half of that is none, but an older count.
 const INCREASE_MAX: u32 = 1 << 23;
