@@ -7,7 +7,7 @@
 //! - [`nostd`]: base and net without the standard library
 //! - [`doctor`]: what this machine lacks for the tests
 //! - [`instructions`]: what a segment costs, counted
-//! - [`fuzz`], [`mod@bench`]: how they are started
+//! - [`fuzz`], [`soak`], [`mod@bench`]: how they are started
 //! - [`workspace`]: where everything is
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod fuzz;
 mod instructions;
 mod nostd;
 mod rfc;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -39,6 +40,7 @@ Tasks:
   nostd   link base and net into a program without the standard library
   doctor  tell what this machine lacks for the tests
   fuzz    fuzz one target, or list them
+  soak    simulate one random case after another, for hours
   bench   measure weft and its peers side by side
   instructions
           count the instructions of the hot paths and compare
@@ -49,7 +51,7 @@ Tasks:
 /// One task: its name, what `--help` prints, and what it does with the words after its name.
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), Failure>);
 
-const TASKS: [Task; 9] = [
+const TASKS: [Task; 10] = [
     ("test", test::HELP, test::run),
     ("floors", floors::HELP, floors::run),
     ("tidy", tidy::HELP, tidy::run),
@@ -57,6 +59,7 @@ const TASKS: [Task; 9] = [
     ("nostd", nostd::HELP, nostd::run),
     ("doctor", doctor::HELP, doctor::run),
     ("fuzz", fuzz::HELP, fuzz::run),
+    ("soak", "", soak::run),
     ("bench", "", bench::run),
     ("instructions", instructions::HELP, instructions::run),
 ];

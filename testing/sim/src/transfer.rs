@@ -1,8 +1,7 @@
 //! Bytes both ways over one TCP connection, each compared with what was sent, by an owner that acts on events alone.
 
-use crate::random::Random;
+use crate::stream::Stream;
 use crate::world::{HostId, LinkId, World};
-use packet::Bytes;
 use stack::{Binding, Event, Listen, ListenerId, TcpId};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -57,40 +56,6 @@ struct Side {
     sip: Option<(usize, Duration)>,
     rests_until: Instant,
     closed: Option<CloseReason>,
-}
-
-/// Bytes that a number decides, produced and compared in order.
-#[derive(Debug)]
-struct Stream {
-    random: Random,
-    length: u64,
-    position: u64,
-    block: Bytes,
-}
-
-impl Stream {
-    fn new(seed: u64, length: u64) -> Self {
-        Self { random: Random::new(seed), length, position: 0, block: Bytes::new() }
-    }
-
-    /// The bytes that come next, at most `count`; empty at the end.
-    fn next(&mut self, count: usize) -> Bytes {
-        if self.block.is_empty() {
-            let size = (self.length - self.position).min(WRITE_BYTES as u64) as usize;
-            let mut block = Vec::with_capacity(size + 8);
-            while block.len() < size {
-                block.extend(self.random.draw().to_le_bytes());
-            }
-            block.truncate(size);
-            self.block = Bytes::from(block);
-        }
-        self.block.slice(..count.min(self.block.len()))
-    }
-
-    fn advance(&mut self, count: usize) {
-        let _ = self.block.split_to(count);
-        self.position += count as u64;
-    }
 }
 
 impl Transfer {
@@ -216,21 +181,11 @@ impl Side {
                 assert!(!self.at_end || self.read.position == self.read.length, "the end came early");
                 return;
             };
-            self.compare(&data);
+            self.read.compare(&data);
             if let Some((_, rest)) = self.sip {
                 self.rests_until = now + rest;
                 world.wake_at(self.rests_until);
             }
-        }
-    }
-
-    fn compare(&mut self, mut data: &[u8]) {
-        while !data.is_empty() {
-            let expected = self.read.next(data.len());
-            assert!(!expected.is_empty(), "more arrived than was sent");
-            assert!(data.starts_with(&expected), "other bytes than were sent, after {}", self.read.position);
-            data = &data[expected.len()..];
-            self.read.advance(expected.len());
         }
     }
 }

@@ -53,6 +53,10 @@ pub(crate) struct Direction {
     answers: Vec<Bytes>,
     /// Whether the world gives what arrives to a host.
     pub attached: bool,
+    /// Whether its packets come from a router, which passes on also what others have harmed.
+    pub passed_on: bool,
+    /// Loses all that is sent, neighbour discovery too.
+    pub is_cut: bool,
     /// The first frame that a stack should not have sent.
     pub fault: Option<(Fault, Bytes)>,
 }
@@ -70,6 +74,8 @@ impl Direction {
             passage: Passage::default(),
             answers: Vec::new(),
             attached: false,
+            passed_on: false,
+            is_cut: false,
             fault: None,
         }
     }
@@ -106,6 +112,9 @@ impl Direction {
 
     /// Remembers the first frame with a fault.
     fn look_at(&mut self, packet: Packet) {
+        if self.passed_on {
+            return;
+        }
         for frame in finish(packet) {
             if let Err(fault) = examine(self.link.medium, self.link.mtu, &frame)
                 && self.fault.is_none()
@@ -128,6 +137,10 @@ impl Direction {
         {
             packet = marked;
             self.passage.marked += 1;
+        }
+        if self.is_cut {
+            self.passage.lost += 1;
+            return;
         }
         if self.link.neighbours_spared && is_neighbour_discovery(self.link.medium, &packet) {
             let arrival = departure + self.link.delay;
@@ -164,12 +177,6 @@ impl Direction {
         }
         let arrival = self.arrival(departure);
         self.fly(arrival, packet);
-    }
-
-    /// Loses all that is sent from now on, neighbour discovery too.
-    pub(crate) fn cut(&mut self) {
-        self.link.loss_ppm = 1_000_000;
-        self.link.neighbours_spared = false;
     }
 
     /// When the packet has left, at the link's rate; `None` where as many wait as may.

@@ -6,9 +6,12 @@
 //!  owner polled -> stacks drained -> frames on links -> clock to the next moment -> frames and deadlines in -> ...
 //! ```
 
+use crate::joining::Node;
 use crate::link::Link;
 use crate::port::{Port, Wire};
 use crate::random::Random;
+use crate::router::Router;
+use crate::sighting::Sighting;
 use crate::trace::Trace;
 use crate::wire_end::{Direction, Passage};
 use packet::{Batch, Device};
@@ -47,9 +50,14 @@ pub struct World {
     clock: Rc<Cell<Instant>>,
     random: Random,
     hosts: Vec<Host>,
+    pub(crate) routers: Vec<Router>,
+    /// Which link joins which nodes.
+    pub(crate) joints: Vec<(LinkId, [Node; 2])>,
     wires: Vec<Rc<RefCell<Wire>>>,
     wakes: BTreeSet<Instant>,
     trace: Rc<RefCell<Trace>>,
+    /// What hosts sent and were given, where somebody looks.
+    sightings: Option<VecDeque<Sighting>>,
 }
 
 #[derive(Debug)]
@@ -71,9 +79,12 @@ impl World {
             clock: Rc::new(Cell::new(Instant::from_secs(1_000))),
             random: Random::new(seed),
             hosts: Vec::new(),
+            routers: Vec::new(),
+            joints: Vec::new(),
             wires: Vec::new(),
             wakes: BTreeSet::new(),
             trace: Rc::new(RefCell::new(trace)),
+            sightings: None,
         }
     }
 
@@ -108,8 +119,14 @@ impl World {
 
     /// A link whose two ends are the caller's.
     pub fn wire(&mut self, link: Link) -> (LinkId, [Port; 2]) {
+        self.wire_between(link.clone(), link)
+    }
+
+    /// A link that may be another from the first end to the second than back.
+    pub(crate) fn wire_between(&mut self, there: Link, back: Link) -> (LinkId, [Port; 2]) {
         let id = LinkId(self.wires.len());
-        let directions = [0, 1].map(|_| Direction::new(link.clone(), self.random.split()));
+        let link = there.clone();
+        let directions = [there, back].map(|link| Direction::new(link, self.random.split()));
         let wire = Rc::new(RefCell::new(Wire { link, directions }));
         self.wires.push(wire.clone());
         let port =
@@ -117,11 +134,15 @@ impl World {
         (id, [port(0), port(1)])
     }
 
-    fn attach(&mut self, host: HostId, link: LinkId, port: Port) {
+    pub(crate) fn attach(&mut self, host: HostId, link: LinkId, port: Port) {
         port.wire.borrow_mut().directions[1 - port.end].attached = true;
         let (v4, v6) = addresses(link, port.end);
         let hardware = [2, 0, 0, link.0 as u8, 0, port.end as u8 + 1];
-        let prefixes = vec![Prefix::new(v4, 24), Prefix::new(v6, 64)];
+        let mut prefixes = vec![Prefix::new(v4, 24)];
+        // RFC 8200 §5: a smaller link carries no IPv6.
+        if port.capabilities().mtu >= 1_280 {
+            prefixes.push(Prefix::new(v6, 64));
+        }
         let config = InterfaceConfig::new(port.capabilities(), hardware, prefixes);
         let now = self.now();
         let host = &mut self.hosts[host.0];
@@ -137,8 +158,25 @@ impl World {
     /// Cuts a link: what is sent from now on is lost.
     pub fn cut(&mut self, link: LinkId) {
         for direction in &mut self.wires[link.0].borrow_mut().directions {
-            direction.cut();
+            direction.is_cut = true;
         }
+    }
+
+    /// Mends a link that was cut.
+    pub fn mend(&mut self, link: LinkId) {
+        for direction in &mut self.wires[link.0].borrow_mut().directions {
+            direction.is_cut = false;
+        }
+    }
+
+    /// From now on every packet that a host sends or is given is to be had by [`sighting`](Self::sighting).
+    pub fn watch(&mut self) {
+        self.sightings.get_or_insert_default();
+    }
+
+    /// The next packet that a host sent or was given, in the order in which that happened.
+    pub fn sighting(&mut self) -> Option<Sighting> {
+        self.sightings.as_mut()?.pop_front()
     }
 
     /// A host's stack, to be told and asked.
@@ -229,12 +267,15 @@ impl World {
     fn drain(&mut self) {
         let now = self.now();
         let mut batch = Batch::with_capacity(BATCH);
-        for host in &mut self.hosts {
+        for (number, host) in self.hosts.iter_mut().enumerate() {
             for (interface, _, port) in &mut host.ports {
                 loop {
                     host.stack.poll_transmit(*interface, &mut batch, now);
                     if batch.is_empty() {
                         break;
+                    }
+                    if let Some(sightings) = &mut self.sightings {
+                        note(sightings, &batch, HostId(number), now, true);
                     }
                     port.transmit(&mut batch).expect("a simulated device does not break");
                 }
@@ -248,12 +289,16 @@ impl World {
     fn deliver(&mut self) {
         let now = self.now();
         let mut batch = Batch::with_capacity(BATCH);
-        for host in &mut self.hosts {
+        self.routers.iter_mut().for_each(Router::turn);
+        for (number, host) in self.hosts.iter_mut().enumerate() {
             for (interface, _, port) in &mut host.ports {
                 loop {
                     port.receive(&mut batch).expect("a simulated device does not break");
                     if batch.is_empty() {
                         break;
+                    }
+                    if let Some(sightings) = &mut self.sightings {
+                        note(sightings, &batch, HostId(number), now, false);
                     }
                     host.stack.handle_batch(*interface, &mut batch, now);
                 }
@@ -297,7 +342,11 @@ impl Drop for World {
     }
 }
 
-fn addresses(link: LinkId, end: usize) -> (IpAddr, IpAddr) {
+fn note(sightings: &mut VecDeque<Sighting>, batch: &Batch, host: HostId, at: Instant, sent: bool) {
+    sightings.extend(batch.iter().map(|packet| Sighting { at, host, sent, packet: packet.clone() }));
+}
+
+pub(crate) fn addresses(link: LinkId, end: usize) -> (IpAddr, IpAddr) {
     let number = link.0 as u16;
     let host = end as u16 + 1;
     let v4 = Ipv4Addr::new(10, 0, number as u8, host as u8);
