@@ -273,7 +273,7 @@ impl Options {
     /// not counted, as `emit` leaves them out (RFC 2018 §3: three beside timestamps).
     pub fn length(&self) -> usize {
         let length = self.length_without_sack();
-        match self.sack_blocks_fitting() {
+        match self.sack_blocks_fitting(length) {
             0 => length,
             blocks => length + 4 + 8 * blocks,
         }
@@ -295,8 +295,12 @@ impl Options {
         mss + permitted_and_timestamps + accurate_ecn + scale + fast_open
     }
 
-    fn sack_blocks_fitting(&self) -> usize {
-        let room = (OPTIONS_LENGTH_MAX - self.length_without_sack()).saturating_sub(4) / 8;
+    /// How many blocks fit behind `others` bytes of other options.
+    fn sack_blocks_fitting(&self, others: usize) -> usize {
+        if self.sack[0].is_none() {
+            return 0;
+        }
+        let room = (OPTIONS_LENGTH_MAX - others).saturating_sub(4) / 8;
         self.sack.iter().take_while(|block| block.is_some()).count().min(room)
     }
 
@@ -340,7 +344,10 @@ impl Options {
             cookie.emit(&mut option);
             put(&option[..cookie.length().next_multiple_of(4)]);
         }
-        let blocks = self.sack_blocks_fitting();
+        if self.sack[0].is_none() {
+            return;
+        }
+        let blocks = self.sack_blocks_fitting(self.length_without_sack());
         if blocks > 0 {
             put(&[NO_OPERATION, NO_OPERATION, SACK, (2 + 8 * blocks) as u8]);
             for (left, right) in self.sack.iter().flatten().take(blocks) {

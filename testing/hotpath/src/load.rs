@@ -107,12 +107,14 @@ impl Load {
                 _ => continue,
             }
         };
-        // What is read first opens the window, which is told at once, as nothing after it is.
+        // The second segment is acknowledged at once, and with it the window is told that all after it have.
         let payload = self.payload.clone();
-        self.give(peer.data(self.clock_ms(), &payload));
+        for _ in 0..2 {
+            self.give(peer.data(self.clock_ms(), &payload));
+        }
         while self.stack.poll_event().is_some() {}
-        self.stack.tcp_read(id, usize::MAX, self.now);
-        peer.hear(&self.take().expect("the window opens"));
+        while self.stack.tcp_read(id, usize::MAX, self.now).is_some() {}
+        peer.hear(&self.take().expect("two segments are acknowledged"));
         Line { id, peer }
     }
 

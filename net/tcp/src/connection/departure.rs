@@ -180,10 +180,11 @@ impl Connection {
         let mut header = self.header(sequence, flags, now);
         // RFC 2018 §3: three beside timestamps, else four.
         let others = header.options.length();
+        let mut length = others;
         if self.marking.is_some() {
             header.options.accurate_ecn = self.ecn_option(others, room.ecn);
+            length = header.options.length();
         }
-        let length = header.options.length();
         let left = (OPTIONS_LENGTH_MAX - length).min((room.bytes + others).saturating_sub(length));
         let blocks = (left.saturating_sub(SACK_LENGTH) / BLOCK_LENGTH).min(BLOCKS_SENT_MAX);
         let Acknowledged { number, window, sack } =
