@@ -83,9 +83,16 @@ fn a_terminal_comes_through() {
 
 #[test]
 fn control_c_once_ends_the_command() {
-    needs!["setsid"];
+    needs!["setsid", "python3"];
     let world = World::new();
-    let mut terminal = Terminal::start(world.weft(), &["sh", "-c", "echo ready; sleep 1000"]);
+    // Not a shell: one that catches the interrupt as it starts a child waits for that child, which has not heard of it.
+    let program = "
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print('ready', flush=True)
+time.sleep(1000)
+";
+    let mut terminal = Terminal::start(world.weft(), &["python3", "-c", program]);
     terminal.until_shown("ready");
     terminal.press(b"\x03");
     let _ = terminal.finish().0.exited(128 + 2);
