@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A task for each connection, until the listener is gone.
-pub async fn forward(mut listener: TcpListener, target: SocketAddr) -> Result<(), Box<dyn Error>> {
+pub async fn forward(listener: TcpListener, target: SocketAddr) -> Result<(), Box<dyn Error>> {
     loop {
         let (mut near, peer) = listener.accept().await?;
         tokio::spawn(async move {

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A task for each connection, until the listener is gone.
-pub async fn serve(mut listener: TcpListener) -> Result<(), Box<dyn Error>> {
+pub async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;

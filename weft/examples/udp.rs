@@ -19,8 +19,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Until the socket is gone.
 pub async fn answer(socket: UdpSocket) -> Result<(), Box<dyn Error>> {
     loop {
-        let (_, sender) = socket.receive().await?;
+        let (_, sender) = socket.recv_bytes_from().await?;
         // A datagram that cannot leave now is lost, as on any network.
-        let _ = socket.send(format!("{sender}\n").into(), sender);
+        let _ = socket.send_bytes_to(format!("{sender}\n").into(), sender);
     }
 }

@@ -31,7 +31,7 @@
 //! let (left, right) = FrameSocket::pair(1500)?;
 //! let (client, server) = (host(left, 1), host(right, 2));
 //! let here = SocketAddr::from(([192, 0, 2, 2], 7));
-//! let mut listener = server.listen(here)?;
+//! let listener = server.listen(here)?;
 //! tokio::spawn(async move {
 //!     let (mut stream, _) = listener.accept().await?;
 //!     let heard = stream.read_bytes().await?;
@@ -70,11 +70,11 @@
 //! # let (left, right) = weft::device::FrameSocket::pair(1500)?;
 //! # let server = Sockets::start(left, &["192.0.2.1/24".parse()?], &[])?;
 //! # serve(&server)?;
-//! # let mut listener = server.listen("192.0.2.1:7".parse()?)?;
+//! # let listener = server.listen("192.0.2.1:7".parse()?)?;
 //! # let client = Sockets::start(right, &["192.0.2.2/24".parse()?], &[])?;
 //! # let stream = client.connect("192.0.2.1:7".parse()?).await?;
 //! # prepare(&stream)?;
-//! # assert!(stream.nodelay());
+//! # assert!(stream.nodelay()?);
 //! # listener.accept().await?;
 //! # Ok(())
 //! # }
@@ -112,9 +112,13 @@ pub mod stack {
 pub mod sockets {
     pub use packet::Bytes;
     pub use runtime::{
-        Clock, ConnectOptions, ListenOptions, Member, Sockets, TcpListener, TcpStream, UdpSocket,
+        Clock, ConnectOptions, ListenOptions, Member, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError,
+        Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf,
     };
-    pub use tcp::{Config, CongestionAlgorithm, Info, KeepAlive};
+    pub use tcp::{
+        Config, ConfigError, CongestionAlgorithm, EcnFeedback, EcnOption, FastOpenStatus, Info, KeepAlive,
+        MtuProbing, OptionOrder, PathDiscovery, Repair, State,
+    };
 }
 
 /// Blocking sockets over a stack in this process, in the manner of `std::net`.

@@ -1,7 +1,6 @@
 //! A stack in this process.
 
 use crate::{BoxFuture, BoxListener, BoxStream, BoxUdp, Datagrams, Listener, Network, Target};
-use packet::Bytes;
 use runtime::{Sockets, TcpListener, UdpSocket};
 use std::collections::HashMap;
 use std::io;
@@ -63,7 +62,7 @@ impl Network for InProcess {
 
 impl Listener for TcpListener {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(TcpListener::local_addr(self))
+        TcpListener::local_addr(self)
     }
 
     fn accept(&mut self) -> BoxFuture<'_, (BoxStream, SocketAddr)> {
@@ -76,19 +75,14 @@ impl Listener for TcpListener {
 
 impl Datagrams for UdpSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(UdpSocket::local_addr(self))
+        UdpSocket::local_addr(self)
     }
 
     fn receive<'a>(&'a self, into: &'a mut [u8]) -> BoxFuture<'a, (usize, SocketAddr)> {
-        Box::pin(async move {
-            let (payload, sender) = UdpSocket::receive(self).await?;
-            let count = payload.len().min(into.len());
-            into[..count].copy_from_slice(&payload[..count]);
-            Ok((count, sender))
-        })
+        Box::pin(async move { UdpSocket::recv_from(self, into).await })
     }
 
     fn send<'a>(&'a self, payload: &'a [u8], remote: SocketAddr) -> BoxFuture<'a, ()> {
-        Box::pin(async move { UdpSocket::send(self, Bytes::copy_from_slice(payload), remote) })
+        Box::pin(async move { UdpSocket::send_to(self, payload, remote).map(drop) })
     }
 }

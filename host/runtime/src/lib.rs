@@ -19,6 +19,7 @@ pub use clock::Clock;
 pub use poller::{Poller, Readiness, Token};
 pub use port::Port;
 pub use sockets::{
-    ConnectOptions, ListenOptions, Member, ReadHalf, Sockets, TcpListener, TcpStream, UdpSocket, WriteHalf,
+    ConnectOptions, ListenOptions, Member, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, Sockets,
+    TcpListener, TcpStream, UdpSocket, WriteHalf,
 };
 pub use spin::Spin;

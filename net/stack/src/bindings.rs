@@ -1,11 +1,16 @@
 //! Who gets what arrives at an address and port: exact bindings first, then ports, then interception.
 
-use crate::hash::Key;
+use crate::hash::{Key, Stream};
 use crate::index::words_of;
 use crate::interface::Reach;
 use crate::{BindError, Binding};
 use core::net::SocketAddr;
 use hashbrown::HashTable;
+
+/// The dynamic range (RFC 6335 §6).
+pub(crate) const PORT_FIRST: u16 = 49_152;
+/// How many ports it has.
+pub(crate) const PORTS: u16 = u16::MAX - PORT_FIRST + 1;
 
 /// Numbers of listeners or sockets by what they are bound to.
 #[derive(Debug)]
@@ -37,6 +42,30 @@ impl Bindings {
                 self.find(binding).or_else(|| self.find(Binding::Port(port))).is_some()
             }
         }
+    }
+
+    /// RFC 6056 §3.3.1: where `binding` has port 0, the first of the dynamic range from a random one on that is free.
+    pub(crate) fn with_port(&self, binding: Binding, random: &mut Stream) -> Result<Binding, BindError> {
+        let with = |port: u16| match binding {
+            Binding::Address(mut address) if address.port() == 0 => {
+                address.set_port(port);
+                Some(Binding::Address(address))
+            }
+            Binding::Port(0) => Some(Binding::Port(port)),
+            Binding::PortV4(0) => Some(Binding::PortV4(port)),
+            Binding::PortV6(0) => Some(Binding::PortV6(port)),
+            Binding::Address(_)
+            | Binding::Port(_)
+            | Binding::PortV4(_)
+            | Binding::PortV6(_)
+            | Binding::Intercept => None,
+        };
+        if with(PORT_FIRST).is_none() {
+            return Ok(binding);
+        }
+        let first = random.below(PORTS.into()) as u16;
+        let ports = (0..PORTS).map(|n| PORT_FIRST + (first + n) % PORTS);
+        ports.filter_map(with).find(|&binding| !self.is_bound(binding)).ok_or(BindError::TooMany)
     }
 
     /// What is bound to exactly this.

@@ -276,7 +276,8 @@ impl Connection {
         if self.may_write() { self.send.room(&self.config) } else { 0 }
     }
 
-    fn may_write(&self) -> bool {
+    /// Whether the sending side is open, whatever room there is.
+    pub fn may_write(&self) -> bool {
         match self.phase {
             Phase::SynSent(handshake) | Phase::SynReceived(handshake) => !handshake.shutdown,
             Phase::Established | Phase::CloseWait => true,
@@ -311,6 +312,11 @@ impl Connection {
         self.receive.tune(bytes.len(), self.config.receive_buffer_bytes, now);
         self.tell_window();
         Some(bytes)
+    }
+
+    /// Copies the next bytes, as many as have arrived in order and fit, and leaves them to be read (MSG_PEEK).
+    pub fn peek(&self, into: &mut [u8]) -> usize {
+        self.receive.peek(into)
     }
 
     /// Whether the peer's FIN has arrived and every byte before it has been read.

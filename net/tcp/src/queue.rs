@@ -128,6 +128,21 @@ impl ByteQueue {
         Some(bytes)
     }
 
+    /// Fills `into` from the front and leaves everything where it is; how many bytes there were.
+    pub(crate) fn peek(&self, into: &mut [u8]) -> usize {
+        let mut filled = 0;
+        let chunks = self.chunks.iter().map(|chunk| &chunk.bytes[..]);
+        for bytes in chunks.chain(core::iter::once(&self.run[..])) {
+            let count = bytes.len().min(into.len() - filled);
+            into[filled..filled + count].copy_from_slice(&bytes[..count]);
+            filled += count;
+            if filled == into.len() {
+                break;
+            }
+        }
+        filled
+    }
+
     /// Drops everything, the list's own memory too.
     pub(crate) fn clear(&mut self) {
         *self = Self { start: self.start.wrapping_add(self.length), ..Self::default() };

@@ -132,6 +132,10 @@ impl ReceiveHalf {
         self.queue.pop(bytes_max)
     }
 
+    pub(crate) fn peek(&self, into: &mut [u8]) -> usize {
+        self.queue.peek(into)
+    }
+
     /// Whether the peer should be told that the window has opened.
     pub(crate) fn is_update_due(&self, mss: u32) -> bool {
         !self.finished && self.window.is_update_due(self.next, self.queue.len(), mss)

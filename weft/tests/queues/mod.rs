@@ -83,7 +83,7 @@ async fn stacks_on_two_queues_share_addresses_and_spread_connections() {
     // Each gets some of the client's connections.
     let (told, mut accepted) = tokio::sync::mpsc::unbounded_channel();
     for (number, server) in servers.iter().enumerate() {
-        let mut listener = server.listen(SocketAddr::from(([192, 0, 2, 2], 7))).expect("a listener");
+        let listener = server.listen(SocketAddr::from(([192, 0, 2, 2], 7))).expect("a listener");
         let told = told.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -101,7 +101,7 @@ async fn stacks_on_two_queues_share_addresses_and_spread_connections() {
     assert!(by_queue.iter().all(|&count| count > 0), "{by_queue:?}");
 
     // What answers the second stack's question for the client's hardware address comes on the first queue.
-    let mut listener = client.listen(SocketAddr::from(([192, 0, 2, 1], 9))).expect("a listener");
+    let listener = client.listen(SocketAddr::from(([192, 0, 2, 1], 9))).expect("a listener");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(echo(stream));

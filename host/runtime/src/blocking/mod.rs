@@ -41,14 +41,12 @@ impl Sockets {
     /// `InvalidInput` where addresses or gateways cannot be used together; the system's, where it has no thread, no
     /// descriptor or no random bytes left.
     ///
-    /// ```no_run
+    /// ```
     /// # use runtime::blocking::Sockets;
-    /// # fn serve<D>(device: D) -> Result<(), Box<dyn std::error::Error>>
-    /// # where D: packet::Device + std::os::fd::AsFd + Send + 'static {
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (device, _) = link::FrameSocket::pair(1_500)?;
     /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
-    /// for stream in sockets.listen("0.0.0.0:80".parse()?)?.incoming() {
-    ///     std::io::copy(&mut &stream?, &mut std::io::stdout())?;
-    /// }
+    /// let listener = sockets.listen("0.0.0.0:80".parse()?)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -56,7 +54,20 @@ impl Sockets {
     where
         D: Device + AsFd + Send + 'static,
     {
-        let sockets = crate::Sockets::make(&device, addresses, gateways)?;
+        Self::turned(crate::Sockets::make(&device, addresses, gateways)?, device)
+    }
+
+    /// Two stacks in this process on a cable of their own, each turned by a thread: see [`crate::Sockets::pair`].
+    ///
+    /// # Errors
+    ///
+    /// The system's, where it has no thread, no descriptor or no random bytes left.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let ((left, near), (right, far)) = crate::Sockets::make_pair()?;
+        Ok((Self::turned(left, near)?, Self::turned(right, far)?))
+    }
+
+    fn turned<D: Device + AsFd + Send + 'static>(sockets: crate::Sockets, device: D) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let driven = sockets.clone();
         // When the device fails nothing moves any more, as on a cable that is cut.

@@ -2,14 +2,38 @@
 
 use super::wait::wait;
 use crate::sockets;
+use packet::Bytes;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 /// A TCP connection of a stack in this process, which blocks. The last clone, dropped, closes it in order; what was written
 /// still arrives.
+///
+/// Options and figures are those of [`stream`](Self::stream): none of them waits.
+///
+/// ```
+/// use runtime::blocking::Sockets;
+/// use std::io::{Read, Write};
+/// use std::net::Shutdown;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (client, server) = Sockets::pair()?;
+/// let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// let mut stream = client.connect(listener.local_addr()?)?;
+/// let (mut accepted, _) = listener.accept()?;
+/// stream.stream().set_tos(184)?;
+/// stream.write_all(b"hello")?;
+/// stream.shutdown(Shutdown::Write)?;
+/// let mut heard = String::new();
+/// accepted.read_to_string(&mut heard)?;
+/// assert_eq!(heard, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpStream(Arc<Shared>);
 
@@ -25,6 +49,7 @@ struct Settings {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     linger: Option<Duration>,
+    nonblocking: bool,
     /// Nobody wants to read any more.
     read_shut: bool,
 }
@@ -40,16 +65,28 @@ impl TcpStream {
     }
 
     /// The other side's address and port.
-    pub fn peer_addr(&self) -> SocketAddr {
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.stream.peer_addr()
     }
 
-    /// Our side's address and port; `None` once the connection is over.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
+    /// Our side's address and port.
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.stream.local_addr()
     }
 
     /// Another hold on the same connection, for another thread; timeouts are shared.
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.clone()))
     }
@@ -65,8 +102,12 @@ impl TcpStream {
     }
 
     /// How long a read waits.
-    pub fn read_timeout(&self) -> Option<Duration> {
-        self.0.settings().read_timeout
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.0.settings().read_timeout)
     }
 
     /// How long a write waits for room; then it is `WouldBlock`. `None`, as at first: for ever.
@@ -80,15 +121,128 @@ impl TcpStream {
     }
 
     /// How long a write waits for room.
-    pub fn write_timeout(&self) -> Option<Duration> {
-        self.0.settings().write_timeout
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.0.settings().write_timeout)
     }
 
     /// How long the last clone, dropped, waits until what was written is acknowledged (SO_LINGER). Of zero, it resets the
     /// connection instead; `None`, as at first: it does not wait, and what was written still arrives.
-    pub fn set_linger(&self, linger: Option<Duration>) {
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.0.settings().linger = linger;
-        self.0.stream.set_zero_linger(linger == Some(Duration::ZERO));
+        self.0.stream.set_zero_linger(linger == Some(Duration::ZERO))
+    }
+
+    /// How long the last clone, dropped, waits (SO_LINGER).
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(self.0.settings().linger)
+    }
+
+    /// Whether a read or a write that would wait is `WouldBlock` instead.
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        self.0.settings().nonblocking = on;
+        Ok(())
+    }
+
+    /// What the connection ended with, where that was an error and was not told by this call before (SO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// None; as the standard library's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.stream.take_error()
+    }
+
+    /// Copies the next bytes and leaves them to be read; waits as a read does. 0 at the end of the stream.
+    ///
+    /// ```
+    /// # use std::io::{Read, Write};
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?)?;
+    /// # let (mut accepted, _) = listener.accept()?;
+    /// accepted.write_all(b"hello")?;
+    /// let mut into = [0; 64];
+    /// let looked = stream.peek(&mut into)?;
+    /// assert_eq!(stream.read(&mut into)?, looked);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionReset`, `TimedOut`, `HostUnreachable`; `WouldBlock` when the time of a read is over.
+    pub fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let Settings { read_timeout, nonblocking, read_shut, .. } = *self.0.settings();
+        match (read_shut, nonblocking) {
+            (true, _) => Ok(0),
+            (false, true) => self.0.stream.try_look(into),
+            (false, false) => wait(
+                read_timeout,
+                poll_fn(|cx| match self.0.settings().read_shut {
+                    true => Poll::Ready(Ok(0)),
+                    false => self.0.stream.poll_look(cx, into),
+                }),
+            ),
+        }
+    }
+
+    /// Waits for received bytes and takes them as they lie in the stack, without a copy. Empty at the end of the stream.
+    ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let stream = client.connect(listener.local_addr()?)?;
+    /// # let (accepted, _) = listener.accept()?;
+    /// accepted.write_bytes("hello".into())?;
+    /// assert_eq!(stream.read_bytes()?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    pub fn read_bytes(&self) -> io::Result<Bytes> {
+        self.0.take(usize::MAX)
+    }
+
+    /// Hands over bytes to be sent without a copy; waits while the send buffer is full. Where it fails, a part may have been
+    /// taken.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` where the sending side is closed; `WouldBlock` when the time of a write is over; else as
+    /// [`peek`](Self::peek).
+    pub fn write_bytes(&self, mut data: Bytes) -> io::Result<()> {
+        let Settings { write_timeout, nonblocking, .. } = *self.0.settings();
+        while !data.is_empty() {
+            if nonblocking {
+                self.0.stream.try_write_bytes(&mut data)?;
+            } else {
+                wait(write_timeout, poll_fn(|cx| self.0.stream.poll_put(cx, &mut data)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether small writes leave at once (TCP_NODELAY).
@@ -98,6 +252,15 @@ impl TcpStream {
     /// None; as the standard library's.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.0.stream.set_nodelay(on)
+    }
+
+    /// Whether small writes leave at once.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` where the connection is over.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.0.stream.nodelay()
     }
 
     /// Ends one direction or both: no more is written, and the peer is told; or reads come to the end of the stream.
@@ -123,25 +286,46 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Takes received bytes; empty at the end of the stream.
+    fn take(&self, bytes_max: usize) -> io::Result<Bytes> {
+        let Settings { read_timeout, nonblocking, read_shut, .. } = *self.settings();
+        match (read_shut, nonblocking) {
+            (true, _) => Ok(Bytes::new()),
+            (false, true) => self.stream.try_take(bytes_max),
+            (false, false) => wait(
+                read_timeout,
+                poll_fn(|cx| match self.settings().read_shut {
+                    true => Poll::Ready(Ok(Bytes::new())),
+                    false => self.stream.poll_take(cx, bytes_max),
+                }),
+            ),
+        }
+    }
+}
+
 impl Read for &TcpStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
         }
-        let Shared { stream, .. } = &*self.0;
-        let timeout = self.0.settings().read_timeout;
-        wait(
-            timeout,
-            poll_fn(|cx| {
-                if self.0.settings().read_shut {
-                    return std::task::Poll::Ready(Ok(0));
-                }
-                stream.poll_take(cx, into.len()).map_ok(|chunk| {
-                    into[..chunk.len()].copy_from_slice(&chunk);
-                    chunk.len()
-                })
-            }),
-        )
+        let chunk = self.0.take(into.len())?;
+        into[..chunk.len()].copy_from_slice(&chunk);
+        Ok(chunk.len())
+    }
+
+    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let room = into.iter().map(|slice| slice.len()).sum();
+        if room == 0 {
+            return Ok(0);
+        }
+        let mut chunk = self.0.take(room)?;
+        let length = chunk.len();
+        for slice in into {
+            let part = chunk.split_to(chunk.len().min(slice.len()));
+            slice[..part.len()].copy_from_slice(&part);
+        }
+        Ok(length)
     }
 }
 
@@ -151,8 +335,11 @@ impl Write for &TcpStream {
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        let timeout = self.0.settings().write_timeout;
-        wait(timeout, poll_fn(|cx| self.0.stream.poll_write_from(cx, from)))
+        let Settings { write_timeout, nonblocking, .. } = *self.0.settings();
+        if nonblocking {
+            return self.0.stream.try_write_vectored(from);
+        }
+        wait(write_timeout, poll_fn(|cx| self.0.stream.poll_write_from(cx, from)))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -163,6 +350,10 @@ impl Write for &TcpStream {
 impl Read for TcpStream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         (&*self).read(into)
+    }
+
+    fn read_vectored(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(into)
     }
 }
 

@@ -1,15 +1,18 @@
 //! What the driver and the sockets share.
 
+use super::error::{bind_error, close_error, connect_error, invalid};
 use super::{ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use crate::Clock;
 use packet::{Bytes, Pool};
-use stack::{Binding, ConnectError, InterfaceId, Listen, ListenerId, Stack, TcpId, UdpId};
+use stack::{Binding, Datagram, InterfaceId, Listen, ListenerId, Stack, TcpId, UdpId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use tcp::CloseReason;
+use time::Instant;
+use tokio::io::Ready;
 use tokio::sync::Notify;
 
 /// How much one write takes at most, in bytes: what leaves as one frame behind segmentation offload.
@@ -43,7 +46,7 @@ pub(super) struct State {
     pub stack: Stack,
     pub connections: HashMap<TcpId, Connection>,
     pub listeners: HashMap<ListenerId, Accepting>,
-    pub datagrams: HashMap<UdpId, Waiting>,
+    pub datagrams: HashMap<UdpId, Receiving>,
 }
 
 /// A connection's waiting tasks, and how it ended.
@@ -51,6 +54,8 @@ pub(super) struct State {
 pub(super) struct Connection {
     pub established: bool,
     pub closed: Option<CloseReason>,
+    /// That it ended in an error was told by SO_ERROR.
+    pub told: bool,
     /// SO_LINGER of zero seconds.
     pub reset_on_drop: bool,
     pub read: Waiting,
@@ -60,9 +65,24 @@ pub(super) struct Connection {
 /// Connections that wait to be accepted, and the task that waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
-    pub ready: VecDeque<(TcpId, SocketAddr)>,
+    pub ready: VecDeque<Accepted>,
     /// As many as may wait.
     pub backlog: usize,
+    pub task: Waiting,
+}
+
+/// A connection that waits to be accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted {
+    pub id: TcpId,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+}
+
+/// A datagram that was looked at and not taken, and the task that waits for the next.
+#[derive(Debug, Default)]
+pub(super) struct Receiving {
+    pub peeked: Option<Datagram>,
     pub task: Waiting,
 }
 
@@ -134,12 +154,105 @@ impl Sockets {
             let now = self.shared.clock.now();
             let mut state = self.shared.lock();
             let id = state.stack.tcp_connect(local, remote, config, now).map_err(connect_error)?;
-            state.connections.insert(id, Connection::default());
-            TcpStream::new(self.shared.clone(), id, remote)
+            self.opened(&mut state, id, remote)
         };
         self.shared.work.notify_one();
         stream.established().await?;
         Ok(stream)
+    }
+
+    /// Opens a connection whose SYN takes along what it may of `data`, and does not wait for the handshake: Fast Open (RFC
+    /// 7413; TCP_FASTOPEN_CONNECT). The first time it only asks the server for the cookie that later connections show, and
+    /// the data follows the handshake. Where the connection fails, a read or a write tells.
+    ///
+    /// The server may get the data of a SYN twice, where the network duplicates it (RFC 7413 §6.1): only what may be done
+    /// twice is to be sent so.
+    ///
+    /// ```
+    /// # use runtime::{ConnectOptions, ListenOptions, Sockets};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (client, server) = Sockets::pair()?;
+    /// let options = ListenOptions { fast_open_pending_max: 16, ..ListenOptions::default() };
+    /// let listener = server.listen_with(([192, 0, 2, 2], 80).into(), options)?;
+    /// for _ in 0..2 {
+    ///     let question = "GET /".into();
+    ///     let stream = client.connect_fast(listener.local_addr()?, ConnectOptions::default(), question).await?;
+    ///     let (mut accepted, _) = listener.accept().await?;
+    ///     assert_eq!(accepted.read_bytes().await?, "GET /");
+    ///     accepted.write_bytes("hello".into()).await?;
+    ///     stream.readable().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where an option is outside its range; `NetworkUnreachable` and `AddrNotAvailable` where no SYN could
+    /// leave; for data that does not fit the send buffer, as [`TcpStream::write_bytes`].
+    pub async fn connect_fast(
+        &self,
+        remote: SocketAddr,
+        options: ConnectOptions,
+        mut data: Bytes,
+    ) -> io::Result<TcpStream> {
+        options.config.check().map_err(invalid)?;
+        let config = Arc::new(options.config);
+        let stream = {
+            let now = self.shared.clock.now();
+            let mut state = self.shared.lock();
+            let opened = state.stack.tcp_connect_fast(options.local, remote, &mut data, config, now);
+            let id = opened.map_err(connect_error)?;
+            self.opened(&mut state, id, remote)
+        };
+        self.shared.work.notify_one();
+        stream.put_bytes(data).await?;
+        Ok(stream)
+    }
+
+    /// Fast Open's cookies are made with `current` from now on, and those made with `previous` hold (RFC 7413 §4.1.2).
+    /// Else both come from random bytes: servers behind one address need the same keys.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (_, server) = Sockets::pair()?;
+    /// server.set_fast_open_keys(*b"sixteen bytes ..", None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_fast_open_keys(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
+        self.shared.lock().stack.set_fast_open_keys(current, previous);
+    }
+
+    /// What became of packets: how many came and left, and how many were dropped for each reason.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// let stream = client.connect(listener.local_addr()?).await?;
+    /// assert!(client.counters().transmitted >= 2 && client.memory().connections == 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn counters(&self) -> stack::Counters {
+        self.shared.lock().stack.counters().clone()
+    }
+
+    /// What the stack holds in memory now.
+    pub fn memory(&self) -> stack::Memory {
+        self.shared.lock().stack.memory()
+    }
+
+    fn opened(&self, state: &mut State, id: TcpId, remote: SocketAddr) -> TcpStream {
+        state.connections.insert(id, Connection::default());
+        let local = state.stack.tcp_addresses(id).map_or(remote, |(local, _)| local);
+        TcpStream::new(self.shared.clone(), id, local, remote)
     }
 
     /// Listens at `local`; `0.0.0.0` means all of the stack's own IPv4 addresses, `[::]` all of both versions.
@@ -157,7 +270,7 @@ impl Sockets {
     ///
     /// As there; `InvalidInput` where an option is outside its range.
     pub fn listen_with(&self, local: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
-        let ListenOptions { backlog, only_v6, reuse_port, config } = options;
+        let ListenOptions { backlog, only_v6, reuse_port, fast_open_pending_max, config } = options;
         config.check().map_err(invalid)?;
         // Those of one profile share it.
         let shared = *self.shared.profile == config;
@@ -167,7 +280,9 @@ impl Sockets {
         let listening =
             if reuse_port { state.stack.tcp_listen_shared(listen) } else { state.stack.tcp_listen(listen) };
         let id = listening.map_err(bind_error)?;
+        state.stack.tcp_set_fast_open(id, fast_open_pending_max);
         state.listeners.insert(id, Accepting { backlog, ..Accepting::default() });
+        let local = bound(local, state.stack.tcp_binding(id));
         Ok(TcpListener::new(self.shared.clone(), id, local))
     }
 
@@ -179,13 +294,9 @@ impl Sockets {
     pub fn bind_udp(&self, local: SocketAddr) -> io::Result<UdpSocket> {
         let mut state = self.shared.lock();
         let id = state.stack.udp_bind(Binding::to(local, false)).map_err(bind_error)?;
-        state.datagrams.insert(id, Waiting::default());
-        let port = match state.stack.udp_binding(id) {
-            Some(Binding::Address(address)) => address.port(),
-            Some(Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port)) => port,
-            Some(Binding::Intercept) | None => local.port(),
-        };
-        Ok(UdpSocket::new(self.shared.clone(), id, SocketAddr::new(local.ip(), port)))
+        state.datagrams.insert(id, Receiving::default());
+        let local = bound(local, state.stack.udp_binding(id));
+        Ok(UdpSocket::new(self.shared.clone(), id, local))
     }
 }
 
@@ -209,6 +320,76 @@ impl Shared {
     }
 }
 
+/// The address that was asked for, with the port that was chosen.
+fn bound(local: SocketAddr, binding: Option<Binding>) -> SocketAddr {
+    let port = match binding {
+        Some(Binding::Address(address)) => address.port(),
+        Some(Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port)) => port,
+        Some(Binding::Intercept) | None => local.port(),
+    };
+    SocketAddr::new(local.ip(), port)
+}
+
+impl State {
+    /// Takes received bytes; empty at the end of the stream, `None` where there is nothing yet.
+    pub fn take(&mut self, id: TcpId, bytes_max: usize, now: Instant) -> Option<io::Result<Bytes>> {
+        match self.stack.tcp_read(id, bytes_max, now) {
+            Some(chunk) => Some(Ok(chunk)),
+            None => self.end(id).map(|end| end.map(|()| Bytes::new())),
+        }
+    }
+
+    /// Copies received bytes and leaves them; 0 at the end of the stream, `None` where there is nothing yet.
+    pub fn peek(&mut self, id: TcpId, into: &mut [u8]) -> Option<io::Result<usize>> {
+        match self.stack.tcp_peek(id, into) {
+            0 => self.end(id).map(|end| end.map(|()| 0)),
+            count => Some(Ok(count)),
+        }
+    }
+
+    /// How reading ends, if it does, where nothing is left to be read.
+    fn end(&self, id: TcpId) -> Option<io::Result<()>> {
+        if self.stack.tcp_is_at_end(id) {
+            return Some(Ok(()));
+        }
+        match self.connections.get(&id).map(|connection| connection.closed) {
+            Some(None) => None,
+            Some(Some(CloseReason::Finished)) | None => Some(Ok(())),
+            Some(Some(reason)) => Some(Err(close_error(reason))),
+        }
+    }
+
+    /// What would not wait.
+    pub fn readiness(&self, id: TcpId) -> Ready {
+        let mut ready = Ready::EMPTY;
+        if self.stack.tcp_readable(id) > 0 {
+            ready |= Ready::READABLE;
+        }
+        if self.end(id).is_some() && !ready.is_readable() {
+            ready |= Ready::READABLE | Ready::READ_CLOSED;
+        }
+        if self.stack.tcp_writable(id) > 0 {
+            ready |= Ready::WRITABLE;
+        }
+        if !self.stack.tcp_may_write(id) {
+            ready |= Ready::WRITABLE | Ready::WRITE_CLOSED;
+        }
+        ready
+    }
+
+    /// Takes what there is room for from `data`; `None` where there is none yet.
+    pub fn put(&mut self, id: TcpId, data: &mut Bytes, now: Instant) -> Option<io::Result<usize>> {
+        match self.stack.tcp_write(id, data, now) {
+            0 => match self.connections.get(&id).map(|connection| connection.closed) {
+                Some(None) if self.stack.tcp_may_write(id) => None,
+                Some(Some(reason)) if reason != CloseReason::Finished => Some(Err(close_error(reason))),
+                _ => Some(Err(io::ErrorKind::BrokenPipe.into())),
+            },
+            taken => Some(Ok(taken)),
+        }
+    }
+}
+
 /// Fills `into` from the front of `from`, which holds at least as much.
 fn gather(from: &[io::IoSlice<'_>], mut into: &mut [u8]) {
     for slice in from {
@@ -216,28 +397,4 @@ fn gather(from: &[io::IoSlice<'_>], mut into: &mut [u8]) {
         filled.copy_from_slice(&slice[..filled.len()]);
         into = rest;
     }
-}
-
-fn invalid(error: tcp::ConfigError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
-}
-
-fn bind_error(error: stack::BindError) -> io::Error {
-    let kind = match error {
-        stack::BindError::InUse => io::ErrorKind::AddrInUse,
-        stack::BindError::NotLocal => io::ErrorKind::AddrNotAvailable,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
-}
-
-fn connect_error(error: ConnectError) -> io::Error {
-    let kind = match error {
-        ConnectError::NoRoute => io::ErrorKind::NetworkUnreachable,
-        ConnectError::NotLocal | ConnectError::NoPort => io::ErrorKind::AddrNotAvailable,
-        ConnectError::BadRemote => io::ErrorKind::InvalidInput,
-        ConnectError::InUse => io::ErrorKind::AddrInUse,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

@@ -1,7 +1,7 @@
 //! The task that moves frames between the stack and its device.
 
 use super::Sockets;
-use super::core::{Connection, State};
+use super::core::{Accepted, Connection, State};
 use super::group::Siblings;
 use crate::{Port, Spin};
 use packet::Device;
@@ -122,7 +122,7 @@ impl State {
                     let Some(connection) = self.connections.get_mut(&connection) else { continue };
                     connection.handle_event(event);
                 }
-                Event::TcpAccepted { listener, connection, remote, .. } => {
+                Event::TcpAccepted { listener, connection, local, remote } => {
                     let accepting = self.listeners.get_mut(&listener);
                     let Some(accepting) =
                         accepting.filter(|accepting| accepting.ready.len() < accepting.backlog)
@@ -131,14 +131,14 @@ impl State {
                         self.stack.tcp_release(connection, now);
                         continue;
                     };
-                    accepting.ready.push_back((connection, remote));
+                    accepting.ready.push_back(Accepted { id: connection, local, remote });
                     accepting.task.wake();
                     self.connections
                         .insert(connection, Connection { established: true, ..Connection::default() });
                 }
                 Event::UdpReadable { socket } => {
-                    if let Some(waiting) = self.datagrams.get_mut(&socket) {
-                        waiting.wake();
+                    if let Some(receiving) = self.datagrams.get_mut(&socket) {
+                        receiving.task.wake();
                     }
                 }
                 // Nothing here defers, intercepts, or answers for an address conflict.

@@ -39,19 +39,24 @@ impl Sockets {
     ///
     /// As [`start`](Self::start).
     ///
-    /// ```no_run
+    /// ```
     /// # use runtime::Sockets;
-    /// # fn serve<D>(queues: Vec<D>) -> Result<(), Box<dyn std::error::Error>>
-    /// # where D: packet::Device + std::os::fd::AsFd + Send + 'static {
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (left, right) = link::FrameSocket::pair(1_500)?;
+    /// # let queues = vec![left, right];
     /// let members = Sockets::group(queues, &["192.0.2.2/24".parse()?], &[])?;
-    /// for member in members {
+    /// let threads = members.into_iter().map(|member| {
     ///     std::thread::spawn(move || {
     ///         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     ///         runtime.block_on(async {
-    ///             let mut listener = member.start().listen(([0, 0, 0, 0], 80).into())?;
-    ///             listener.accept().await.map(drop)
+    ///             let listener = member.start().listen(([0, 0, 0, 0], 80).into())?;
+    ///             // Here it would accept and serve.
+    ///             listener.local_addr()
     ///         })
-    ///     });
+    ///     })
+    /// });
+    /// for thread in threads {
+    ///     assert_eq!(thread.join().expect("it does not panic")?.port(), 80);
     /// }
     /// # Ok(())
     /// # }

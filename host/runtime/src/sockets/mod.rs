@@ -6,8 +6,11 @@
 
 mod core;
 mod driver;
+mod error;
 mod group;
+mod listener;
 mod options;
+mod pair;
 mod split;
 mod start;
 mod tcp;
@@ -15,7 +18,8 @@ mod udp;
 
 pub use self::core::Sockets;
 pub use group::Member;
+pub use listener::TcpListener;
 pub use options::{ConnectOptions, ListenOptions};
-pub use split::{ReadHalf, WriteHalf};
-pub use tcp::{TcpListener, TcpStream};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use tcp::TcpStream;
 pub use udp::UdpSocket;

@@ -1,17 +1,31 @@
-//! Options of streams and listeners, by the names that programs know them by. Every option is a field of
-//! [`tcp::Config`]; what has a name of its own here is what most programs ask for.
+//! Options of streams and listeners, by the names that programs know them by. Every option is a field of [`tcp::Config`];
+//! what has a name of its own here is what programs ask for.
 
 use super::TcpStream;
-use std::io;
+use super::error::invalid;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tcp::{Config, ConfigError, CongestionAlgorithm, KeepAlive};
+use tcp::{Config, CongestionAlgorithm, KeepAlive, PathDiscovery};
 
 /// How many connections a listener keeps before its owner accepts them, and as many again in their handshake; one more
 /// is reset.
 pub(super) const BACKLOG: usize = 1_024;
 
 /// How a listener is set up.
+///
+/// ```
+/// # use runtime::{ListenOptions, Sockets};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (_, server) = Sockets::pair()?;
+/// // IPv4's part of the port stays free for another.
+/// let options = ListenOptions { only_v6: true, ..ListenOptions::default() };
+/// let six = server.listen_with("[::]:80".parse().expect("an address"), options)?;
+/// let four = server.listen("0.0.0.0:80".parse().expect("an address"))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
     /// Connections that wait to be accepted, and as many again in their handshake; 1,024.
@@ -21,17 +35,40 @@ pub struct ListenOptions {
     /// Whether other listeners that say so too may have the same address and port; connections are spread over them
     /// (SO_REUSEPORT); no. What is left of earlier connections never keeps a listener from its port (SO_REUSEADDR).
     pub reuse_port: bool,
+    /// How many connections whose handshake is not over may have brought data with their SYN (TCP_FASTOPEN, RFC 7413 §5.1);
+    /// 0: none.
+    pub fast_open_pending_max: usize,
     /// The options of its connections.
     pub config: Config,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: BACKLOG, only_v6: false, reuse_port: false, config: Config::linux() }
+        Self {
+            backlog: BACKLOG,
+            only_v6: false,
+            reuse_port: false,
+            fast_open_pending_max: 0,
+            config: Config::linux(),
+        }
     }
 }
 
 /// How a connection is opened.
+///
+/// ```
+/// # use runtime::{ConnectOptions, Sockets};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// let options =
+///     ConnectOptions { local: Some(([192, 0, 2, 1], 4_000).into()), ..ConnectOptions::default() };
+/// let stream = client.connect_with(listener.local_addr()?, options).await?;
+/// assert_eq!(stream.local_addr()?.port(), 4_000);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
     /// Where it comes from; where this is `None`, or its port 0, both are chosen.
@@ -40,17 +77,49 @@ pub struct ConnectOptions {
     pub config: Config,
 }
 
+/// Options. Each setter is told at once, each getter is what holds now; `NotConnected` where the connection is over.
+///
+/// ```
+/// # use runtime::Sockets;
+/// use std::time::Duration;
+/// use tcp::{CongestionAlgorithm, KeepAlive, PathDiscovery};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let stream = client.connect(listener.local_addr()?).await?;
+/// stream.set_nodelay(true)?;
+/// stream.set_keepalive(Some(KeepAlive { idle: Duration::from_secs(60), ..KeepAlive::default() }))?;
+/// stream.set_user_timeout(Some(Duration::from_secs(30)))?;
+/// stream.set_congestion(CongestionAlgorithm::Bbr)?;
+/// stream.set_unsent_low_water(64 << 10)?;
+/// stream.set_tos(46 << 2)?;
+/// stream.set_path_discovery(PathDiscovery::Do)?;
+/// assert_eq!(stream.keepalive()?.map(|k| (k.idle.as_secs(), k.probes)), Some((60, 9)));
+/// assert_eq!((stream.nodelay()?, stream.tos()?, stream.congestion()?), (true, 184, CongestionAlgorithm::Bbr));
+/// assert!(stream.set_recv_buffer_size(1).is_err());
+/// # Ok(())
+/// # }
+/// ```
 impl TcpStream {
     /// The connection's options as they are now; `None` once it is over.
     pub fn config(&self) -> Option<Config> {
         self.shared.lock().stack.tcp_config(self.id).cloned()
     }
 
-    /// Changes options of the connection.
+    /// Changes options of the connection, those without a name here among them.
     ///
-    /// ```no_run
-    /// # fn voice(stream: &runtime::TcpStream) -> std::io::Result<()> {
-    /// stream.configure(|config| config.dscp = 46)
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let stream = client.connect(listener.local_addr()?).await?;
+    /// stream.configure(|config| config.pacing = false)?;
+    /// assert!(stream.config().is_some_and(|config| !config.pacing));
+    /// # Ok(())
     /// # }
     /// ```
     ///
@@ -61,105 +130,127 @@ impl TcpStream {
         let now = self.shared.clock.now();
         let done = self.shared.lock().stack.tcp_configure(self.id, now, change);
         self.shared.work.notify_one();
-        done.map_err(|error: ConfigError| io::Error::new(io::ErrorKind::InvalidInput, error))
+        done.map_err(invalid)
     }
 
-    /// Whether small writes leave at once (TCP_NODELAY), and do not wait for the acknowledgement of one before
-    /// (RFC 9293 §3.7.4). At first they wait.
+    /// Acknowledgements leave at once for a while, or wait for company (TCP_QUICKACK).
     ///
     /// # Errors
     ///
     /// None; as tokio's.
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.configure(|config| config.nagle = !on)
-    }
-
-    /// Whether small writes leave at once.
-    pub fn nodelay(&self) -> bool {
-        self.config().is_some_and(|config| !config.nagle)
-    }
-
-    /// Whether what is no full segment waits for more to be written (TCP_CORK); switched off, it leaves.
-    ///
-    /// # Errors
-    ///
-    /// None; as the others.
-    pub fn set_cork(&self, on: bool) -> io::Result<()> {
-        self.configure(|config| config.cork = on)
-    }
-
-    /// Whether a silent peer is probed, and how (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` where a figure is outside its range.
-    pub fn set_keepalive(&self, keep_alive: Option<KeepAlive>) -> io::Result<()> {
-        self.configure(|config| config.keep_alive = keep_alive)
-    }
-
-    /// How long what was written may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` below 1 ms.
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.configure(|config| config.user_timeout = timeout)
-    }
-
-    /// As many bytes may wait to be read, from now on and however fast they are (SO_RCVBUF).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` below 256 bytes.
-    pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.configure(|config| {
-            config.receive_buffer_bytes = bytes;
-            config.receive_start_bytes = bytes;
-        })
-    }
-
-    /// As many bytes may wait to be sent or acknowledged, from now on and however large the congestion window is
-    /// (SO_SNDBUF).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` where it is 0.
-    pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.configure(|config| {
-            config.send_buffer_bytes = bytes;
-            config.send_start_bytes = bytes;
-        })
-    }
-
-    /// Another law of congestion control (TCP_CONGESTION); the window stays what it is.
-    ///
-    /// # Errors
-    ///
-    /// None; as the others.
-    pub fn set_congestion(&self, algorithm: CongestionAlgorithm) -> io::Result<()> {
-        self.configure(|config| config.congestion = algorithm)
-    }
-
-    /// Acknowledgements leave at once for a while, or wait for company (TCP_QUICKACK).
-    pub fn set_quickack(&self, on: bool) {
+    pub fn set_quickack(&self, on: bool) -> io::Result<()> {
         self.shared.lock().stack.tcp_set_quick_ack(self.id, on);
         self.shared.work.notify_one();
+        Ok(())
     }
 
-    /// The traffic class of what leaves (IP_TOS, IPV6_TCLASS); its two low bits are those of ECN, and not to be chosen.
+    /// Whether acknowledgements leave at once for now (TCP_QUICKACK).
     ///
     /// # Errors
     ///
-    /// None; as the others.
-    pub fn set_tos(&self, traffic_class: u8) -> io::Result<()> {
-        self.configure(|config| config.dscp = traffic_class >> 2)
+    /// None; as tokio's.
+    pub fn quickack(&self) -> io::Result<bool> {
+        Ok(self.shared.lock().stack.tcp_is_quick_ack(self.id))
     }
 
     /// Whether the stream, dropped, resets the connection instead of closing it in order (SO_LINGER of zero seconds):
-    /// what was written and has not arrived is lost.
-    pub fn set_zero_linger(&self, on: bool) {
-        if let Some(connection) = self.shared.lock().connections.get_mut(&self.id) {
-            connection.reset_on_drop = on;
+    /// what was written and has not arrived is lost. To wait instead, see [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn set_zero_linger(&self, on: bool) -> io::Result<()> {
+        match self.shared.lock().connections.get_mut(&self.id) {
+            Some(connection) => connection.reset_on_drop = on,
+            None => return Err(ErrorKind::NotConnected.into()),
         }
+        Ok(())
     }
+
+    /// Whether the stream, dropped, resets the connection.
+    ///
+    /// # Errors
+    ///
+    /// None; as the others.
+    pub fn zero_linger(&self) -> io::Result<bool> {
+        Ok(self.shared.lock().connections.get(&self.id).is_some_and(|connection| connection.reset_on_drop))
+    }
+
+    /// What `of` makes of the options as they are now.
+    fn option<T>(&self, of: impl FnOnce(&Config) -> T) -> io::Result<T> {
+        self.shared.lock().stack.tcp_config(self.id).map(of).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+}
+
+/// A setter and a getter for each option that is part of a profile.
+macro_rules! options {
+    ($($(#[$what:meta])* $set:ident, $get:ident: $kind:ty = |$config:ident, $value:ident| $change:block, $told:expr;)*) => {
+        impl TcpStream {
+            $(
+                $(#[$what])*
+                ///
+                /// # Errors
+                ///
+                /// `InvalidInput` where it is outside its range; nothing has changed then.
+                pub fn $set(&self, $value: $kind) -> io::Result<()> {
+                    self.configure(|$config| $change)
+                }
+
+                $(#[$what])*
+                ///
+                /// # Errors
+                ///
+                /// `NotConnected` where the connection is over.
+                pub fn $get(&self) -> io::Result<$kind> {
+                    self.option(|$config| $told)
+                }
+            )*
+        }
+    };
+}
+
+options! {
+    /// Whether small writes leave at once (TCP_NODELAY), and do not wait for the acknowledgement of one before
+    /// (RFC 9293 §3.7.4). At first they wait.
+    set_nodelay, nodelay: bool = |config, on| { config.nagle = !on; }, !config.nagle;
+    /// Whether what is no full segment waits for more to be written (TCP_CORK), for a retransmission timeout at most;
+    /// switched off, it leaves. Off at first.
+    set_cork, cork: bool = |config, on| { config.cork = on; }, config.cork;
+    /// The largest payload of a segment that leaves, in bytes (TCP_MAXSEG), 88 to 65,495; before the handshake, by
+    /// [`ConnectOptions`] and [`ListenOptions`], also the largest that is announced. The path's own size bounds it.
+    set_mss_max, mss_max: u16 = |config, bytes| { config.mss_max = bytes; }, config.mss_max;
+    /// Whether a silent peer is probed, and how (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Not at first.
+    set_keepalive, keepalive: Option<KeepAlive> = |config, how| { config.keep_alive = how; }, config.keep_alive;
+    /// How long what was written may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT), from 1 ms on.
+    /// At first only the number of retransmissions says.
+    set_user_timeout, user_timeout: Option<Duration> =
+        |config, timeout| { config.user_timeout = timeout; }, config.user_timeout;
+    /// The law of congestion control (TCP_CONGESTION); the window stays what it is. CUBIC at first.
+    set_congestion, congestion: CongestionAlgorithm =
+        |config, algorithm| { config.congestion = algorithm; }, config.congestion;
+    /// How many bytes may wait that have not left yet, before writers wait (TCP_NOTSENT_LOWAT). No bound at first.
+    set_unsent_low_water, unsent_low_water: u32 =
+        |config, bytes| { config.unsent_bytes_max = bytes; }, config.unsent_bytes_max;
+    /// How long a connection that was dropped waits for the peer's end (TCP_LINGER2); 60 s.
+    set_fin_wait_timeout, fin_wait_timeout: Duration =
+        |config, timeout| { config.fin_wait_2 = timeout; }, config.fin_wait_2;
+    /// As many bytes may wait to be read, from now on and however fast they are (SO_RCVBUF), from 256 on. At first the
+    /// buffer grows up to 6 MiB.
+    set_recv_buffer_size, recv_buffer_size: u32 = |config, bytes| {
+        config.receive_buffer_bytes = bytes;
+        config.receive_start_bytes = bytes;
+    }, config.receive_buffer_bytes;
+    /// As many bytes may wait to be sent or acknowledged, from now on and however large the congestion window is
+    /// (SO_SNDBUF). At first the buffer grows up to 4 MiB.
+    set_send_buffer_size, send_buffer_size: u32 = |config, bytes| {
+        config.send_buffer_bytes = bytes;
+        config.send_start_bytes = bytes;
+    }, config.send_buffer_bytes;
+    /// The traffic class of what leaves (IP_TOS, IPV6_TCLASS); its two low bits are those of ECN, and not to be chosen. 0 at
+    /// first.
+    set_tos, tos: u8 = |config, traffic_class| { config.dscp = traffic_class >> 2; }, config.dscp << 2;
+    /// Whether packets may be fragmented, and whether routers that tell of a smaller MTU are believed (IP_MTU_DISCOVER).
+    /// At first they may not, and are.
+    set_path_discovery, path_discovery: PathDiscovery =
+        |config, how| { config.path_discovery = how; }, config.path_discovery;
 }

@@ -21,13 +21,13 @@ impl Sockets {
     ///
     /// Outside of a tokio runtime.
     ///
-    /// ```no_run
+    /// ```
     /// # use runtime::Sockets;
-    /// # async fn serve<D>(device: D) -> Result<(), Box<dyn std::error::Error>>
-    /// # where D: packet::Device + std::os::fd::AsFd + Send + 'static {
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (device, _) = link::FrameSocket::pair(1_500)?;
     /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
-    /// let mut listener = sockets.listen("0.0.0.0:80".parse()?)?;
-    /// let (stream, peer) = listener.accept().await?;
+    /// let listener = sockets.listen("0.0.0.0:80".parse()?)?;
     /// # Ok(())
     /// # }
     /// ```

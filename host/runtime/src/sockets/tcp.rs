@@ -1,85 +1,128 @@
-//! Streams and listeners.
+//! Streams: what every kind of reader and writer is made of.
 
-use super::core::{Connection, Shared};
+use super::core::Shared;
+use super::error::close_error;
 use packet::Bytes;
-use stack::{ListenerId, TcpId};
+use stack::TcpId;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tcp::{CloseReason, Info, State};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
 /// A TCP connection of a stack in this process. Dropped, it closes in order; what was written still arrives.
+///
+/// It reads and writes as tokio's own stream does ([`AsyncRead`], [`AsyncWrite`], `try_` and `ready`), and without copies:
+/// [`read_bytes`](Self::read_bytes) hands out what lies in the stack, [`write_bytes`](Self::write_bytes) takes a buffer
+/// over. Bytes from 512 on, or that follow nothing that waits, leave the process from where they were given; smaller ones
+/// are gathered.
+///
+/// ```
+/// # use runtime::Sockets;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (client, server) = Sockets::pair()?;
+/// let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// let mut stream = client.connect(listener.local_addr()?).await?;
+/// let (mut accepted, peer) = listener.accept().await?;
+/// assert_eq!(peer, stream.local_addr()?);
+/// stream.write_all(b"hello").await?;
+/// stream.shutdown().await?;
+/// let mut heard = String::new();
+/// accepted.read_to_string(&mut heard).await?;
+/// assert_eq!(heard, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TcpStream {
     pub(super) shared: Arc<Shared>,
     pub(super) id: TcpId,
+    local: SocketAddr,
     remote: SocketAddr,
 }
 
 impl TcpStream {
-    pub(super) fn new(shared: Arc<Shared>, id: TcpId, remote: SocketAddr) -> Self {
-        Self { shared, id, remote }
+    pub(super) fn new(shared: Arc<Shared>, id: TcpId, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { shared, id, local, remote }
     }
 
     /// The other side's address and port.
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.remote
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.remote)
     }
 
-    /// Our side's address and port; `None` once the connection is over.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.shared.lock().stack.tcp_addresses(self.id).map(|(local, _)| local)
+    /// Our side's address and port.
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
     }
 
     /// How the connection fares (TCP_INFO); `None` once it is over.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// let stream = client.connect(listener.local_addr()?).await?;
+    /// let info = stream.info().expect("it is open");
+    /// assert!(info.rtt.is_some() && info.mss_bytes == 1_448 && info.path_mtu == 1_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn info(&self) -> Option<Info> {
         let now = self.shared.clock.now();
         self.shared.lock().stack.tcp_info(self.id, now)
     }
 
-    /// Waits until a read would not: bytes, the end of the stream, or an error are there.
-    pub async fn readable(&self) {
-        poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            if state.stack.tcp_readable(self.id) > 0 || state.stack.tcp_is_at_end(self.id) {
-                return Poll::Ready(());
-            }
-            match state.connections.get_mut(&self.id) {
-                Some(connection) if connection.closed.is_none() => {
-                    connection.read.park(cx);
-                    Poll::Pending
-                }
-                _ => Poll::Ready(()),
-            }
-        })
-        .await;
-    }
-
-    /// Waits for the handshake.
-    pub(super) async fn established(&self) -> io::Result<()> {
-        poll_fn(|cx| {
-            let mut state = self.shared.lock();
-            let Some(connection) = state.connections.get_mut(&self.id) else {
-                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-            };
-            if connection.established {
-                return Poll::Ready(Ok(()));
-            }
-            if let Some(reason) = connection.closed {
-                return Poll::Ready(Err(close_error(reason)));
-            }
-            connection.write.park(cx);
-            Poll::Pending
-        })
-        .await
+    /// What the connection ended with, where that was an error and was not told by this call before (SO_ERROR).
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        let mut state = self.shared.lock();
+        let Some(connection) = state.connections.get_mut(&self.id).filter(|connection| !connection.told)
+        else {
+            return Ok(None);
+        };
+        let error = connection.closed.filter(|reason| *reason != CloseReason::Finished).map(close_error);
+        connection.told = error.is_some();
+        Ok(error)
     }
 
     /// Waits for received bytes and takes them as they lie in the stack, without a copy. Empty at the end of the
     /// stream.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// accepted.write_bytes("hello".into()).await?;
+    /// drop(accepted);
+    /// assert_eq!(stream.read_bytes().await?, "hello");
+    /// assert!(stream.read_bytes().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -92,7 +135,7 @@ impl TcpStream {
         poll_fn(|cx| self.poll_take(cx, usize::MAX)).await
     }
 
-    /// Hands over bytes to be sent without a copy; waits while the send buffer is full.
+    /// Hands over bytes to be sent without a copy; waits while the send buffer is full. Cancelled, it has written a part.
     ///
     /// # Errors
     ///
@@ -108,51 +151,287 @@ impl TcpStream {
         Ok(())
     }
 
-    pub(crate) fn poll_take(&self, cx: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Bytes>> {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        if let Some(chunk) = state.stack.tcp_read(self.id, bytes_max, now) {
-            drop(state);
-            // The window has opened, and the peer may be waiting for that.
-            self.shared.work.notify_one();
-            return Poll::Ready(Ok(chunk));
-        }
-        if state.stack.tcp_is_at_end(self.id) {
-            return Poll::Ready(Ok(Bytes::new()));
-        }
-        match state.connections.get_mut(&self.id) {
-            Some(Connection { closed: Some(reason), .. }) => Poll::Ready(ended(*reason)),
-            Some(connection) => {
-                connection.read.park(cx);
-                Poll::Pending
-            }
-            None => Poll::Ready(Ok(Bytes::new())),
-        }
+    /// Ends the stream and waits until all that was written is acknowledged, and the end of it: within a timeout, what
+    /// SO_LINGER does for sockets that block.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// stream.write_bytes("last words".into()).await?;
+    /// tokio::time::timeout(std::time::Duration::from_secs(5), stream.close()).await??;
+    /// # assert_eq!(accepted.read_bytes().await?, "last words");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionReset`, `TimedOut`, `HostUnreachable`, where not all has arrived.
+    pub async fn close(self) -> io::Result<()> {
+        self.shutdown_now();
+        poll_fn(|cx| self.poll_sent(cx)).await
     }
 
-    fn poll_put(&self, cx: &Context<'_>, data: &mut Bytes) -> Poll<io::Result<usize>> {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        let taken = state.stack.tcp_write(self.id, data, now);
-        if taken > 0 {
-            drop(state);
-            self.shared.work.notify_one();
-            return Poll::Ready(Ok(taken));
-        }
-        match state.connections.get_mut(&self.id) {
-            Some(Connection { closed: None, write, .. }) => {
-                write.park(cx);
-                Poll::Pending
+    /// Waits for the handshake.
+    pub(super) async fn established(&self) -> io::Result<()> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            let Some(connection) = state.connections.get_mut(&self.id) else {
+                return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+            };
+            if connection.established {
+                return Poll::Ready(Ok(()));
             }
-            Some(Connection { closed: Some(reason), .. }) if *reason != CloseReason::Finished => {
-                Poll::Ready(Err(close_error(*reason)))
+            if let Some(reason) = connection.closed {
+                return Poll::Ready(Err(close_error(reason)));
             }
-            _ => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
+            connection.write.park(cx);
+            Poll::Pending
+        })
+        .await
     }
 }
 
+/// Without waiting, and waiting without doing.
 impl TcpStream {
+    /// Waits until a read would not: bytes, the end of the stream, or an error are there.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// let mut into = [0; 64];
+    /// assert_eq!(stream.try_read(&mut into).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    /// accepted.write_bytes("hello".into()).await?;
+    /// stream.readable().await?;
+    /// assert_eq!(stream.try_read(&mut into)?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// Waits until a write would not: there is room, or an error to be told.
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// Waits until one of what `interest` names would not wait, and says which.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # use tokio::io::Interest;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let stream = client.connect(listener.local_addr()?).await?;
+    /// let ready = stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// assert!(ready.is_writable() && !ready.is_readable());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        poll_fn(|cx| {
+            let mut state = self.shared.lock();
+            let ready = state.readiness(self.id);
+            let mut wanted = Ready::EMPTY;
+            if interest.is_readable() {
+                wanted |= ready & (Ready::READABLE | Ready::READ_CLOSED);
+            }
+            if interest.is_writable() {
+                wanted |= ready & (Ready::WRITABLE | Ready::WRITE_CLOSED);
+            }
+            if !wanted.is_empty() {
+                return Poll::Ready(Ok(wanted));
+            }
+            if let Some(connection) = state.connections.get_mut(&self.id) {
+                if interest.is_readable() {
+                    connection.read.park(cx);
+                }
+                if interest.is_writable() {
+                    connection.write.park(cx);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Reads what is there now; 0 at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where nothing is; else as [`read_bytes`](Self::read_bytes).
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let chunk = self.try_take(into.len())?;
+        into[..chunk.len()].copy_from_slice(&chunk);
+        Ok(chunk.len())
+    }
+
+    /// Takes what is there now, without a copy; empty at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_bytes(&self) -> io::Result<Bytes> {
+        self.try_take(usize::MAX)
+    }
+
+    /// Writes as much as there is room for now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` where there is no room; else as [`write_bytes`](Self::write_bytes).
+    pub fn try_write(&self, from: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(from)])
+    }
+
+    /// As [`try_write`](Self::try_write), from several buffers at once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_write_vectored(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let room = self.shared.lock().stack.tcp_writable(self.id).max(1);
+        let mut data = self.shared.copy(from, room);
+        if data.is_empty() { Ok(0) } else { self.try_put(&mut data) }
+    }
+
+    /// Hands over from the front of `data` as much as there is room for now, without a copy; what had none stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
+        if data.is_empty() { Ok(0) } else { self.try_put(data) }
+    }
+
+    /// Waits for received bytes and copies them without taking them: the next read gives them again. 0 at the end of the
+    /// stream.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// accepted.write_bytes("hello".into()).await?;
+    /// let mut first = [0; 1];
+    /// assert_eq!((stream.peek(&mut first).await?, first), (1, *b"h"));
+    /// assert_eq!(stream.read_bytes().await?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`read_bytes`](Self::read_bytes).
+    pub async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_look(cx, into)).await
+    }
+
+    pub(crate) fn try_take(&self, bytes_max: usize) -> io::Result<Bytes> {
+        let now = self.shared.clock.now();
+        let taken = self.shared.lock().take(self.id, bytes_max, now);
+        // The window has opened, and the peer may be waiting for that.
+        self.shared.work.notify_one();
+        taken.unwrap_or_else(|| Err(ErrorKind::WouldBlock.into()))
+    }
+
+    pub(crate) fn try_look(&self, into: &mut [u8]) -> io::Result<usize> {
+        let looked = self.shared.lock().peek(self.id, into);
+        looked.unwrap_or_else(|| Err(ErrorKind::WouldBlock.into()))
+    }
+
+    fn try_put(&self, data: &mut Bytes) -> io::Result<usize> {
+        let now = self.shared.clock.now();
+        let put = self.shared.lock().put(self.id, data, now);
+        self.shared.work.notify_one();
+        put.unwrap_or_else(|| Err(ErrorKind::WouldBlock.into()))
+    }
+}
+
+/// A turn at a time.
+impl TcpStream {
+    pub(crate) fn poll_take(&self, cx: &Context<'_>, bytes_max: usize) -> Poll<io::Result<Bytes>> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        match state.take(self.id, bytes_max, now) {
+            Some(taken) => {
+                drop(state);
+                // The window has opened, and the peer may be waiting for that.
+                self.shared.work.notify_one();
+                Poll::Ready(taken)
+            }
+            None => {
+                if let Some(connection) = state.connections.get_mut(&self.id) {
+                    connection.read.park(cx);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(crate) fn poll_look(&self, cx: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if into.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut state = self.shared.lock();
+        let Some(looked) = state.peek(self.id, into) else {
+            if let Some(connection) = state.connections.get_mut(&self.id) {
+                connection.read.park(cx);
+            }
+            return Poll::Pending;
+        };
+        Poll::Ready(looked)
+    }
+
+    pub(crate) fn poll_put(&self, cx: &Context<'_>, data: &mut Bytes) -> Poll<io::Result<usize>> {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        match state.put(self.id, data, now) {
+            Some(put) => {
+                drop(state);
+                self.shared.work.notify_one();
+                Poll::Ready(put)
+            }
+            None => {
+                if let Some(connection) = state.connections.get_mut(&self.id) {
+                    connection.write.park(cx);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
     pub(super) fn poll_read_into(&self, cx: &Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -160,11 +439,7 @@ impl TcpStream {
         self.poll_take(cx, into.remaining()).map_ok(|chunk| into.put_slice(&chunk))
     }
 
-    pub(crate) fn poll_write_from(
-        &self,
-        cx: &Context<'_>,
-        from: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write_from(&self, cx: &Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let room = self.shared.lock().stack.tcp_writable(self.id).max(1);
         let mut data = self.shared.copy(from, room);
         if data.is_empty() {
@@ -185,7 +460,11 @@ impl TcpStream {
                 connection.write.park(cx);
                 Poll::Pending
             }
-            _ => Poll::Ready(Ok(())),
+            Some(connection) => match connection.closed {
+                None | Some(CloseReason::Finished) => Poll::Ready(Ok(())),
+                Some(reason) => Poll::Ready(Err(close_error(reason))),
+            },
+            None => Poll::Ready(Ok(())),
         }
     }
 
@@ -198,7 +477,13 @@ impl TcpStream {
 
     pub(crate) fn shutdown_now(&self) {
         let now = self.shared.clock.now();
-        self.shared.lock().stack.tcp_shutdown(self.id, now);
+        let mut state = self.shared.lock();
+        state.stack.tcp_shutdown(self.id, now);
+        // Another task that waits for room would wait for ever.
+        if let Some(connection) = state.connections.get_mut(&self.id) {
+            connection.write.wake();
+        }
+        drop(state);
         self.shared.work.notify_one();
     }
 }
@@ -211,13 +496,13 @@ impl AsyncRead for TcpStream {
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_from(cx, &[io::IoSlice::new(from)])
+        self.poll_write_from(cx, &[IoSlice::new(from)])
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        from: &[io::IoSlice<'_>],
+        from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.poll_write_from(cx, from)
     }
@@ -249,79 +534,4 @@ impl Drop for TcpStream {
         drop(state);
         self.shared.work.notify_one();
     }
-}
-
-/// A TCP listener of a stack in this process.
-#[derive(Debug)]
-pub struct TcpListener {
-    shared: Arc<Shared>,
-    id: ListenerId,
-    local: SocketAddr,
-}
-
-impl TcpListener {
-    pub(super) fn new(shared: Arc<Shared>, id: ListenerId, local: SocketAddr) -> Self {
-        Self { shared, id, local }
-    }
-
-    /// Where it listens.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Waits for the next connection, its handshake done.
-    ///
-    /// # Errors
-    ///
-    /// `NotConnected` where the listener is gone.
-    pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.poll_accept(cx)).await
-    }
-
-    pub(crate) fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let mut state = self.shared.lock();
-        let Some(accepting) = state.listeners.get_mut(&self.id) else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        let Some((id, remote)) = accepting.ready.pop_front() else {
-            accepting.task.park(cx);
-            return Poll::Pending;
-        };
-        Poll::Ready(Ok((TcpStream::new(self.shared.clone(), id, remote), remote)))
-    }
-}
-
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        state.stack.tcp_unlisten(self.id);
-        for (id, _) in state.listeners.remove(&self.id).map(|gone| gone.ready).unwrap_or_default() {
-            state.connections.remove(&id);
-            state.stack.tcp_abort(id, now);
-            state.stack.tcp_release(id, now);
-        }
-        drop(state);
-        self.shared.work.notify_one();
-    }
-}
-
-/// What a reader is told of a connection that is over.
-fn ended(reason: CloseReason) -> io::Result<Bytes> {
-    match reason {
-        CloseReason::Finished => Ok(Bytes::new()),
-        other => Err(close_error(other)),
-    }
-}
-
-fn close_error(reason: CloseReason) -> io::Error {
-    match reason {
-        CloseReason::Finished => io::ErrorKind::NotConnected,
-        CloseReason::Reset => io::ErrorKind::ConnectionReset,
-        CloseReason::Refused => io::ErrorKind::ConnectionRefused,
-        CloseReason::TimedOut => io::ErrorKind::TimedOut,
-        CloseReason::Unreachable => io::ErrorKind::HostUnreachable,
-        CloseReason::Aborted => io::ErrorKind::ConnectionAborted,
-    }
-    .into()
 }

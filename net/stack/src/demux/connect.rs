@@ -1,6 +1,6 @@
 //! Opening a connection: which address and port it leaves from.
 
-use crate::bindings::plain;
+use crate::bindings::{PORT_FIRST, PORTS, plain};
 use crate::demux::{Flow, Owner, PORT_COUNTERS, Tuple};
 use crate::interface::is_unicast;
 use crate::output::Hop;
@@ -11,9 +11,6 @@ use core::net::{IpAddr, SocketAddr};
 use tcp::Connection;
 use time::{Instant, SequenceNumber};
 
-/// The dynamic range (RFC 6335 §6).
-const PORT_FIRST: u16 = 49_152;
-const PORTS: u16 = u16::MAX - PORT_FIRST + 1;
 /// So that a share has ports enough.
 const SHARES_MAX: u16 = 64;
 

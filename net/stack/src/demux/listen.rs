@@ -19,7 +19,7 @@ use wire::tcp::{Flags, Header};
 const LISTENERS_MAX: usize = 65_536;
 
 impl Stack {
-    /// Listens for connections.
+    /// Listens for connections. A port of 0 is chosen from the dynamic range (RFC 6056); `tcp_binding` tells it.
     ///
     /// # Errors
     ///
@@ -67,19 +67,24 @@ impl Stack {
         Ok(ListenerId(number))
     }
 
+    /// What a listener is bound to.
+    pub fn tcp_binding(&self, listener: ListenerId) -> Option<Binding> {
+        self.tcp.listeners.find(listener.0).map(|listener| listener.setup.binding)
+    }
+
     /// A set-up that can be listened with.
-    fn checked(&self, listen: Listen) -> Result<Listen, BindError> {
+    fn checked(&mut self, listen: Listen) -> Result<Listen, BindError> {
         if self.tcp.listeners.len() >= LISTENERS_MAX {
             return Err(BindError::TooMany);
         }
         let binding = match listen.binding {
-            Binding::Address(address) if !self.output.may_send_from(address.ip()) || address.port() == 0 => {
+            Binding::Address(address) if !self.output.may_send_from(address.ip()) => {
                 return Err(BindError::NotLocal);
             }
             Binding::Address(address) => Binding::Address(plain(address)),
-            Binding::Port(0) | Binding::PortV4(0) | Binding::PortV6(0) => return Err(BindError::NotLocal),
             Binding::Port(_) | Binding::PortV4(_) | Binding::PortV6(_) | Binding::Intercept => listen.binding,
         };
+        let binding = self.tcp.bindings.with_port(binding, &mut self.output.random)?;
         Ok(Listen { binding, ..listen })
     }
 

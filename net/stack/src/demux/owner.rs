@@ -92,6 +92,11 @@ impl Stack {
         taken
     }
 
+    /// Whether a connection's sending side is open, whatever room there is.
+    pub fn tcp_may_write(&self, connection: TcpId) -> bool {
+        self.held(connection).is_some_and(|flow| flow.connection.may_write())
+    }
+
     /// Room in a connection's send buffer, in bytes.
     pub fn tcp_writable(&self, connection: TcpId) -> usize {
         self.room_for_writer(connection.0)
@@ -106,6 +111,11 @@ impl Stack {
             flow.connection.read(bytes_max, now)
         })
         .flatten()
+    }
+
+    /// Copies the next bytes, as many as can be read now and fit, and leaves them to be read (MSG_PEEK).
+    pub fn tcp_peek(&self, connection: TcpId, into: &mut [u8]) -> usize {
+        self.held(connection).map_or(0, |flow| flow.connection.peek(into))
     }
 
     /// Bytes that can be read now.

@@ -10,10 +10,6 @@ use crate::stack::Stack;
 use crate::{BindError, Binding, DATAGRAM_OVERHEAD_BYTES, Datagram, UdpId};
 use alloc::collections::VecDeque;
 
-/// The dynamic range (RFC 6335 §6).
-const PORT_FIRST: u16 = 49_152;
-const PORTS: u16 = u16::MAX - PORT_FIRST + 1;
-
 /// The UDP sockets of a stack.
 #[derive(Debug)]
 pub(crate) struct Sockets {
@@ -61,7 +57,7 @@ impl Stack {
             Binding::Address(address) => Binding::Address(plain(address)),
             Binding::Port(_) | Binding::PortV4(_) | Binding::PortV6(_) | Binding::Intercept => binding,
         };
-        let binding = self.with_port(binding)?;
+        let binding = self.udp.bindings.with_port(binding, &mut self.output.random)?;
         if self.udp.bindings.is_bound(binding) {
             return Err(BindError::InUse);
         }
@@ -69,31 +65,6 @@ impl Stack {
         let number = self.udp.sockets.insert(socket);
         self.udp.bindings.insert(binding, number)?;
         Ok(UdpId(number))
-    }
-
-    /// RFC 6056 §3.3.1: from a random port on, the first that is free.
-    fn with_port(&mut self, binding: Binding) -> Result<Binding, BindError> {
-        let with = |port: u16| match binding {
-            Binding::Address(mut address) if address.port() == 0 => {
-                address.set_port(port);
-                Some(Binding::Address(address))
-            }
-            Binding::Port(0) => Some(Binding::Port(port)),
-            Binding::PortV4(0) => Some(Binding::PortV4(port)),
-            Binding::PortV6(0) => Some(Binding::PortV6(port)),
-            Binding::Address(_)
-            | Binding::Port(_)
-            | Binding::PortV4(_)
-            | Binding::PortV6(_)
-            | Binding::Intercept => None,
-        };
-        if with(PORT_FIRST).is_none() {
-            return Ok(binding);
-        }
-        let first = self.output.random.below(PORTS.into()) as u16;
-        let ports = (0..PORTS).map(|n| PORT_FIRST + (first + n) % PORTS);
-        let mut free = ports.filter_map(with).filter(|&binding| !self.udp.bindings.is_bound(binding));
-        free.next().ok_or(BindError::TooMany)
     }
 
     /// What a UDP socket is bound to.

@@ -154,3 +154,33 @@ fn connections_that_are_changed_alike_share_a_profile() {
     }
     assert!(profiles[0].is_some() && profiles[0] == profiles[1]);
 }
+
+#[test]
+fn a_listener_without_a_port_gets_a_free_one_until_there_is_none() {
+    let mut link = Link::host();
+    let mut ports = std::collections::BTreeSet::new();
+    for _ in 0..16_384 {
+        let id = link.stack.tcp_listen(listening(Binding::PortV4(0))).expect("one is free");
+        let Some(Binding::PortV4(port)) = link.stack.tcp_binding(id) else { panic!("a port is expected") };
+        assert!(port >= 49_152 && ports.insert(port));
+    }
+    assert_eq!(link.stack.tcp_listen(listening(Binding::PortV4(0))), Err(BindError::TooMany));
+}
+
+#[test]
+fn what_is_looked_at_is_left_to_be_read() {
+    let mut link = Link::host();
+    link.acquaint();
+    link.stack.tcp_listen(listening(Binding::Port(80))).expect("free");
+    let (id, ours, theirs) = handshake(&mut link, at(PEER_V4, 2), at(OUR_V4, 80), 100);
+    let mut into = [0; 8];
+    assert_eq!(link.stack.tcp_peek(id, &mut into), 0);
+    let first = segment(ours, theirs, Flags::ACK);
+    link.receive(tcp_frame(at(PEER_V4, 2), at(OUR_V4, 80), first, b"hello "));
+    let second = segment(ours + 6, theirs, Flags::ACK);
+    link.receive(tcp_frame(at(PEER_V4, 2), at(OUR_V4, 80), second, b"world"));
+    assert_eq!((link.stack.tcp_peek(id, &mut into), &into), (8, b"hello wo"));
+    assert_eq!(link.stack.tcp_peek(id, &mut into[..2]), 2);
+    let read: Vec<u8> = std::iter::from_fn(|| link.stack.tcp_read(id, 64, link.now)).flatten().collect();
+    assert_eq!(read, b"hello world");
+}

@@ -75,8 +75,7 @@ fn prefix() -> Result<Prefix, String> {
 fn listen(sockets: &Sockets, by_hyper: bool) -> Result<(), String> {
     let answer = Rc::new(RefCell::new(Answer::new()));
     for port in ports() {
-        let mut listener =
-            sockets.listen((ADDRESS, port).into()).map_err(|error| format!("listen: {error}"))?;
+        let listener = sockets.listen((ADDRESS, port).into()).map_err(|error| format!("listen: {error}"))?;
         let answer = answer.clone();
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -1,0 +1,85 @@
+//! Listeners.
+
+use super::TcpStream;
+use super::core::{Accepted, Shared};
+use stack::ListenerId;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A TCP listener of a stack in this process. Tasks may share it: each connection goes to one of them.
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let (client, server) = Sockets::pair()?;
+/// let listener = server.listen(([0, 0, 0, 0], 0).into())?;
+/// let port = listener.local_addr()?.port();
+/// let (connected, accepted) =
+///     tokio::join!(client.connect(([192, 0, 2, 2], port).into()), listener.accept());
+/// assert_eq!(accepted?.1, connected?.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    shared: Arc<Shared>,
+    id: ListenerId,
+    local: SocketAddr,
+}
+
+impl TcpListener {
+    pub(super) fn new(shared: Arc<Shared>, id: ListenerId, local: SocketAddr) -> Self {
+        Self { shared, id, local }
+    }
+
+    /// Where it listens; with the port that was chosen, where none was asked for.
+    ///
+    /// # Errors
+    ///
+    /// None; as tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    /// Waits for the next connection, its handshake done, or its data taken by Fast Open. Cancelled, it has taken none.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` where the listener is gone.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// The next connection, or the task is woken when there is one.
+    pub fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let mut state = self.shared.lock();
+        let Some(accepting) = state.listeners.get_mut(&self.id) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        };
+        let Some(Accepted { id, local, remote }) = accepting.ready.pop_front() else {
+            accepting.task.park(cx);
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok((TcpStream::new(self.shared.clone(), id, local, remote), remote)))
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.lock();
+        state.stack.tcp_unlisten(self.id);
+        for Accepted { id, .. } in state.listeners.remove(&self.id).map(|gone| gone.ready).unwrap_or_default()
+        {
+            state.connections.remove(&id);
+            state.stack.tcp_abort(id, now);
+            state.stack.tcp_release(id, now);
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+}
