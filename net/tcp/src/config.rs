@@ -10,6 +10,9 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(32_767);
 /// The largest buffer whose window can be told: 65,535 scaled by 14 (RFC 7323 §2.3).
 const BUFFER_BYTES_MAX: u32 = 65_535 << 14;
 
+/// Steps of the window that a buffer is no smaller than, where windows are scaled.
+const STEPS_MIN: u32 = 16;
+
 /// A TCP profile, shared by connections. [`Config::linux`] is the default; [`Config::check`] holds the ranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -279,11 +282,18 @@ impl Config {
         }
     }
 
+    /// Bytes that may wait to be read at first: no less than [`STEPS_MIN`] of the window's steps, of which a buffer smaller
+    /// than one could never be told.
+    pub(crate) fn receive_start(&self) -> u32 {
+        let steps = if self.window_scaling { STEPS_MIN << self.window_scale() } else { 0 };
+        self.receive_start_bytes.max(steps).min(self.receive_buffer_bytes)
+    }
+
     /// The shift to offer (RFC 7323 §2.3): what the buffer needs, at least `window_scale_min`, but not so much
     /// that a step of the window is more than a sixteenth of a small buffer.
     pub(crate) fn window_scale(&self) -> u8 {
         let needed = (0..14).find(|shift| self.receive_buffer_bytes >> shift <= 65_535).unwrap_or(14);
-        let fine = (self.receive_buffer_bytes / 16).max(1).ilog2() as u8;
+        let fine = (self.receive_buffer_bytes / STEPS_MIN).max(1).ilog2() as u8;
         needed.max(self.window_scale_min.min(fine))
     }
 }
@@ -299,6 +309,18 @@ mod tests {
         assert_eq!(breach.check(), Err(ConfigError { field: "rto_min" }));
         let breach = Config { receive_buffer_bytes: 2 << 30, ..Config::linux() };
         assert_eq!(breach.check(), Err(ConfigError { field: "receive_buffer_bytes" }));
+    }
+
+    #[test]
+    fn a_buffer_that_starts_small_is_more_than_a_step_of_its_window() {
+        let start = |scale, bytes| {
+            let config = Config { window_scale_min: scale, receive_start_bytes: bytes, ..Config::linux() };
+            config.receive_start()
+        };
+        assert_eq!((start(8, 4_000), start(8, 64 << 10), start(14, 4_000)), (4_096, 64 << 10, 256 << 10));
+        let all =
+            Config { receive_buffer_bytes: BUFFER_BYTES_MAX, receive_start_bytes: 256, ..Config::linux() };
+        assert!(all.receive_start() >> all.window_scale() > 0);
     }
 
     #[test]

@@ -276,6 +276,11 @@ impl Connection {
         if self.may_write() { self.send.room(&self.config) } else { 0 }
     }
 
+    /// A writer waits for room in the send buffer, though no write was refused: [`Event::Writable`] tells of it.
+    pub fn wait_for_room(&mut self) {
+        self.send.wait_for_room();
+    }
+
     /// Whether the sending side is open, whatever room there is.
     pub fn may_write(&self) -> bool {
         match self.phase {

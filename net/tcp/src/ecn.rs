@@ -215,12 +215,17 @@ impl Marking {
         }
     }
 
-    /// The peer's SYN came once more, with `flags` and `ecn`.
-    pub(crate) fn handle_syn_again(&mut self, flags: Flags, ecn: Ecn) -> Result<(), Ambiguous> {
+    /// The peer's SYN came once more, with `flags` and `ecn`; `most` is what we agree to.
+    pub(crate) fn handle_syn_again(
+        &mut self,
+        flags: Flags,
+        ecn: Ecn,
+        most: EcnFeedback,
+    ) -> Result<(), Ambiguous> {
         let ace = ace(flags);
         match &mut self.feedback {
-            // RFC 9768 §3.1.5.
-            Feedback::Classic(_) if ace == 0b111 => return Err(Ambiguous),
+            // RFC 9768 §3.1.5. Who knows no accurate feedback was asked for the classic one by all three flags, too (§3.1.2).
+            Feedback::Classic(_) if ace == 0b111 && most == EcnFeedback::Accurate => return Err(Ambiguous),
             Feedback::Accurate(_) if ace == 0b011 => return Err(Ambiguous),
             // RFC 3168 §6.1.1: after a SYN that does not ask (SHOULD).
             Feedback::Classic(_) => self.capable &= flags.contains(ECN_SETUP),
@@ -400,7 +405,7 @@ mod tests {
     fn only_new_data_may_be_marked() {
         let mut marking = Marking::of_syn(ECN_SETUP, Ecn::NotEct, &of(EcnFeedback::Classic), FIRST).unwrap();
         assert_eq!((marking.codepoint(true, true), marking.codepoint(false, true)), (Ecn::Ect0, Ecn::NotEct));
-        marking.handle_syn_again(Flags::SYN, Ecn::NotEct).unwrap();
+        marking.handle_syn_again(Flags::SYN, Ecn::NotEct, EcnFeedback::Accurate).unwrap();
         assert_eq!(marking.codepoint(true, true), Ecn::NotEct);
     }
 }

@@ -436,6 +436,11 @@ impl SendHalf {
         count
     }
 
+    /// A writer waits for room.
+    pub(crate) fn wait_for_room(&mut self) {
+        self.blocked = true;
+    }
+
     /// FIN follows the last byte.
     pub(crate) fn close(&mut self) {
         self.fin = true;

@@ -30,7 +30,7 @@ impl ReceiveWindow {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             edge: SequenceNumber(0),
-            bound: config.receive_buffer_bytes.min(config.receive_start_bytes),
+            bound: config.receive_start(),
             pressed: false,
             limit: u32::MAX,
             scale: if config.window_scaling { config.window_scale() } else { 0 },

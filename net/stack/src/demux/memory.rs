@@ -118,7 +118,10 @@ impl Stack {
         for number in core::mem::take(&mut self.tcp.memory.waiting) {
             let Some(flow) = self.tcp.flows.find_mut(number) else { continue };
             flow.waits_for_memory = false;
-            if flow.owner == Owner::Held && flow.connection.writable() > 0 {
+            if flow.connection.writable() == 0 {
+                // The buffer has shrunk with the congestion window, below what waits in it.
+                flow.connection.wait_for_room();
+            } else if flow.owner == Owner::Held {
                 let event = tcp::Event::Writable;
                 self.events.push_back(Event::Tcp { connection: TcpId(number), event });
             }

@@ -55,7 +55,7 @@ impl Connection {
     /// The peer's SYN came once more.
     pub(super) fn note_syn_again(&mut self, flags: Flags, ecn: Ecn, now: Instant) {
         if let Some(marking) = &mut self.marking
-            && let Err(Ambiguous) = marking.handle_syn_again(flags, ecn)
+            && let Err(Ambiguous) = marking.handle_syn_again(flags, ecn, self.config.ecn_accept)
         {
             // RFC 9768 §3.1.5: reset, rather than that both sides take another meaning of the flags.
             self.abort(now);

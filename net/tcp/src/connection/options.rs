@@ -50,7 +50,7 @@ impl Connection {
         }
         let bounds = |config: &Config| (config.receive_start_bytes, config.receive_buffer_bytes);
         if bounds(&old) != bounds(&self.config) {
-            self.receive.set_bound(self.config.receive_start_bytes.min(self.config.receive_buffer_bytes));
+            self.receive.set_bound(self.config.receive_start());
             self.tell_window();
         }
         if self.may_write() && self.send.unblock(&self.config) {
