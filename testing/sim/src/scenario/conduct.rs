@@ -55,6 +55,9 @@ pub struct Talk {
     pub port: u16,
     /// How each is opened.
     pub opening: Opening,
+    /// Whether the first bytes leave with the SYN, where the server has given a cookie (RFC 7413). Not where packets arrive
+    /// twice: the server may then be given a connection twice (§6.1).
+    pub fast: bool,
     /// Whether the server opens them.
     pub reversed: bool,
     /// When the first begins.
@@ -96,12 +99,15 @@ impl Talk {
             }
         };
         let sides = [side(0), side(1)];
+        let opening = if random.chance(120_000) { Opening::Simultaneous } else { Opening::Plain };
+        let fast = opening == Opening::Plain && !network.duplicates() && random.chance(300_000);
         Self {
             port: PORT_FIRST + number,
-            opening: if random.chance(120_000) { Opening::Simultaneous } else { Opening::Plain },
+            opening,
+            fast,
             reversed: random.chance(300_000),
             starts_after: Duration::from_micros(of_any_size(random, 500_000)),
-            rounds: if random.chance(700_000) { 1 } else { 1 + random.below(scale.rounds_max) },
+            rounds: if !fast && random.chance(700_000) { 1 } else { 1 + random.below(scale.rounds_max) },
             sides,
         }
     }

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub seed: u64,
     /// The way between the two hosts.
     pub network: Network,
+    /// Bytes that each host has for the buffers of all its connections.
+    pub tcp_bytes_max: usize,
     /// The connections.
     pub talks: Vec<Talk>,
 }
@@ -40,9 +42,10 @@ impl Scenario {
         let mut random = Random::new(seed ^ 0x5ce0_a210);
         let network = Network::draw(&mut random);
         let count = if random.chance(600_000) { 1 } else { 1 + random.below(scale.talks_max) };
-        let talks =
+        let talks: Vec<Talk> =
             (0..count).map(|number| Talk::draw(&mut random, number as u16, &network, scale)).collect();
-        Self { seed, network, talks }
+        let each = one_of(&mut random, &[40_000, 200_000, 8 << 20, 8 << 20, 8 << 20, 8 << 20]);
+        Self { seed, network, tcp_bytes_max: each * talks.len(), talks }
     }
 }
 

@@ -54,6 +54,11 @@ impl Network {
                 Hop { back: Link { mtu: there.mtu, offloading: there.offloading, ..back }, there }
             })
             .collect();
+        // Two wrong bits may make up for each other, and the checksum be right.
+        let corrupting = random.below(count) as usize;
+        for (_, hop) in hops.iter_mut().enumerate().filter(|(number, _)| *number != corrupting) {
+            (hop.there.corrupt_ppm, hop.back.corrupt_ppm) = (0, 0);
+        }
         draw_sizes(random, &mut hops, over_v6);
         let cut = random.chance(120_000).then(|| {
             let at = Duration::from_micros(random.below(800_000));
@@ -71,14 +76,23 @@ impl Network {
         !self.routers_tell && mtus().min() != mtus().max()
     }
 
+    /// Whether a packet may arrive twice.
+    pub fn duplicates(&self) -> bool {
+        self.hops.iter().any(|hop| hop.there.duplicate_ppm + hop.back.duplicate_ppm > 0)
+    }
+
     /// Whether the way never comes back.
     pub fn dies(&self) -> bool {
         self.cut.is_some_and(|cut| cut.until.is_none())
     }
 
     /// Makes it.
-    pub(super) fn build(&self, world: &mut World) -> ([HostId; 2], Vec<LinkId>, Vec<RouterId>) {
-        let hosts = [world.host(), world.host()];
+    pub(super) fn build(
+        &self,
+        world: &mut World,
+        config: &stack::Config,
+    ) -> ([HostId; 2], Vec<LinkId>, Vec<RouterId>) {
+        let hosts = [world.host_with(config.clone()), world.host_with(config.clone())];
         let routers: Vec<_> = self.hops[1..].iter().map(|_| world.router(self.routers_tell)).collect();
         let mut nodes = vec![Node::Host(hosts[0])];
         nodes.extend(routers.iter().map(|router| Node::Router(*router)));

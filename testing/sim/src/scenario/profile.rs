@@ -3,7 +3,7 @@
 use super::draw::one_of;
 use super::network::Network;
 use crate::random::Random;
-use tcp::{Config, CongestionAlgorithm, EcnFeedback, KeepAlive, MtuProbing};
+use tcp::{Config, CongestionAlgorithm, EcnFeedback, EcnOption, KeepAlive, MtuProbing, OptionOrder};
 use time::Duration;
 
 /// A profile. `dies` says that the other side may vanish without a word, so that somebody has to ask for it.
@@ -20,11 +20,17 @@ pub(super) fn draw(random: &mut Random, network: &Network, dies: bool) -> Config
         1 => MtuProbing::Always,
         _ => MtuProbing::BlackHole,
     };
+    let feedback = [EcnFeedback::Off, EcnFeedback::Classic, EcnFeedback::Accurate];
+    let options = [EcnOption::Never, EcnOption::Changed, EcnOption::Always];
     let buffers = [2_000, 9_000, 20_000, 64 << 10, 256 << 10, 4 << 20, 4 << 20];
     Config {
         send_buffer_bytes: one_of(random, &buffers),
+        send_start_bytes: one_of(random, &[4_000, 128 << 10, 4 << 20]),
         receive_buffer_bytes: one_of(random, &buffers),
+        receive_start_bytes: one_of(random, &[4_000, 64 << 10, 4 << 20]),
         window_scaling: random.chance(850_000),
+        window_scale_min: one_of(random, &[0, 8, 14]),
+        option_order: one_of(random, &[OptionOrder::Linux, OptionOrder::Linux, OptionOrder::FreeBsd]),
         timestamps: random.chance(750_000),
         sack: random.chance(750_000),
         nagle: random.chance(700_000),
@@ -36,10 +42,12 @@ pub(super) fn draw(random: &mut Random, network: &Network, dies: bool) -> Config
         initial_window_segments: one_of(random, &[1, 2, 4, 10, 10, 10]),
         slow_start_after_idle: random.chance(700_000),
         mtu_probing: probing,
-        ecn_request: one_of(random, &[EcnFeedback::Off, EcnFeedback::Classic]),
-        ecn_accept: one_of(random, &[EcnFeedback::Off, EcnFeedback::Classic]),
+        ecn_request: one_of(random, &feedback),
+        ecn_accept: one_of(random, &feedback),
+        ecn_option: one_of(random, &options),
         mss_max: one_of(random, &[65_495, 65_495, 65_495, 1_220, 536]),
         unsent_bytes_max: one_of(random, &[u32::MAX, u32::MAX, 4_000]),
+        accept_defer_retries: one_of(random, &[0, 0, 0, 0, 3]),
         delayed_ack: millis(&[0, 40, 200], random),
         quick_acks: one_of(random, &[0, 16]),
         rto_initial: millis(&[200, 1_000, 3_000], random),

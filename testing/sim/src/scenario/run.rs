@@ -47,7 +47,8 @@ impl Scenario {
     /// Where anything is not as it must be.
     pub fn run(&self) -> Outcome {
         let mut world = World::new(self.seed);
-        let (hosts, links, routers) = self.network.build(&mut world);
+        let config = stack::Config { tcp_bytes_max: self.tcp_bytes_max, ..stack::Config::default() };
+        let (hosts, links, routers) = self.network.build(&mut world, &config);
         world.watch();
         let start = world.now();
         let mut watch = Watch::new(self, hosts);

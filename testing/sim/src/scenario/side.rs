@@ -1,10 +1,12 @@
 //! One side of a connection: a program that follows its conduct, and knows what it must be given.
 
 use super::conduct::{Conduct, End};
+use super::figures::Figures;
 use crate::stream::Stream;
 use crate::world::{HostId, World};
 use packet::Bytes;
-use stack::TcpId;
+use stack::{ConnectError, TcpId};
+use std::net::SocketAddr;
 use tcp::CloseReason;
 use time::Instant;
 
@@ -16,6 +18,7 @@ pub(super) struct Side {
     pub connection: Option<TcpId>,
     write: Stream,
     read: Stream,
+    figures: Figures,
     /// The other side may let go before it has written everything.
     peer_drops: bool,
     can_write: bool,
@@ -39,6 +42,7 @@ impl Side {
             connection: None,
             write: Stream::new(streams[0], conduct.bytes),
             read: Stream::new(streams[1], peer.bytes),
+            figures: Figures::default(),
             peer_drops: matches!(peer.end, End::Drop(_)),
             conduct: conduct.clone(),
             can_write: false,
@@ -52,6 +56,29 @@ impl Side {
             closed: None,
             has_let_go: false,
         }
+    }
+
+    /// Opens its connection; `fast`: with what it writes first, unless it has to wait with that.
+    pub(super) fn open(
+        &mut self,
+        world: &mut World,
+        local: SocketAddr,
+        remote: SocketAddr,
+        fast: bool,
+    ) -> Result<(), ConnectError> {
+        let (config, now) = (self.conduct.config.clone(), world.now());
+        let stack = world.stack(self.host);
+        let connection = if fast && !self.conduct.waits_for_end {
+            let mut data = self.write.next(self.conduct.write_bytes);
+            let offered = data.len();
+            let connection = stack.tcp_connect_fast(Some(local), remote, &mut data, config, now)?;
+            self.write.advance(offered - data.len());
+            connection
+        } else {
+            stack.tcp_connect(Some(local), remote, config, now)?
+        };
+        self.hold(connection);
+        Ok(())
     }
 
     /// It has a connection now.
@@ -82,6 +109,9 @@ impl Side {
         }
         self.write(world);
         self.read(world);
+        if let Some(connection) = self.connection.filter(|_| !self.has_let_go) {
+            self.figures.check(world, self.host, connection);
+        }
         let now = world.now();
         let ends = match self.closed {
             // What arrived before can still be read.

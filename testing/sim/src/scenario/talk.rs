@@ -48,7 +48,9 @@ impl Conversation {
         let listener = (talk.opening == Opening::Plain).then(|| {
             let config = talk.sides[1].config.clone();
             let listen = Listen { binding: Binding::Port(talk.port), defer: false, backlog: 8, config };
-            world.stack(hosts[1]).tcp_listen(listen).expect("every talk has its own port")
+            let listener = world.stack(hosts[1]).tcp_listen(listen).expect("every talk has its own port");
+            world.stack(hosts[1]).tcp_set_fast_open(listener, if talk.fast { 8 } else { 0 });
+            listener
         });
         let opens_at = world.now() + talk.starts_after;
         world.wake_at(opens_at);
@@ -121,21 +123,20 @@ impl Conversation {
         let now = world.now();
         let [a, b] = self.addresses.map(|address| SocketAddr::new(address, self.talk.port));
         let [opener, other] = &self.talk.sides;
-        let first = match world.stack(self.hosts[0]).tcp_connect(Some(a), b, opener.config.clone(), now) {
-            Ok(connection) => connection,
-            Err(ConnectError::InUse) => return false,
-            Err(error) => panic!("no connection from {a} to {b}: {error:?}"),
-        };
-        let second: Option<TcpId> = (self.talk.opening == Opening::Simultaneous).then(|| {
-            let opened = world.stack(self.hosts[1]).tcp_connect(Some(b), a, other.config.clone(), now);
-            opened.expect("nothing else has these ports")
-        });
         let number = u64::from(self.talk.port) << 32 | self.round << 1;
         let mut sides = [
             Side::new(self.hosts[0], opener, other, [number, number + 1]),
             Side::new(self.hosts[1], other, opener, [number + 1, number]),
         ];
-        sides[0].hold(first);
+        match sides[0].open(world, a, b, self.talk.fast) {
+            Ok(()) => {}
+            Err(ConnectError::InUse) => return false,
+            Err(error) => panic!("no connection from {a} to {b}: {error:?}"),
+        }
+        let second: Option<TcpId> = (self.talk.opening == Opening::Simultaneous).then(|| {
+            let opened = world.stack(self.hosts[1]).tcp_connect(Some(b), a, other.config.clone(), now);
+            opened.expect("nothing else has these ports")
+        });
         if let Some(second) = second {
             sides[1].hold(second);
         }

@@ -27,7 +27,7 @@ pub(super) struct Watch {
     /// By the sender's end and the other.
     ways: BTreeMap<(SocketAddr, SocketAddr), Way>,
     /// The last SYN that arrived for each.
-    syns: BTreeMap<(SocketAddr, SocketAddr), tcp::Header>,
+    syns: BTreeMap<(SocketAddr, SocketAddr), (tcp::Header, u32)>,
     tally: Tally,
     connections: u64,
 }
@@ -89,8 +89,10 @@ impl Way {
     }
 
     /// The peer's SYN is the one that this connection begins with.
-    fn begin(&mut self, syn: &tcp::Header) {
-        self.arrived = Some(syn.sequence + 1);
+    fn begin(&mut self, syn: &tcp::Header, payload_bytes: u32) {
+        self.arrived = Some(syn.sequence + 1 + payload_bytes);
+        // RFC 7323 §2.2: the window of a SYN is never scaled.
+        self.edge.get_or_insert(self.initial + 1 + u32::from(syn.window));
         self.peer_shift = syn.options.window_scale;
         self.peer_mss = syn.options.mss.unwrap_or(536).into();
     }
@@ -136,8 +138,10 @@ impl Watch {
             self.ways.insert(key, Way::new(seen));
             self.connections += 1;
             // The other's SYN came first.
-            if let Some(syn) = self.syns.get(&key).filter(|_| header.flags.contains(Flags::ACK)) {
-                self.ways.get_mut(&key).expect("just put there").begin(syn);
+            if let Some((syn, payload_bytes)) =
+                self.syns.get(&key).filter(|_| header.flags.contains(Flags::ACK))
+            {
+                self.ways.get_mut(&key).expect("just put there").begin(syn, *payload_bytes);
             }
         }
         // What belongs to a connection that is over: an answer of TIME-WAIT, or of none.
@@ -146,11 +150,9 @@ impl Watch {
         let end = header.sequence + seen.payload_bytes + controls;
         if seen.payload_bytes > 0 {
             self.tally.bytes += u64::from(seen.payload_bytes);
-            let again = if way.max.after(header.sequence) {
-                (way.max - header.sequence).min(seen.payload_bytes)
-            } else {
-                0
-            };
+            // RFC 7413 §4.2: a SYN may bring data, and is in front of it.
+            let start = header.sequence + count(header.flags, Flags::SYN);
+            let again = if way.max.after(start) { (way.max - start).min(seen.payload_bytes) } else { 0 };
             self.tally.again_bytes += u64::from(again);
             way.is_troubled |= again > 0;
             way.max = way.max.later(end);
@@ -176,13 +178,13 @@ impl Watch {
         let key = (seen.destination, seen.source);
         let is_syn = header.flags.contains(Flags::SYN);
         if is_syn {
-            self.syns.insert(key, seen.header);
+            self.syns.insert(key, (seen.header, seen.payload_bytes));
         }
         let Some(way) = self.ways.get_mut(&key) else { return };
         let end = header.sequence + seen.payload_bytes + controls;
         // A SYN to a connection that has begun is of the next one, or an old one.
         if is_syn && way.arrived.is_none() {
-            way.begin(header);
+            way.begin(header, seen.payload_bytes);
         }
         way.arrived = way.arrived.map(|arrived| arrived.later(end));
         if header.flags.contains(Flags::ACK) {
