@@ -144,6 +144,16 @@ impl TcpStream {
         Ok(())
     }
 
+    /// The largest payload of a segment that leaves now, in bytes (TCP_MAXSEG). What is announced and left is bounded before
+    /// the handshake: `mss_max` of [`ConnectOptions::config`] and [`ListenOptions::config`], 88 to 65,495.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` where the connection is over.
+    pub fn mss(&self) -> io::Result<u32> {
+        self.info().map(|info| info.mss_bytes).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
     /// Whether acknowledgements leave at once for now (TCP_QUICKACK).
     ///
     /// # Errors
@@ -216,9 +226,6 @@ options! {
     /// Whether what is no full segment waits for more to be written (TCP_CORK), for a retransmission timeout at most;
     /// switched off, it leaves. Off at first.
     set_cork, cork: bool = |config, on| { config.cork = on; }, config.cork;
-    /// The largest payload of a segment that leaves, in bytes (TCP_MAXSEG), 88 to 65,495; before the handshake, by
-    /// [`ConnectOptions`] and [`ListenOptions`], also the largest that is announced. The path's own size bounds it.
-    set_mss_max, mss_max: u16 = |config, bytes| { config.mss_max = bytes; }, config.mss_max;
     /// Whether a silent peer is probed, and how (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Not at first.
     set_keepalive, keepalive: Option<KeepAlive> = |config, how| { config.keep_alive = how; }, config.keep_alive;
     /// How long what was written may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT), from 1 ms on.

@@ -1,0 +1,107 @@
+//! What is told where connections, ports, sockets or memory run out. Nothing panics, and what was there goes on.
+
+use crate::watch::PATIENCE;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use tokio::time::timeout;
+use weft::device::{Device, FrameSocket};
+use weft::sockets::{Clock, ConnectOptions, Sockets};
+use weft::stack::{Config, InterfaceConfig, PortShare, Prefix, Stack};
+
+/// A stack with bounds of its own, and one at the other end of its cable.
+fn pair(config: Config) -> (Sockets, Sockets) {
+    let (left, right) = FrameSocket::pair(1_500).expect("a cable");
+    let clock = Clock::start();
+    let mut stack = Stack::new(config, [7; 32], clock.now());
+    let address = vec![Prefix::new([192, 0, 2, 1], 24)];
+    let interface = InterfaceConfig::new(left.capabilities(), [2, 0, 0, 0, 0, 1], address);
+    let interface = stack.add_interface(interface, clock.now()).expect("a sound interface");
+    let client = Sockets::new(stack, interface, clock);
+    tokio::spawn(client.clone().drive(left));
+    (client, Sockets::start(right, &["192.0.2.2/24".parse().expect("a prefix")], &[]).expect("a stack"))
+}
+
+fn server(port: u16) -> SocketAddr {
+    ([192, 0, 2, 2], port).into()
+}
+
+#[tokio::test]
+async fn no_connection_more_than_may_be_and_one_that_goes_makes_room() {
+    let (client, host) = pair(Config { connections_max: 2, ..Config::default() });
+    let listener = host.listen(server(80)).expect("a listener");
+    let first = client.connect(server(80)).await.expect("a connection");
+    let second = client.connect(server(80)).await.expect("a connection");
+    let error = client.connect(server(80)).await.expect_err("no room");
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    first.set_zero_linger(true).expect("open");
+    drop(first);
+    // It is gone when its reset has left.
+    let gone = async {
+        while client.memory().connections == 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("in time");
+    let third = client.connect(server(80)).await.expect("there is room again");
+    drop((second, third, listener));
+}
+
+#[tokio::test]
+async fn no_port_is_left_for_one_destination_and_another_has_all() {
+    // A 64th of the dynamic range: 256 ports.
+    let (client, host) = pair(Config { ports: PortShare { index: 3, count: 64 }, ..Config::default() });
+    let listener = host.listen(server(80)).expect("a listener");
+    let other = host.listen(server(81)).expect("a listener");
+    let mut streams = Vec::new();
+    for _ in 0..256 {
+        streams.push(client.connect(server(80)).await.expect("a connection"));
+    }
+    let error = client.connect(server(80)).await.expect_err("no port");
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    client.connect(server(81)).await.expect("another destination");
+    // One that is asked for is another matter.
+    let local = Some(([192, 0, 2, 1], 4_000).into());
+    client
+        .connect_with(server(80), ConnectOptions { local, ..ConnectOptions::default() })
+        .await
+        .expect("a port");
+    drop((listener, other));
+}
+
+#[tokio::test]
+async fn no_socket_more_than_may_be_and_no_port_twice() {
+    let (client, _host) = pair(Config { udp_sockets_max: 2, ..Config::default() });
+    let any = SocketAddr::from(([0, 0, 0, 0], 0));
+    let first = client.bind_udp(any).expect("a socket");
+    let taken = first.local_addr().expect("known");
+    assert_eq!(client.bind_udp(taken).expect_err("taken").kind(), ErrorKind::AddrInUse);
+    let _second = client.bind_udp(any).expect("a socket");
+    assert_eq!(client.bind_udp(any).expect_err("too many").kind(), ErrorKind::QuotaExceeded);
+    drop(first);
+    client.bind_udp(taken).expect("there is room again");
+}
+
+#[tokio::test]
+async fn every_port_listens_and_one_more_is_an_error() {
+    let (client, _host) = pair(Config::default());
+    let any = SocketAddr::from(([0, 0, 0, 0], 0));
+    let listeners: Vec<_> = (0..16_384).map(|_| client.listen(any).expect("a port")).collect();
+    assert_eq!(client.listen(any).expect_err("no port").kind(), ErrorKind::QuotaExceeded);
+    drop(listeners);
+    client.listen(any).expect("a port again");
+}
+
+#[tokio::test]
+async fn a_writer_waits_while_memory_is_short_and_goes_on() {
+    let (client, host) = pair(Config { tcp_bytes_max: 64 << 10, ..Config::default() });
+    let listener = host.listen(server(80)).expect("a listener");
+    let mut stream = client.connect(server(80)).await.expect("a connection");
+    let (mut accepted, _) = listener.accept().await.expect("a connection");
+    let writing = tokio::spawn(async move { stream.write_bytes(vec![7; 4 << 20].into()).await });
+    let mut length = 0;
+    while length < 4 << 20 {
+        length += timeout(PATIENCE, accepted.read_bytes()).await.expect("in time").expect("bytes").len();
+        assert!(client.memory().tcp_bytes <= 64 << 10);
+    }
+    writing.await.expect("no panic").expect("all is taken");
+}
