@@ -99,8 +99,11 @@ impl Paths {
             return;
         }
         self.changes = self.changes.wrapping_add(1);
-        self.by_destination.insert(destination, Learnt { mtu, at: now });
-        self.by_age.push_back((destination, now));
+        let before = self.by_destination.insert(destination, Learnt { mtu, at: now });
+        // Told of twice at one time it has one place: there are never more valid ones than destinations.
+        if before.is_none_or(|before| before.at != now) {
+            self.by_age.push_back((destination, now));
+        }
         while self.by_destination.len() > self.paths_max || self.by_age.len() > 2 * self.paths_max {
             let Some((oldest, at)) = self.by_age.pop_front() else { return };
             match self.by_destination.get(&oldest) {
@@ -159,6 +162,18 @@ mod tests {
         let mut none = Paths::new(0);
         none.learn(to(1), PathMtu::of_link(1_400), NOW);
         assert_eq!(none.len(), 0);
+    }
+
+    #[test]
+    fn what_is_told_again_and_again_at_one_time_has_one_place() {
+        let mut paths = Paths::new(4);
+        for n in 0..4 {
+            for bytes in (1_400..1_500).rev() {
+                paths.learn(to(n), PathMtu::of_link(bytes), NOW);
+                assert!(paths.by_age.len() <= 8);
+            }
+        }
+        assert_eq!((paths.len(), bytes(&paths, 0, NOW)), (4, Some(1_400)));
     }
 
     #[test]
