@@ -251,8 +251,13 @@ impl Marking {
     /// Whether a mark that is told now, with everything before `una` acknowledged, is of what left after the last
     /// reduction for one (RFC 3168 §6.1.2): the same is told until the peer has heard of that, which it does with what
     /// follows.
-    pub(crate) fn is_news(&self, una: SequenceNumber) -> bool {
-        una.after(self.reduced)
+    pub(crate) fn is_news(&mut self, una: SequenceNumber) -> bool {
+        let news = una.after(self.reduced);
+        if news {
+            // That reduction stays behind, though it be more than half of all numbers ago (RFC 9293 §3.4).
+            self.reduced = una - 1;
+        }
+        news
     }
 
     /// The window was reduced for a mark on what left before `nxt`.
@@ -399,6 +404,13 @@ mod tests {
         assert!(of_syn_ack(EcnFeedback::Classic, Flags::default(), 0).is_none());
         assert!(of_syn_ack(EcnFeedback::Off, Flags::ECE, 0).is_none());
         assert!(of_syn_ack(EcnFeedback::Classic, Flags::ECE, 1).is_some_and(|marking| !marking.capable));
+    }
+
+    #[test]
+    fn a_mark_is_news_however_long_ago_the_last_reduction_was() {
+        let mut marking = Marking::of_syn(ECN_SETUP, Ecn::NotEct, &of(EcnFeedback::Classic), FIRST).unwrap();
+        assert!(!marking.is_news(FIRST));
+        assert!((1..12_u32).all(|n| marking.is_news(FIRST + (n << 28))));
     }
 
     #[test]

@@ -239,9 +239,13 @@ impl Loss {
         self.reordering_until = Instant::MAX;
     }
 
-    /// SND.UNA has moved.
-    pub(crate) fn handle_progress(&mut self) {
+    /// SND.UNA has moved to `una`.
+    pub(crate) fn handle_progress(&mut self, una: SequenceNumber) {
         self.duplicates = 0;
+        if matches!(self.mode, Mode::Open) && una.after(self.recover) {
+            // The last loss stays behind, though it be more than half of all numbers ago (RFC 9293 §3.4).
+            self.recover = una - 1;
+        }
     }
 
     /// A duplicate acknowledgement of `una`, without SACK (RFC 5681 §3.2). Returns whether it is the one that means a
@@ -274,5 +278,23 @@ impl Loss {
         self.tail_probe.stop();
         self.reordering_until = Instant::MAX;
         self.open();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_of_long_ago_is_no_reason_to_doubt_a_new_one() {
+        let mut loss = Loss::new(SequenceNumber(7));
+        let mut una = SequenceNumber(7);
+        for _ in 0..12 {
+            una += 1 << 28;
+            loss.handle_progress(una);
+            assert!(loss.is_mark_news(una), "{una:?}");
+        }
+        assert!(!loss.handle_duplicate(una) && !loss.handle_duplicate(una));
+        assert!(loss.handle_duplicate(una), "three mean a loss");
     }
 }

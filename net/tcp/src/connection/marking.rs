@@ -108,7 +108,9 @@ impl Connection {
         if heard.syn_marked {
             self.send.handle_marked_syn();
         }
-        if heard.marked && marking.is_news(self.send.una()) && self.send.handle_mark(before.flight, now) {
+        // Asked of every segment: it is noted that the last reduction is over.
+        let news = marking.is_news(self.send.una());
+        if heard.marked && news && self.send.handle_mark(before.flight, now) {
             marking.handle_reduction(self.send.nxt());
         }
     }

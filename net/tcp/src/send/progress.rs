@@ -103,6 +103,7 @@ impl SendHalf {
         self.nxt = self.nxt.later(self.una);
         self.small_end = self.small_end.later(self.una);
         self.path_mtu.handle_progress(self.una);
+        self.loss.handle_progress(self.una);
         self.loss.scoreboard.acknowledge(self.una, delivery);
         let queued = (self.una.earlier(self.end()) - self.start) as usize;
         self.queue.advance(queued);

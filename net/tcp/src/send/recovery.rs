@@ -171,7 +171,6 @@ impl SendHalf {
         let mss = self.mss();
         self.meter(news.delivery.bytes, news.acked > 0);
         if news.acked > 0 {
-            self.loss.handle_progress();
             if let Mode::NewReno = self.loss.mode() {
                 // Step 3: a partial acknowledgement; the next segment is missing too.
                 self.loss.scoreboard.lose_first(mss);
