@@ -91,6 +91,13 @@ pub(crate) enum Owner {
     Released,
 }
 
+impl Owner {
+    /// Whether the stack's owner has it, and is told of its events.
+    pub(crate) const fn is_told(self) -> bool {
+        matches!(self, Self::Held | Self::Early { released: false, .. })
+    }
+}
+
 /// A connection in the stack.
 #[derive(Debug)]
 pub(crate) struct Flow {

@@ -12,7 +12,7 @@
 //! What a window has offered stands, so what is offered at once can be more than there is: a segment
 //! that finds no room is dropped before it is acknowledged, and its sender sends it again.
 
-use crate::demux::{Owner, Tcp};
+use crate::demux::Tcp;
 use crate::stack::Stack;
 use crate::{Event, TcpId};
 use alloc::vec::Vec;
@@ -99,7 +99,12 @@ impl Stack {
     fn wait_for_memory(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
         if !core::mem::replace(&mut flow.waits_for_memory, true) {
-            self.tcp.memory.waiting.push(number);
+            let Tcp { memory, flows, .. } = &mut self.tcp;
+            if memory.waiting.len() > 2 * flows.len() {
+                // Most of them are over. Who lives is in it once, so that this is done once for as many as wait anew.
+                memory.waiting.retain(|number| flows.find(*number).is_some());
+            }
+            memory.waiting.push(number);
         }
     }
 
@@ -107,7 +112,7 @@ impl Stack {
     pub(super) fn call_waiting_writer(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find(number) else { return };
         let start = flow.connection.config().send_start_bytes as usize;
-        if flow.owner == Owner::Held && self.room_for_writer(number) >= start / 3 {
+        if flow.owner.is_told() && self.room_for_writer(number) >= start / 3 {
             let event = tcp::Event::Writable;
             self.events.push_back(Event::Tcp { connection: TcpId(number), event });
         }
@@ -121,7 +126,7 @@ impl Stack {
             if flow.connection.writable() == 0 {
                 // The buffer has shrunk with the congestion window, below what waits in it.
                 flow.connection.wait_for_room();
-            } else if flow.owner == Owner::Held {
+            } else if flow.owner.is_told() {
                 let event = tcp::Event::Writable;
                 self.events.push_back(Event::Tcp { connection: TcpId(number), event });
             }

@@ -172,7 +172,11 @@ fn neither_side_does_it_that_may_not() {
 
 /// A server, and the cookie that it gives to a peer made by hand.
 fn served(backlog: usize, pending_max: usize) -> (Link, ListenerId, FastOpen) {
-    let mut link = Link::acquainted();
+    served_by(Link::new(), backlog, pending_max)
+}
+
+fn served_by(mut link: Link, backlog: usize, pending_max: usize) -> (Link, ListenerId, FastOpen) {
+    link.acquaint();
     let binding = Binding::Address(at(OUR_V4, PORT));
     let listen = Listen { binding, defer: false, backlog, config: tcp_profile() };
     let listener = link.stack.tcp_listen(listen).expect("the port is free");
@@ -300,6 +304,25 @@ fn what_was_released_early_counts_until_its_handshake_ends_and_then_is_gone() {
     let before = link.stack.memory().connections;
     link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, PORT), reset, b""));
     assert_eq!(link.stack.memory().connections, before - 1);
+}
+
+#[test]
+fn a_writer_who_waits_for_memory_before_the_handshake_is_over_is_called() {
+    let config = Config { tcp_bytes_max: 100_000, ..Config::default() };
+    let (mut link, _, cookie) = served_by(Link::with(config, gateway(PLAIN)), 64, 64);
+    let connections: Vec<TcpId> =
+        (1..40).map(|port| question(&mut link, port, cookie).1.expect("it is taken")).collect();
+    let now = link.now;
+    let write = |link: &mut Link, id| link.stack.tcp_write(id, &mut Bytes::from(vec![7; 16_000]), now);
+    let refused = connections.iter().copied().find(|id| write(&mut link, *id) == 0);
+    let refused = refused.expect("memory is short");
+    link.events();
+    for other in connections.iter().filter(|id| **id != refused) {
+        link.stack.tcp_abort(*other, now);
+    }
+    let is_called = |event: &Event| matches!(event, Event::Tcp { connection, event: tcp::Event::Writable } if *connection == refused);
+    assert!(link.events().iter().any(is_called));
+    assert!(write(&mut link, refused) > 0);
 }
 
 #[test]
