@@ -1,5 +1,6 @@
 //! A pseudo-terminal to run weft on.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -90,6 +91,17 @@ impl Terminal {
         assert!(seen.is_some(), "the terminal never showed {text:?}:\n{}", self.shown());
     }
 
+    /// Waits until everybody whom an interrupt was for has taken it: another would be one with it until then
+    /// (signal(7), "Queueing and delivery semantics for standard signals").
+    ///
+    /// # Panics
+    ///
+    /// Where somebody does not in time.
+    pub fn until_interrupt_taken(&self) {
+        let taken = wait::within(wait::PATIENCE, || (!is_interrupt_pending(self.running.id())).then_some(()));
+        assert!(taken.is_some(), "an interrupt was never taken:\n{}", self.shown());
+    }
+
     /// Waits for the end. Gives the outcome and everything that was shown.
     ///
     /// # Panics
@@ -105,4 +117,26 @@ impl Terminal {
         let shown = screen.lock().expect("no thread panicked with the screen");
         (outcome, String::from_utf8_lossy(&shown).into_owned())
     }
+}
+
+/// Whether an interrupt waits for `process` or for one that it brought up, from `/proc/PID/status`.
+fn is_interrupt_pending(process: u32) -> bool {
+    let others = std::fs::read_dir("/proc").expect("/proc is mounted").flatten();
+    let others = others.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let statuses: BTreeMap<u32, String> = others
+        .filter_map(|id| Some((id, std::fs::read_to_string(format!("/proc/{id}/status")).ok()?)))
+        .collect();
+    let field = |id: u32, name: &str, radix: u32| {
+        let value = statuses.get(&id)?.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(value.trim(), radix).ok()
+    };
+    let interrupt = 1 << (rustix::process::Signal::INT.as_raw() - 1);
+    let mut family = vec![process];
+    while let Some(one) = family.pop() {
+        if field(one, "ShdPnd:", 16).unwrap_or(0) & interrupt != 0 {
+            return true;
+        }
+        family.extend(statuses.keys().filter(|&&id| field(id, "PPid:", 10) == Some(one.into())));
+    }
+    false
 }

@@ -134,6 +134,7 @@ while True:
     terminal.until_shown("ready");
     terminal.press(b"\x03");
     terminal.until_shown("not yet");
+    terminal.until_interrupt_taken();
     terminal.press(b"\x03");
     let _ = terminal.finish().0.exited(128 + 9);
 }
