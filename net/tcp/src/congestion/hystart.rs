@@ -71,15 +71,17 @@ impl HyStart {
 
     /// An acknowledgement during the initial slow start (§4.2).
     pub(crate) fn handle_ack(&mut self, ack: &Ack) -> Growth {
-        if self.round_end.is_none_or(|end| ack.una.at_or_after(end)) && self.start_round(ack.nxt) {
-            return Growth::Over;
-        }
+        let round_end = *self.round_end.get_or_insert(ack.nxt);
         if let Some(rtt) = ack.rtt {
             self.round_min_us = self.round_min_us.min(u32::try_from(rtt.as_micros()).unwrap_or(NONE));
             self.samples = self.samples.saturating_add(1);
         }
         if self.samples >= SAMPLES {
             self.compare();
+        }
+        // What ends a round measures what left in it: its sample is not the next round's.
+        if ack.una.at_or_after(round_end) && self.start_round(ack.nxt) {
+            return Growth::Over;
         }
         Growth::By(match self.phase {
             Phase::SlowStart => ack.acked_bytes,
@@ -91,13 +93,13 @@ impl HyStart {
     fn start_round(&mut self, nxt: SequenceNumber) -> bool {
         self.last_round_min_us = core::mem::replace(&mut self.round_min_us, NONE);
         self.samples = 0;
-        let first = self.round_end.replace(nxt).is_none();
+        self.round_end = Some(nxt);
         match &mut self.phase {
-            Phase::Conservative { rounds_left, .. } if !first => {
+            Phase::Conservative { rounds_left, .. } => {
                 *rounds_left = rounds_left.saturating_sub(1);
                 *rounds_left == 0
             }
-            Phase::Conservative { .. } | Phase::SlowStart => false,
+            Phase::SlowStart => false,
         }
     }
 
@@ -140,8 +142,8 @@ mod tests {
             let (rtt, start) = (Some(Duration::from_millis(rtt_ms)), self.nxt);
             self.nxt += 10 * MSS;
             let nxt = SequenceNumber(self.nxt);
-            let mut handle = |n| {
-                let una = SequenceNumber(start + n * MSS);
+            let mut handle = |n: u32| {
+                let una = SequenceNumber(start + (n + 1) * MSS);
                 self.law.handle_ack(&Ack { una, nxt, rtt, ..ack(MSS, 10 * MSS) })
             };
             let first = handle(0);
@@ -167,10 +169,10 @@ mod tests {
         // An eighth of 100 ms is 12.5 ms, one of 112 ms is 14 ms.
         assert_eq!(rounds.round(112), (FAST, FAST));
         assert_eq!(rounds.round(126), (FAST, SLOW));
-        for _ in 0..4 {
+        for _ in 0..3 {
             assert_eq!(rounds.round(130), (SLOW, SLOW));
         }
-        assert_eq!(rounds.round(130).0, Growth::Over);
+        assert_eq!(rounds.round(130), (SLOW, Growth::Over));
     }
 
     #[test]
@@ -193,12 +195,12 @@ mod tests {
             rtt: Some(Duration::from_millis(ms)),
             ..ack(MSS, 10 * MSS)
         };
-        for n in 0..10 {
+        for n in 1..=10 {
             law.handle_ack(&sample(n, 10, 10));
         }
-        for n in 10..17 {
+        for n in 11..=17 {
             assert_eq!(law.handle_ack(&sample(n, 20, 90)), FAST);
         }
-        assert_eq!(law.handle_ack(&sample(17, 20, 90)), SLOW);
+        assert_eq!(law.handle_ack(&sample(18, 20, 90)), SLOW);
     }
 }
