@@ -358,8 +358,8 @@ impl Connection {
     /// No more will be written: FIN follows the last byte (RFC 9293 §3.10.4).
     pub fn shutdown(&mut self, now: Instant) {
         match &mut self.phase {
-            // RFC 9293 §3.10.4: FIN waits for the handshake. DEVIATES RFC 9293 §3.10.4 (CLOSE in SYN-SENT deletes the
-            // connection): what was written before is still delivered.
+            // RFC 9293 §3.10.4: FIN waits for the handshake. DEVIATES RFC 9293 §3.10.4 (CLOSE in SYN-SENT deletes what
+            // was to be sent): what was written before is still delivered.
             Phase::SynSent(handshake) | Phase::SynReceived(handshake) => handshake.shutdown = true,
             Phase::Established => {
                 self.send.close();
@@ -381,7 +381,9 @@ impl Connection {
     /// Nobody will read any more: what is unread and what still comes is answered by a reset
     /// (RFC 9293 §3.6.1, §3.10.4, RFC 2525 §2.17).
     pub fn close_receive(&mut self, now: Instant) {
-        if self.receive.close() {
+        // RFC 9293 §3.10.4: CLOSE in SYN-SENT deletes the connection, here where nothing was written.
+        let is_unused = matches!(&self.phase, Phase::SynSent(handshake) if handshake.shutdown);
+        if self.receive.close() || (is_unused && self.send.queued() == 0) {
             self.abort(now);
         } else if let Phase::FinWait2 { until } = &mut self.phase {
             *until = now + self.config.fin_wait_2;

@@ -312,3 +312,21 @@ fn closing_reset_ends() {
     it.arrives("R 2");
     assert_eq!(it.events(), [Event::PeerClosed, Event::Closed(CloseReason::Reset)]);
 }
+
+#[test]
+fn syn_sent_close_ends_what_was_not_used_and_delivers_what_was_written() {
+    let mut it = Script::connect(plain());
+    it.leaves("S 0");
+    it.connection.shutdown(it.now);
+    it.is_in(State::SynSent);
+    it.connection.close_receive(it.now);
+    it.is_quiet();
+    assert_eq!(it.events(), [Event::Closed(CloseReason::Aborted)]);
+    let mut it = Script::connect(plain());
+    it.leaves("S 0");
+    it.write(1, 10);
+    it.connection.shutdown(it.now);
+    it.connection.close_receive(it.now);
+    it.arrives("S 0 ack 1 win 65535 mss 1000");
+    it.leaves("FP 1+10 ack 1");
+}
