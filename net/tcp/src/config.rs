@@ -32,6 +32,9 @@ pub struct Config {
     pub window_scale_min: u8,
     /// Whether timestamps are offered (RFC 7323 §3); on.
     pub timestamps: bool,
+    /// Whether a segment without one is dropped where they were agreed on (RFC 7323 §3.2, SHOULD), rather than taken
+    /// without PAWS, as Linux does; on.
+    pub timestamps_required: bool,
     /// Whether selective acknowledgements are permitted (RFC 2018 §2), and with them the loss detection of RFC 8985; on.
     pub sack: bool,
     /// The order of a SYN's options; Linux's.
@@ -197,6 +200,7 @@ impl Config {
             window_scaling: true,
             window_scale_min: 8,
             timestamps: true,
+            timestamps_required: true,
             sack: true,
             option_order: OptionOrder::Linux,
             ecn_request: EcnFeedback::Off,

@@ -25,6 +25,7 @@ impl Profile {
                     receive_start_bytes: 540_000,
                     send_start_bytes: 4 << 20,
                     pacing: false,
+                    timestamps_required: false,
                     mtu_probing: tcp::MtuProbing::Off,
                     probe_floor_mss: 48,
                     ..tcp::Config::linux()

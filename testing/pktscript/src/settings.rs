@@ -129,6 +129,7 @@ const CHANGING: &[(&str, Apply)] = &[
     ("net.inet.tcp.fastopen.client_enable", |s, v| fast_open(s, FAST_OPEN_CLIENT, v)),
     ("net.inet.tcp.fastopen.server_enable", |s, v| fast_open(s, FAST_OPEN_SERVER, v)),
     ("net.ipv4.tcp_timestamps", |s, v| on_off(&mut s.tcp.timestamps, v)),
+    ("net.inet.tcp.tolerate_missing_ts", |s, v| on_off(&mut s.tcp.timestamps_required, 1 - v)),
     ("net.ipv4.tcp_sack", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.inet.tcp.sack.enable", |s, v| on_off(&mut s.tcp.sack, v)),
     ("net.ipv4.tcp_window_scaling", |s, v| on_off(&mut s.tcp.window_scaling, v)),

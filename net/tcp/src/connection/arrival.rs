@@ -95,8 +95,8 @@ impl Connection {
             return Ok(());
         }
         let Some(peer) = segment.header.options.timestamps else {
-            // RFC 7323 §3.2.
-            return Err(Drop::MissingTimestamp);
+            // RFC 7323 §3.2 (SHOULD).
+            return if self.config.timestamps_required { Err(Drop::MissingTimestamp) } else { Ok(()) };
         };
         if self.timestamps.is_old(peer.value, now) {
             self.answer_outside(segment, now);
