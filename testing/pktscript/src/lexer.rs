@@ -182,7 +182,15 @@ impl<'a> Cursor<'a> {
     /// An error here.
     pub fn error(&mut self, what: &str) -> SyntaxError {
         let line = self.line();
-        let near: String = self.rest().lines().next().unwrap_or_default().chars().take(30).collect();
+        let near: String = self
+            .rest()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(30)
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect();
         SyntaxError { line, text: format!("{what} near `{near}`") }
     }
 }

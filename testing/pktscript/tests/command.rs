@@ -52,3 +52,30 @@ fn the_trace_stands_side_by_side_and_the_capture_is_pcap() {
     assert_eq!(bytes[..4], 0xa1b2_3c4d_u32.to_le_bytes());
     assert!(bytes.len() > 24 + 5 * (16 + 60), "five packets and more: {}", bytes.len());
 }
+
+#[test]
+fn directories_that_hold_themselves_are_gone_through_once() {
+    let directory = std::env::temp_dir().join(format!("pktscript-loop-{}", std::process::id()));
+    std::fs::create_dir_all(directory.join("below")).unwrap();
+    std::fs::copy(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/must_pass/ipv6.pkt"),
+        directory.join("once.pkt"),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink("..", directory.join("below/up")).unwrap();
+    let out = pktscript(&["--profile", "linux", directory.to_str().unwrap()]);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(text(&out.stdout).ends_with("1 passed, 0 failed, 0 unsupported\n"), "{}", text(&out.stdout));
+}
+
+#[test]
+fn what_is_no_script_is_unsupported_and_prints_no_control_characters() {
+    let file = std::env::temp_dir().join(format!("pktscript-garbage-{}.pkt", std::process::id()));
+    for (bytes, what) in [(&b""[..], "a script without an event"), (b"\x1b[2J\x07\xff", "syntax")] {
+        std::fs::write(&file, bytes).unwrap();
+        let out = text(&pktscript(&["--profile", "linux", file.to_str().unwrap()]).stdout);
+        assert!(out.starts_with("unsupported") && out.contains(what), "{out:?}");
+        assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{out:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}

@@ -164,6 +164,9 @@ impl Driver {
         if let Some((line, command)) = &script.setup {
             self.command(*line, command)?;
         }
+        if script.events.is_empty() {
+            return Err(Outcome::unsupported(1, "a script without an event"));
+        }
         for event in &script.events {
             self.event(event)?;
         }
