@@ -144,6 +144,8 @@ mod tests {
             let nxt = SequenceNumber(self.nxt);
             let mut handle = |n: u32| {
                 let una = SequenceNumber(start + (n + 1) * MSS);
+                // The last one arrives when the next round's segments are in flight.
+                let nxt = if n == 9 { nxt + 10 * MSS } else { nxt };
                 self.law.handle_ack(&Ack { una, nxt, rtt, ..ack(MSS, 10 * MSS) })
             };
             let first = handle(0);
@@ -196,7 +198,7 @@ mod tests {
             ..ack(MSS, 10 * MSS)
         };
         for n in 1..=10 {
-            law.handle_ack(&sample(n, 10, 10));
+            law.handle_ack(&sample(n, if n == 10 { 20 } else { 10 }, 10));
         }
         for n in 11..=17 {
             assert_eq!(law.handle_ack(&sample(n, 20, 90)), FAST);

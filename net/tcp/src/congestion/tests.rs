@@ -185,14 +185,14 @@ fn hystart_ends_the_initial_slow_start_and_no_other() {
         let mut una = 0;
         for round in 0..10 {
             for n in 0..20 {
-                una = (round * 20 + n) * MSS;
+                una = (round * 20 + n + 1) * MSS;
                 let rtt = Some(Duration::from_millis(u64::from(50 + 20 * round)));
-                let nxt = SequenceNumber((round + 1) * 20 * MSS);
+                let nxt = SequenceNumber((round + 1 + u32::from(n == 19)) * 20 * MSS);
                 let una = SequenceNumber(una);
                 congestion.handle_ack(&Ack { una, nxt, rtt, ..ack(MSS, congestion.window()) });
             }
         }
-        assert_eq!(una, 199 * MSS);
+        assert_eq!(una, 200 * MSS);
         (congestion.window(), congestion.threshold())
     };
     let quiet = |config| {
@@ -203,7 +203,7 @@ fn hystart_ends_the_initial_slow_start_and_no_other() {
     // One round and seven segments of the next at full speed, its other 13 and four rounds more at a quarter.
     let (window, threshold) = slow_start(&mut started());
     assert_eq!(window, threshold + MSS, "79 segments in avoidance");
-    assert_eq!(threshold, 10 * MSS + 27 * MSS + (13 + 80) * MSS / 4);
+    assert_eq!(threshold, 10 * MSS + 27 * MSS + (13 + 79) * MSS / 4);
     let without = Config { hystart: false, ..profile(CongestionAlgorithm::NewReno) };
     assert_eq!(slow_start(&mut quiet(without)), (210 * MSS, THRESHOLD_INITIAL));
     let mut again = started();
