@@ -94,6 +94,7 @@
 //! # Ok::<(), weft::run::RunError>(())
 //! ```
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 /// What carries frames: the Device seam, and the devices of Linux.
 pub mod device {
@@ -108,8 +109,9 @@ pub mod stack {
     pub use time::{Duration, Instant};
 }
 
-/// Async sockets over a stack in this process, for tokio.
 pub mod sockets {
+    #![doc = include_str!("options.md")]
+
     pub use packet::Bytes;
     pub use runtime::{
         Clock, ConnectOptions, ListenOptions, Member, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError,
