@@ -60,7 +60,9 @@ fn obey_line(line: &str, settings: &mut Settings) -> Result<Option<Wish>, String
         ("sockstat", words) => return sockstat(words).map(Some).ok_or_else(|| line.to_owned()),
         // Nothing is remembered from one script to the next, nothing is queued, and the device does nothing of itself.
         ("ip", ["tcp_metrics", "flush" | "delete", ..]) | ("true" | ":", _) => {}
-        ("tc", ["qdisc", "add" | "replace" | "del", "dev", _, "root", ..]) => {}
+        // A queueing discipline that paces is the stack's own pacing here; of the others nothing shows.
+        ("tc", ["qdisc", "add" | "replace", "dev", _, "root", "fq", ..]) => settings.tcp.pacing = true,
+        ("tc", ["qdisc", "add" | "replace" | "del", "dev", _, "root", ..]) => settings.tcp.pacing = false,
         ("ethtool", ["-K" | "--offload", ..]) => {}
         (name, _) if name.starts_with("sysctl_restore_") => {}
         (name, [first, ..]) => return Err(format!("command {name} {first}")),
@@ -138,6 +140,13 @@ mod tests {
         let wish =
             obey("sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1", &mut settings);
         assert_eq!(wish, Ok(vec![Wish::Sockets { state: "TIME_WAIT".to_owned(), count: 1 }]));
+        for (discipline, paces) in [("fq", true), ("pfifo", false)] {
+            assert_eq!(
+                obey(&format!("tc qdisc replace dev tun0 root {discipline}"), &mut settings),
+                Ok(vec![])
+            );
+            assert_eq!(settings.tcp.pacing, paces, "{discipline}");
+        }
         let wish = obey("sleep 0.5", &mut settings);
         assert_eq!(wish, Ok(vec![Wish::Wait(Duration::from_millis(500))]));
     }
