@@ -8,6 +8,8 @@
 
 mod frames;
 mod input;
+mod peer;
+mod profile;
 mod repair;
 mod subject;
 mod tcp_live;

@@ -45,7 +45,7 @@ impl Figures {
 fn check_flight(last: &Info, info: &Info, peak: u32) -> u32 {
     let recovers = is_repairing(info);
     // Without SACK nobody knows how much of it has arrived in a recovery (RFC 5681 §3.2, inflation).
-    if info.repair == Repair::Recovery && !info.sack {
+    if recovers && !info.sack {
         return peak;
     }
     // What is found to be not lost after all, or not held by the peer, comes back into flight without leaving again.

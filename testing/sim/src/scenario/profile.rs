@@ -55,7 +55,8 @@ pub(super) fn draw(random: &mut Random, network: &Network, dies: bool) -> Config
         syn_retries: 10,
         syn_ack_retries: 10,
         fin_wait_2: Duration::from_secs(1 + random.below(60)),
-        time_wait: Duration::from_secs(1 + random.below(60)),
+        // Longer than any link is cut that comes back, and than the pause before what was lost then leaves once more.
+        time_wait: Duration::from_secs(45 + random.below(60)),
         ..Config::linux()
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Conversation {
     /// Whether the way is cut for good, so that neither side need ever hear of the other.
     dies: bool,
     listener: Option<ListenerId>,
+    /// Accepted besides, and to be let go.
+    strays: Vec<TcpId>,
     round: u64,
     sides: Option<[Side; 2]>,
     /// When the next connection is opened.
@@ -62,6 +64,7 @@ impl Conversation {
             addresses,
             dies,
             listener,
+            strays: Vec::new(),
             round: 0,
             sides,
             opens_at,
@@ -77,8 +80,13 @@ impl Conversation {
             Event::TcpAccepted { listener, connection, .. }
                 if Some(listener) == self.listener && sides[1].host == host =>
             {
-                assert!(sides[1].connection.is_none(), "one connection was accepted twice");
-                sides[1].hold(connection);
+                if sides[1].connection.is_none() {
+                    sides[1].hold(connection);
+                } else {
+                    // RFC 7413 §6.1: a SYN that brings data may be taken again once its connection is over.
+                    assert!(self.talk.fast, "one connection was accepted twice");
+                    self.strays.push(connection);
+                }
                 true
             }
             Event::Tcp { connection, event } => {
@@ -99,6 +107,9 @@ impl Conversation {
             return true;
         }
         let now = world.now();
+        for stray in self.strays.drain(..) {
+            world.stack(self.hosts[1]).tcp_release(stray, now);
+        }
         if self.sides.is_none() && now >= self.opens_at && !self.open(world) {
             self.opens_at = now + AGAIN_AFTER;
             world.wake_at(self.opens_at);
