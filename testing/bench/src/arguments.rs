@@ -20,6 +20,7 @@ Names (all when none is given):
     tcp-connections  connect, one byte there and back, close; 1 and 16 clients
     tcp-http         small answers on 64 connections that stay, beside nginx
     tcp-scale        cost of a segment and memory of a connection, up to a million of them, without a device
+    tcp-scale-held   100,000 connections in one process over a TAP, and a byte there and back on each
 
 Options:
   --rounds N    rounds of each candidate, interleaved (default 5, 1 to 100; start-up takes five times as many)

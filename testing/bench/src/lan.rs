@@ -27,7 +27,8 @@ pub struct Lan {
     client: Place,
     /// The server first; then what carries its frames.
     running: Vec<(Running, Option<ChildStdin>)>,
-    _namespaces: Vec<Namespace>,
+    /// The client's is the last.
+    namespaces: Vec<Namespace>,
 }
 
 impl Lan {
@@ -97,7 +98,7 @@ impl Lan {
     fn new(client: Namespace, running: Vec<(Running, Option<ChildStdin>)>, mut far: Vec<Namespace>) -> Self {
         let place = client.place(User::Same).on(processor(1));
         far.push(client);
-        Self { client: place, running, _namespaces: far }
+        Self { client: place, running, namespaces: far }
     }
 
     /// Runs a workload in the client's place; the figures that it prints.
@@ -107,6 +108,23 @@ impl Lan {
         let report = process::run(self.client.command(&all), SETUP_LIMIT + time)?.success()?;
         let figures = report.split_whitespace().map(str::parse).collect::<Result<_, _>>();
         figures.map_err(|_| format!("not figures: {}", report.trim()))
+    }
+
+    /// Starts a workload in the client's place that goes on; with its standard input.
+    pub fn spawn(&self, words: &[&str]) -> Result<(Running, ChildStdin), String> {
+        let mut all = vec![workload_program(), "workload".to_owned()];
+        all.extend(words.iter().map(|&word| word.to_owned()));
+        Running::spawn_piped(self.client.command(&all))
+    }
+
+    /// Changes the client's network, by lines for `ip -batch`.
+    pub fn ip(&self, lines: &str) -> Result<(), String> {
+        self.namespaces.last().map_or(Ok(()), |client| client.ip(lines))
+    }
+
+    /// The server's process.
+    pub fn server(&self) -> u32 {
+        self.running[0].0.id()
     }
 
     /// Seconds that the server and what carries its frames have run for themselves, and in the kernel.

@@ -65,12 +65,14 @@ fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(
 
 /// Resident memory of some processes together.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Resident {
+pub struct Resident {
     rss_kib: f64,
-    pss_kib: f64,
+    /// Pages shared with others by their share.
+    pub pss_kib: f64,
 }
 
-fn resident(processes: &[u32]) -> Result<Resident, String> {
+/// That of these processes, from `/proc/PID/smaps_rollup`.
+pub fn resident(processes: &[u32]) -> Result<Resident, String> {
     if processes.is_empty() {
         return Err("no gateway process found".to_owned());
     }

@@ -29,7 +29,7 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const FAILURES_MAX: usize = 2;
 
 /// All measures, in the order in which they are taken.
-pub const MEASURES: [&Measure; 10] = [
+pub const MEASURES: [&Measure; 11] = [
     &startup::STARTUP,
     &bulk::BULK,
     &latency::LATENCY,
@@ -40,6 +40,7 @@ pub const MEASURES: [&Measure; 10] = [
     &tcp::connections::CONNECTIONS,
     &tcp::http::HTTP,
     &tcp::scale::SCALE,
+    &tcp::held::HELD,
 ];
 
 /// The measures of a name: one, or all of a group (`tcp` for `tcp-bulk` and the others).

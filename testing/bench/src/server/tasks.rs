@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, body};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::task::LocalSet;
 use weft::device::Tap;
 use weft::sockets::{Bytes, Member, Sockets, TcpStream};
@@ -19,9 +19,6 @@ use weft::stack::Prefix;
 
 use super::service::{Answer, Service, piece, ports};
 use super::{ADDRESS, MTU, TAP, tell_listening};
-
-/// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
 
 /// Serves until it is killed; `by_hyper`: what is asked for by HTTP.
 pub fn serve(by_hyper: bool) -> Result<(), String> {
@@ -105,16 +102,16 @@ async fn serve_one(
             stream.write_all(piece()).await?;
         }
     }
-    let mut buffer = vec![0; READ_BYTES];
     loop {
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
+        // As they lie in the stack: a connection that waits holds no buffer.
+        let bytes = stream.read_bytes().await?;
+        if bytes.is_empty() {
             return stream.shutdown().await;
         }
         match &mut service {
-            Service::Echo => stream.write_all(&buffer[..count]).await?,
+            Service::Echo => stream.write_bytes(bytes).await?,
             Service::Http(requests) => {
-                for _ in 0..requests.count(&buffer[..count]) {
+                for _ in 0..requests.count(&bytes) {
                     answer.borrow_mut().renew();
                     let text = answer.borrow().text().to_vec();
                     stream.write_all(&text).await?;

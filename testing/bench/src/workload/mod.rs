@@ -4,6 +4,7 @@
 
 mod client;
 mod echo;
+mod hold;
 mod relay;
 mod requests;
 mod stream;
@@ -28,6 +29,10 @@ pub fn run(words: &[String]) -> Result<(), String> {
             Duration::from_secs(number(seconds)?),
         ),
         ["idle", address, first, last] => client::idle(&endpoints(address, first, last)?),
+        ["hold", source, address, first, last] => {
+            let source = source.parse().map_err(|_| format!("not an address: {source}"))?;
+            hold::hold(source, &endpoints(address, first, last)?)
+        }
         ["send", address, port, seconds] => {
             stream::send(endpoints(address, port, port)?[0], Duration::from_secs(number(seconds)?))
         }

@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod connections;
+pub mod held;
 pub mod http;
 pub mod requests;
 pub mod scale;
@@ -12,6 +13,9 @@ use crate::goals::{Better, Goal};
 use crate::lan::Lan;
 use crate::server::{ADDRESS, Purpose};
 use std::time::Duration;
+
+/// A client that goes on, and its standard input.
+type Client = (crate::process::Running, std::process::ChildStdin);
 
 /// All that speak TCP, the kernel over veth first: ratios are against it.
 const STACKS: &[Candidate] = &[
