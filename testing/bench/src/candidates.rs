@@ -57,6 +57,18 @@ pub enum Candidate {
     WeftHyper,
     /// weft's sockets on two queues of the TAP, by a thread each that share the processors with the client.
     WeftQueues,
+    /// Linux sends to Linux.
+    LinuxToLinux,
+    /// weft sends to Linux.
+    WeftToLinux,
+    /// Linux sends to weft.
+    LinuxToWeft,
+    /// weft sends to weft.
+    WeftToWeft,
+    /// Linux beside another Linux at a bottleneck.
+    LinuxBesideLinux,
+    /// weft beside Linux at a bottleneck.
+    WeftBesideLinux,
 }
 
 impl Candidate {
@@ -80,13 +92,18 @@ impl Candidate {
             Self::WeftSockets => "weft (sockets)",
             Self::WeftHyper => "weft (hyper)",
             Self::WeftQueues => "weft (2 queues)",
+            Self::LinuxToLinux => "Linux to Linux",
+            Self::WeftToLinux => "weft to Linux",
+            Self::LinuxToWeft => "Linux to weft",
+            Self::WeftToWeft => "weft to weft",
+            Self::LinuxBesideLinux => "Linux beside Linux",
+            Self::WeftBesideLinux => "weft beside Linux",
         }
     }
 
     /// Whether it is ours.
     pub fn is_weft(self) -> bool {
-        use Candidate::{WeftHyper, WeftQueues, WeftSockets, WeftStack, WeftTap, WeftVeth};
-        matches!(self, WeftTap | WeftVeth | WeftStack | WeftSockets | WeftHyper | WeftQueues)
+        self.name().contains("weft")
     }
 }
 
@@ -128,15 +145,7 @@ impl Sandbox {
             Candidate::Slirp4netns => Self::attach_slirp4netns(&host),
             Candidate::WeftTap => weft_run(weft, "tap", ports).map(|line| prefixed(host, &line)),
             Candidate::WeftVeth => weft_run(weft, "veth", ports).map(|line| prefixed(host, &line)),
-            Candidate::KernelTap
-            | Candidate::Responder
-            | Candidate::Smoltcp
-            | Candidate::SmoltcpOffload
-            | Candidate::Nginx
-            | Candidate::WeftStack
-            | Candidate::WeftSockets
-            | Candidate::WeftHyper
-            | Candidate::WeftQueues => Err("runs no programs".to_owned()),
+            _ => Err("runs no programs".to_owned()),
         }
     }
 

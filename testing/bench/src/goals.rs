@@ -9,6 +9,8 @@ pub enum Better {
     Higher,
     /// Times and sizes.
     Lower,
+    /// Shares.
+    NearerToOne,
 }
 
 /// What weft's figure is held against.
@@ -18,6 +20,8 @@ pub enum Goal {
     Under(f64),
     /// At least this many times as good as a peer in the same run.
     Times(f64, Candidate),
+    /// No less than the first and no more than the second.
+    Between(f64, f64),
 }
 
 /// What a run says of a goal.
@@ -42,6 +46,13 @@ impl Goal {
         let (other, factor) = match self {
             Self::Under(limit) => (Some(limit), 1.0),
             Self::Times(factor, peer) => (median_of(peer), factor),
+            Self::Between(low, high) => {
+                return match weft {
+                    Some(weft) if (low..=high).contains(&weft) => Verdict::Met(weft),
+                    Some(weft) => Verdict::NotMet(weft),
+                    None => Verdict::NotMeasured,
+                };
+            }
         };
         let (Some(weft), Some(other)) = (weft, other) else { return Verdict::NotMeasured };
         let times = times_as_good(better, weft, other);
@@ -52,6 +63,7 @@ impl Goal {
     pub fn text(self, unit: &str) -> String {
         match self {
             Self::Under(limit) => format!("under {limit} {unit}"),
+            Self::Between(low, high) => format!("between {low} and {high}"),
             Self::Times(1.0, peer) => format!("no worse than {}", peer.name()),
             Self::Times(factor, peer) => format!("{factor} x {}", peer.name()),
         }
@@ -74,6 +86,7 @@ pub fn times_as_good(better: Better, one: f64, other: f64) -> f64 {
     match better {
         Better::Higher => one / other,
         Better::Lower => other / one,
+        Better::NearerToOne => one.min(1.0 / one) / other.min(1.0 / other),
     }
 }
 
@@ -93,6 +106,15 @@ mod tests {
     fn a_time_must_stay_under() {
         assert_eq!(Goal::Under(40.0).verdict(Better::Lower, Some(20.0), |_| None), Verdict::Met(2.0));
         assert_eq!(Goal::Under(40.0).verdict(Better::Lower, Some(80.0), |_| None), Verdict::NotMet(0.5));
+    }
+
+    #[test]
+    fn a_share_must_be_within_both_bounds() {
+        let verdict = |share| Goal::Between(0.7, 1.4).verdict(Better::NearerToOne, share, |_| None);
+        assert_eq!(verdict(Some(0.7)), Verdict::Met(0.7));
+        assert_eq!(verdict(Some(1.5)), Verdict::NotMet(1.5));
+        assert_eq!(verdict(None), Verdict::NotMeasured);
+        assert_eq!(times_as_good(Better::NearerToOne, 0.5, 2.0), 1.0);
     }
 
     #[test]

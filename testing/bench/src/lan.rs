@@ -52,13 +52,7 @@ impl Lan {
                 lan.client.processor = None;
                 Ok(lan)
             }
-            Candidate::Relay
-            | Candidate::Unshare
-            | Candidate::Bubblewrap
-            | Candidate::Pasta
-            | Candidate::Slirp4netns
-            | Candidate::WeftTap
-            | Candidate::WeftVeth => Err("is no server".to_owned()),
+            _ => Err("is no server".to_owned()),
         }
     }
 

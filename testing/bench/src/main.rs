@@ -11,12 +11,14 @@
 //! - [`candidates`]: weft, and what it is measured against
 //! - [`measure`]: what is measured, and the rounds
 //! - [`workload`]: the programs that run inside and at the far end
+//! - [`impair`]: an impaired link, and what is at its ends
 //! - [`server`]: the stacks that are measured by themselves
 //! - [`statistics`], [`goals`], [`machine`], [`report`]: from rounds to a table
 
 mod arguments;
 mod candidates;
 mod goals;
+mod impair;
 mod lan;
 mod machine;
 mod measure;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("workload") => workload::run(&arguments[1..]),
+        Some("impair-link" | "endpoint" | "crossings") => impair::run(&arguments),
         Some("server") => server::run(&arguments[1..]),
         _ => arguments::parse(&arguments).and_then(|request| match request {
             arguments::Request::Help => {

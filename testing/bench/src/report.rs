@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::arguments::Settings;
-use crate::goals::{Better, times_as_good};
+use crate::goals::{Better, Verdict, times_as_good};
 use crate::machine::Circumstances;
-use crate::measure::{self, Bench, Measure, Series, Table};
+use crate::measure::{self, Bench, Layout, Measure, Series, Table};
 use crate::topology::{self, Topology};
 use crate::{statistics, tools};
 
@@ -24,14 +24,14 @@ pub fn measure_and_report(settings: &Settings) -> Result<(), String> {
         Err(reason) => eprintln!("weft: {reason}"),
     }
     topology::prepare_process()?;
-    let bench = Bench { settings: settings.clone(), weft, quiet: Topology::new()? };
+    let mut bench = Bench { settings: settings.clone(), weft, quiet: Topology::new()?, round: 0 };
     let chosen = |measure: &&Measure| {
         settings.names.is_empty() || settings.names.iter().any(|name| name == measure.name)
     };
     let taken: Vec<Taken> = measure::MEASURES
         .into_iter()
         .filter(chosen)
-        .map(|measure| (measure, measure::take(measure, &bench)))
+        .map(|measure| (measure, measure::take(measure, &mut bench)))
         .collect();
     let peers = tools::peer_versions();
     let document = to_json(&circumstances, &peers, settings, &taken);
@@ -83,17 +83,65 @@ fn to_text(at: &Circumstances, peers: &Versions, settings: &Settings, taken: &[T
     let _ = writeln!(text, "- peers: {}", versions.join(", "));
     for (measure, tables) in taken {
         let _ = write!(text, "\n## {}\n\n{}\n", measure.name, measure.about);
-        for (table, series) in measure.tables.iter().zip(tables) {
-            write_table(&mut text, table, series);
+        match measure.layout {
+            Layout::Grid => write_grid(&mut text, measure, tables),
+            Layout::Tables => {
+                measure
+                    .tables
+                    .iter()
+                    .zip(tables)
+                    .for_each(|(table, series)| write_table(&mut text, table, series));
+            }
         }
     }
     text
+}
+
+/// A row for each table, a column for each candidate.
+fn write_grid(text: &mut String, measure: &Measure, tables: &[Vec<Series>]) {
+    let names: Vec<&str> = measure.candidates.iter().map(|candidate| candidate.name()).collect();
+    let unit = measure.tables.first().map_or("", |table| table.unit);
+    let _ = writeln!(text, "\n| {unit} | {} |\n|---|{}", names.join(" | "), "---:|".repeat(names.len()));
+    let (mut met, mut judged) = (0, 0);
+    for (table, series) in measure.tables.iter().zip(tables) {
+        let median_of =
+            |candidate| series.iter().find(|one| one.candidate == candidate).and_then(Series::median);
+        let _ = write!(text, "| {} |", table.title);
+        for one in series {
+            let Some(median) = one.median() else {
+                let _ = write!(text, " not measured: {} |", cell(&one.failures().join("; ")));
+                judged += if one.candidate.is_weft() { table.goals.len() } else { 0 };
+                continue;
+            };
+            let _ = write!(text, " {}", short(median));
+            for goal in table.goals.iter().filter(|_| one.candidate.is_weft()) {
+                judged += 1;
+                match goal.verdict(table.better, Some(median), median_of) {
+                    Verdict::Met(times) => {
+                        met += 1;
+                        let _ = write!(text, " ({times:.2} x)");
+                    }
+                    Verdict::NotMet(times) => {
+                        let _ = write!(text, " (**{times:.2} x**)");
+                    }
+                    Verdict::NotMeasured => {}
+                }
+            }
+            text.push_str(" |");
+        }
+        text.push('\n');
+    }
+    let goals = measure.tables.first().map_or(&[][..], |table| table.goals);
+    let goals: Vec<String> = goals.iter().map(|goal| goal.text(unit)).collect();
+    let _ =
+        writeln!(text, "\n- goal: {}: met {met} times of {judged}; what is bold missed it", goals.join(", "));
 }
 
 fn write_table(text: &mut String, table: &Table, series: &[Series]) {
     let better = match table.better {
         Better::Higher => "more is better",
         Better::Lower => "less is better",
+        Better::NearerToOne => "nearer to 1 is better",
     };
     let first = reference(table, series);
     let versus = first.map_or("-", |one| one.candidate.name());

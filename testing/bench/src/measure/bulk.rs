@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Bench, Measure, Stage, Table};
+use super::{Bench, Layout, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::process;
@@ -34,6 +34,7 @@ pub const BULK: Measure = Measure {
     ],
     rounds_factor: 1,
     sandboxed: true,
+    layout: Layout::Tables,
     once,
 };
 

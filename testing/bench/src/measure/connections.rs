@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, ECHO_PORTS, Measure, Stage, Table};
+use super::{Bench, ECHO_PORTS, Layout, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::process;
@@ -44,6 +44,7 @@ pub const CONNECTIONS: Measure = Measure {
     ],
     rounds_factor: 1,
     sandboxed: true,
+    layout: Layout::Tables,
     once,
 };
 

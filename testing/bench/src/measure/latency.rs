@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, ECHO_PORTS, Measure, Stage, Table};
+use super::{Bench, ECHO_PORTS, Layout, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::process;
@@ -42,6 +42,7 @@ pub const LATENCY: Measure = Measure {
     ],
     rounds_factor: 1,
     sandboxed: true,
+    layout: Layout::Tables,
     once,
 };
 

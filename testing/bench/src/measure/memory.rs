@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::{Bench, ECHO_PORTS, Measure, Stage, Table};
+use super::{Bench, ECHO_PORTS, Layout, Measure, Stage, Table};
 use crate::candidates::Candidate;
 use crate::goals::Better;
 use crate::process::Running;
@@ -39,6 +39,7 @@ pub const MEMORY: Measure = Measure {
     candidates: &[Candidate::Pasta, Candidate::Slirp4netns, Candidate::WeftTap, Candidate::WeftVeth],
     rounds_factor: 1,
     sandboxed: true,
+    layout: Layout::Tables,
     once,
 };
 

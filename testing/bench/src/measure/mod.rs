@@ -5,6 +5,8 @@
 
 mod bulk;
 mod connections;
+mod fairness;
+mod impair;
 mod latency;
 mod memory;
 mod startup;
@@ -29,7 +31,7 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const FAILURES_MAX: usize = 2;
 
 /// All measures, in the order in which they are taken.
-pub const MEASURES: [&Measure; 11] = [
+pub const MEASURES: [&Measure; 13] = [
     &startup::STARTUP,
     &bulk::BULK,
     &latency::LATENCY,
@@ -41,6 +43,8 @@ pub const MEASURES: [&Measure; 11] = [
     &tcp::http::HTTP,
     &tcp::scale::SCALE,
     &tcp::held::HELD,
+    &impair::IMPAIR,
+    &fairness::FAIRNESS,
 ];
 
 /// The measures of a name: one, or all of a group (`tcp` for `tcp-bulk` and the others).
@@ -66,12 +70,23 @@ pub struct Measure {
     pub rounds_factor: usize,
     /// Whether the candidates are sandboxes: then a program is tried in each before anything is measured.
     pub sandboxed: bool,
+    /// How it is shown.
+    pub layout: Layout,
     /// Takes one candidate once, pushing one figure for each table; at an error the tables left have no figure.
     once: fn(&Bench, Candidate, &mut Vec<f64>) -> Result<(), String>,
 }
 
+/// How a measure's tables are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One after the other, with every round.
+    Tables,
+    /// As the rows of one, medians only.
+    Grid,
+}
+
 /// One figure that a measure yields.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Table {
     /// Its heading.
     pub title: &'static str,
@@ -94,6 +109,8 @@ pub struct Bench {
     pub weft: Result<PathBuf, String>,
     /// Where there is no traffic that one candidate could leave to the next.
     pub quiet: Topology,
+    /// Which round it is, from 1 on.
+    pub round: usize,
 }
 
 impl Bench {
@@ -133,15 +150,16 @@ impl Series {
 }
 
 /// Takes all rounds of a measure; the result has the series of each table.
-pub fn take(measure: &Measure, bench: &Bench) -> Vec<Vec<Series>> {
+pub fn take(measure: &Measure, bench: &mut Bench) -> Vec<Vec<Series>> {
     let trials: Vec<Result<(), String>> = measure
         .candidates
         .iter()
         .map(|&candidate| if measure.sandboxed { bench.try_out(candidate) } else { Ok(()) })
         .collect();
     let rounds = bench.settings.rounds * measure.rounds_factor;
-    let mut tables = interleave(measure, rounds, |column, figures| {
+    let mut tables = interleave(measure, rounds, |round, column, figures| {
         trials[column].clone()?;
+        bench.round = round;
         (measure.once)(bench, measure.candidates[column], figures)
     });
     for (table, series) in measure.tables.iter().zip(&mut tables) {
@@ -152,11 +170,11 @@ pub fn take(measure: &Measure, bench: &Bench) -> Vec<Vec<Series>> {
     tables
 }
 
-/// A B C, A B C, ...: `once` takes the candidate of a column.
+/// A B C, A B C, ...: `once` takes the candidate of a column in a round.
 fn interleave(
     measure: &Measure,
     rounds: usize,
-    mut once: impl FnMut(usize, &mut Vec<f64>) -> Result<(), String>,
+    mut once: impl FnMut(usize, usize, &mut Vec<f64>) -> Result<(), String>,
 ) -> Vec<Vec<Series>> {
     let empty = |&candidate: &Candidate| Series { candidate, rounds: Vec::new() };
     let mut tables: Vec<Vec<Series>> =
@@ -169,7 +187,7 @@ fn interleave(
             }
             eprintln!("{} {round}/{rounds}: {}", measure.name, candidate.name());
             let mut figures = Vec::new();
-            let outcome = once(column, &mut figures);
+            let outcome = once(round, column, &mut figures);
             let missing = outcome.err().unwrap_or_else(|| "no figure".to_owned());
             for (table, series) in tables.iter_mut().enumerate() {
                 series[column].rounds.push(figures.get(table).copied().ok_or_else(|| missing.clone()));
@@ -248,10 +266,11 @@ mod tests {
             candidates: &[Candidate::Kernel, Candidate::Pasta, Candidate::WeftTap],
             rounds_factor: 1,
             sandboxed: true,
+            layout: Layout::Tables,
             once: |_, _, _| unreachable!("the test has its own"),
         };
         let mut order = Vec::new();
-        let tables = interleave(&measure, 5, |column, figures| {
+        let tables = interleave(&measure, 5, |_, column, figures| {
             order.push(column);
             let all =
                 [Ok([1.0, 2.0].as_slice()), Err(([1.0].as_slice(), "half")), Err(([].as_slice(), "absent"))];

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Bench, ECHO_PORTS, Measure, Table};
+use super::{Bench, ECHO_PORTS, Layout, Measure, Table};
 use crate::candidates::{Candidate, Sandbox};
 use crate::goals::{Better, Goal};
 use crate::process;
@@ -32,6 +32,7 @@ pub const STARTUP: Measure = Measure {
     ],
     rounds_factor: 5,
     sandboxed: true,
+    layout: Layout::Tables,
     once,
 };
 

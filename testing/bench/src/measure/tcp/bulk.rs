@@ -1,6 +1,6 @@
 //! One stream of bulk data, received by the server and sent by it.
 
-use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Measure, Purpose, STACKS, table, time};
+use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Layout, Measure, Purpose, STACKS, table, time};
 use crate::server::{DISCARD, GENERATE};
 
 const RECEIVE: &[Goal] = &[Goal::Times(1.35, Candidate::Kernel), Goal::Times(1.0, Candidate::SmoltcpOffload)];
@@ -21,6 +21,7 @@ pub const BULK: Measure = Measure {
     candidates: STACKS,
     rounds_factor: 1,
     sandboxed: false,
+    layout: Layout::Tables,
     once,
 };
 

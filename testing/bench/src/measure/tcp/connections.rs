@@ -1,6 +1,6 @@
 //! Connect, one byte there and one back, close.
 
-use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Measure, Purpose, STACKS, table, time};
+use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Layout, Measure, Purpose, STACKS, table, time};
 use crate::server::ECHO;
 
 const RATE: &[Goal] = &[Goal::Times(2.0, Candidate::Kernel)];
@@ -15,6 +15,7 @@ pub const CONNECTIONS: Measure = Measure {
     candidates: STACKS,
     rounds_factor: 1,
     sandboxed: false,
+    layout: Layout::Tables,
     once,
 };
 

@@ -31,6 +31,7 @@ pub const HELD: Measure = Measure {
     candidates: &[Candidate::WeftSockets],
     rounds_factor: 1,
     sandboxed: false,
+    layout: super::Layout::Tables,
     once,
 };
 

@@ -1,6 +1,6 @@
 //! HTTP/1.1 with small answers on connections that stay.
 
-use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Measure, Purpose, table, time};
+use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Layout, Measure, Purpose, table, time};
 use crate::server::HTTP as PORT;
 
 const RATE: &[Goal] = &[Goal::Times(1.3, Candidate::Nginx), Goal::Times(1.0, Candidate::Nginx)];
@@ -26,6 +26,7 @@ pub const HTTP: Measure = Measure {
     ],
     rounds_factor: 1,
     sandboxed: false,
+    layout: Layout::Tables,
     once,
 };
 

@@ -7,7 +7,7 @@ pub mod http;
 pub mod requests;
 pub mod scale;
 
-use super::{Bench, Measure, Table};
+use super::{Bench, Layout, Measure, Table};
 use crate::candidates::Candidate;
 use crate::goals::{Better, Goal};
 use crate::lan::Lan;

@@ -1,6 +1,6 @@
 //! One byte there, one byte back, on connections that stay.
 
-use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Measure, Purpose, STACKS, table, time};
+use super::{ADDRESS, Bench, Better, Candidate, Goal, Lan, Layout, Measure, Purpose, STACKS, table, time};
 use crate::server::ECHO;
 
 const LATENCY: &[Goal] = &[Goal::Times(1.0, Candidate::Kernel)];
@@ -20,6 +20,7 @@ pub const REQUESTS: Measure = Measure {
     candidates: STACKS,
     rounds_factor: 1,
     sandboxed: false,
+    layout: Layout::Tables,
     once,
 };
 

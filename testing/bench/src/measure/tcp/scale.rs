@@ -1,6 +1,6 @@
 //! What a segment costs and a connection holds, by how many connections there are; without a device.
 
-use super::{Bench, Better, Candidate, Goal, Measure, table};
+use super::{Bench, Better, Candidate, Goal, Layout, Measure, table};
 use crate::process;
 use crate::tools;
 use std::process::Command;
@@ -30,6 +30,7 @@ pub const SCALE: Measure = Measure {
     candidates: &[Candidate::WeftStack],
     rounds_factor: 1,
     sandboxed: false,
+    layout: Layout::Tables,
     once,
 };
 
