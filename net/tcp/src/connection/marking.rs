@@ -110,7 +110,7 @@ impl Connection {
         }
         // Asked of every segment: it is noted that the last reduction is over.
         let news = marking.is_news(self.send.una());
-        if heard.marked && news && self.send.handle_mark(before.flight, now) {
+        if heard.marked && news && self.send.handle_mark(before.flight, before.undelivered, now) {
             marking.handle_reduction(self.send.nxt());
         }
     }

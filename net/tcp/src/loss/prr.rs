@@ -22,13 +22,14 @@ impl Prr {
     }
 
     /// `delivered` bytes have arrived, and `flying` are left in flight. `safe` where SND.UNA has moved and nothing more
-    /// is lost (RFC 9937 §5, SafeACK).
+    /// is lost (RFC 9937 §5, SafeACK); `lost` where something waits to leave again.
     pub(crate) fn handle_delivery(
         &mut self,
         delivered: u32,
         flying: u32,
         threshold: u32,
         safe: bool,
+        lost: bool,
         mss: u32,
     ) {
         if delivered > 0 {
@@ -41,9 +42,9 @@ impl Prr {
                 bound.next_multiple_of(mss).saturating_add(slack).min(threshold - flying)
             };
         }
-        // A fast retransmit leaves whatever the sums say. So does a segment where nothing is in flight, since no more
-        // will arrive.
-        if self.out == 0 || flying == 0 {
+        // A fast retransmit leaves whatever the sums say, but where a mark reduced the window there is none. So does a
+        // segment where nothing is in flight, since no more will arrive.
+        if (self.out == 0 && (delivered > 0 || lost)) || flying == 0 {
             self.quota = self.quota.max(mss);
         }
     }
@@ -80,7 +81,7 @@ mod tests {
         let mut flying = flight - lost;
         let step = |n: u32| {
             flying -= MSS;
-            prr.handle_delivery(MSS, flying, threshold, n > 0, MSS);
+            prr.handle_delivery(MSS, flying, threshold, n > 0, n == 0, MSS);
             let leaves = prr.quota() / MSS * MSS;
             prr.handle_sent(leaves);
             flying += leaves;
@@ -106,10 +107,19 @@ mod tests {
     #[test]
     fn nothing_leaves_for_what_delivers_nothing_but_the_fast_retransmit() {
         let mut prr = Prr::new(20_000);
-        prr.handle_delivery(0, 19_000, 10_000, false, MSS);
+        prr.handle_delivery(0, 19_000, 10_000, false, true, MSS);
         assert_eq!(prr.quota(), MSS);
         prr.handle_sent(MSS);
-        prr.handle_delivery(0, 19_000, 10_000, false, MSS);
+        prr.handle_delivery(0, 19_000, 10_000, false, true, MSS);
         assert_eq!(prr.quota(), 0);
+    }
+
+    #[test]
+    fn after_a_mark_nothing_leaves_until_something_arrives() {
+        let mut prr = Prr::new(20_000);
+        prr.handle_delivery(0, 20_000, 10_000, false, false, MSS);
+        assert_eq!(prr.quota(), 0);
+        prr.handle_delivery(MSS, 19_000, 10_000, true, false, MSS);
+        assert_eq!(prr.quota(), MSS);
     }
 }

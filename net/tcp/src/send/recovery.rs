@@ -127,8 +127,9 @@ impl SendHalf {
     /// What may leave while the flight shrinks (RFC 9937 §6), now that `delivered` bytes more have arrived.
     fn meter(&mut self, delivered: u32, safe: bool) {
         let (flying, threshold, mss) = (self.flight(), self.congestion.threshold(), self.mss());
+        let lost = self.loss.scoreboard.lost() > 0;
         if let Some(prr) = self.loss.prr() {
-            prr.handle_delivery(delivered, flying, threshold, safe, mss);
+            prr.handle_delivery(delivered, flying, threshold, safe, lost, mss);
         }
     }
 
@@ -147,9 +148,9 @@ impl SendHalf {
         alone
     }
 
-    /// The network has marked what was sent, of which `flight` bytes were outstanding before this was told. Returns
-    /// whether the window was reduced for it.
-    pub(crate) fn handle_mark(&mut self, flight: u32, now: Instant) -> bool {
+    /// The network has marked what was sent, of which `flight` bytes were outstanding before this was told, and `undelivered`
+    /// not known to have arrived. Returns whether the window was reduced for it.
+    pub(crate) fn handle_mark(&mut self, flight: u32, undelivered: u32, now: Instant) -> bool {
         // RFC 3168 §6.1.2: once for what was in flight together, be it for marks or for losses.
         if !self.loss.is_mark_news(self.una) || !self.congestion.takes_marks() {
             return false;
@@ -159,8 +160,9 @@ impl SendHalf {
             self.congestion.leave_recovery();
         } else {
             // RFC 9937 §1: a reduction for a mark is spread over the round trip as one for a loss.
-            self.loss.reduce(Prr::new(flight), self.nxt);
-            self.meter(flight - flight.min(self.outstanding()), true);
+            self.loss.reduce(Prr::new(undelivered), self.nxt);
+            // What SACK told of before has made room before.
+            self.meter(undelivered.saturating_sub(self.undelivered()), true);
         }
         self.set_pace();
         true
