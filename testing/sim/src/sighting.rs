@@ -3,7 +3,7 @@
 use crate::finish;
 use crate::world::HostId;
 use packet::{Checksum, Packet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use time::Instant;
 use wire::checksum::Sum;
 use wire::{Protocol, ipv4, ipv6, tcp};
@@ -19,6 +19,8 @@ pub struct Sighting {
     pub sent: bool,
     /// The packet, marks and all.
     pub packet: Packet,
+    /// What its connection told of itself once it had left, where that is [asked](crate::World::ask).
+    pub info: Option<Box<::tcp::Info>>,
 }
 
 /// A TCP segment that was seen.
@@ -32,12 +34,33 @@ pub struct Seen {
     pub header: tcp::Header,
     /// Bytes of payload.
     pub payload_bytes: u32,
+    /// What its connection told of itself.
+    pub info: Option<Box<::tcp::Info>>,
 }
 
 impl Sighting {
+    /// Where it comes from and where it goes to, where the host sent it as TCP and on a link without link headers.
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let bytes = &*self.packet.headers;
+        let (source, destination, protocol, offset): (IpAddr, IpAddr, _, _) = match bytes.first()? >> 4 {
+            4 => {
+                let address = |at: usize| <[u8; 4]>::try_from(bytes.get(at..at + 4)?).ok();
+                (address(12)?.into(), address(16)?.into(), bytes[9], usize::from(bytes[0] & 15) * 4)
+            }
+            6 => {
+                let address = |at: usize| <[u8; 16]>::try_from(bytes.get(at..at + 16)?).ok();
+                (address(8)?.into(), address(24)?.into(), bytes[6], 40)
+            }
+            _ => return None,
+        };
+        let port = |at: usize| Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+        let ends = (SocketAddr::new(source, port(offset)?), SocketAddr::new(destination, port(offset + 2)?));
+        (Protocol(protocol) == Protocol::TCP).then_some(ends)
+    }
+
     /// The TCP segment that it holds, where it is on a link without link headers, whole, and unharmed.
     pub fn segment(self) -> Option<Seen> {
-        let checksum = self.packet.offload.checksum;
+        let (checksum, info) = (self.packet.offload.checksum, self.info);
         let bytes = match checksum {
             Checksum::Complete => finish(self.packet).pop()?,
             Checksum::Verified | Checksum::Partial { .. } => self.packet.into_bytes(),
@@ -62,6 +85,7 @@ impl Sighting {
             destination: SocketAddr::new(destination, header.destination_port),
             payload_bytes: (bytes.len() - offset - length) as u32,
             header,
+            info,
         })
     }
 }

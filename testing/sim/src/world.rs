@@ -15,10 +15,10 @@ use crate::sighting::Sighting;
 use crate::trace::Trace;
 use crate::wire_end::{Direction, Passage};
 use packet::{Batch, Device};
-use stack::{Event, InterfaceConfig, InterfaceId, Prefix, Stack};
+use stack::{Event, InterfaceConfig, InterfaceId, Prefix, Stack, TcpId};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ pub struct World {
     trace: Rc<RefCell<Trace>>,
     /// What hosts sent and were given, where somebody looks.
     sightings: Option<VecDeque<Sighting>>,
+    /// Connections that are asked how they are whenever they send.
+    asked: BTreeMap<(HostId, SocketAddr, SocketAddr), TcpId>,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl World {
             wakes: BTreeSet::new(),
             trace: Rc::new(RefCell::new(trace)),
             sightings: None,
+            asked: BTreeMap::new(),
         }
     }
 
@@ -172,6 +175,13 @@ impl World {
     /// From now on every packet that a host sends or is given is to be had by [`sighting`](Self::sighting).
     pub fn watch(&mut self) {
         self.sightings.get_or_insert_default();
+    }
+
+    /// From now on what `connection` tells of itself is noted with every segment that it sends.
+    pub fn ask(&mut self, host: HostId, connection: TcpId) {
+        if let Some((local, remote)) = self.stack_ref(host).tcp_addresses(connection) {
+            self.asked.insert((host, local, remote), connection);
+        }
     }
 
     /// The next packet that a host sent or was given, in the order in which that happened.
@@ -266,7 +276,8 @@ impl World {
     /// Puts on the links what the stacks have to send, and takes their events.
     fn drain(&mut self) {
         let now = self.now();
-        let mut batch = Batch::with_capacity(BATCH);
+        // One at a time where somebody looks, so that a connection can be asked behind each segment.
+        let mut batch = Batch::with_capacity(if self.sightings.is_some() { 1 } else { BATCH });
         for (number, host) in self.hosts.iter_mut().enumerate() {
             for (interface, _, port) in &mut host.ports {
                 loop {
@@ -276,6 +287,12 @@ impl World {
                     }
                     if let Some(sightings) = &mut self.sightings {
                         note(sightings, &batch, HostId(number), now, true);
+                        if let Some(last) = sightings.back_mut() {
+                            let asked = last
+                                .ends()
+                                .and_then(|(local, remote)| self.asked.get(&(HostId(number), local, remote)));
+                            last.info = asked.and_then(|id| host.stack.tcp_info(*id, now)).map(Box::new);
+                        }
                     }
                     port.transmit(&mut batch).expect("a simulated device does not break");
                 }
@@ -343,7 +360,13 @@ impl Drop for World {
 }
 
 fn note(sightings: &mut VecDeque<Sighting>, batch: &Batch, host: HostId, at: Instant, sent: bool) {
-    sightings.extend(batch.iter().map(|packet| Sighting { at, host, sent, packet: packet.clone() }));
+    sightings.extend(batch.iter().map(|packet| Sighting {
+        at,
+        host,
+        sent,
+        packet: packet.clone(),
+        info: None,
+    }));
 }
 
 pub(crate) fn addresses(link: LinkId, end: usize) -> (IpAddr, IpAddr) {

@@ -7,12 +7,14 @@
 //! - [`conduct`]: what each side's program does
 //! - [`talk`]: one connection after the other between the same ports, against the model of its byte streams
 //! - [`figures`]: what a connection tells of itself
+//! - [`flight`]: what the congestion window lets leave
 //! - [`watch`]: what the packets themselves must obey
 //! - [`run`]: the case from its start until nothing is left
 
 mod conduct;
 mod draw;
 mod figures;
+mod flight;
 mod network;
 mod profile;
 mod run;

@@ -16,6 +16,8 @@ pub(super) struct Side {
     pub host: HostId,
     conduct: Conduct,
     pub connection: Option<TcpId>,
+    /// It tells of itself with every segment.
+    is_asked: bool,
     write: Stream,
     read: Stream,
     figures: Figures,
@@ -40,6 +42,7 @@ impl Side {
         Self {
             host,
             connection: None,
+            is_asked: false,
             write: Stream::new(streams[0], conduct.bytes),
             read: Stream::new(streams[1], peer.bytes),
             figures: Figures::default(),
@@ -104,8 +107,10 @@ impl Side {
 
     /// Does what can be done now.
     pub(super) fn act(&mut self, world: &mut World) {
-        if self.connection.is_none() || self.has_let_go {
-            return;
+        let Some(connection) = self.connection.filter(|_| !self.has_let_go) else { return };
+        if !self.is_asked {
+            self.is_asked = true;
+            world.ask(self.host, connection);
         }
         self.write(world);
         self.read(world);

@@ -1,14 +1,17 @@
-//! What the packets themselves must obey, from what the hosts send and are given, and nothing else.
+//! What the packets themselves must obey, from what the hosts send and are given, and for the congestion window from what
+//! connections tell of themselves.
 //!
 //! - nothing leaves beyond the peer's window (RFC 9293 §3.8.6), but one byte that asks whether it has opened
 //! - a window that was told is not taken back (RFC 9293 §3.8.6)
 //! - nothing is acknowledged that has not arrived (RFC 9293 §3.4), and no acknowledgement goes back
+//! - nothing leaves that the congestion window does not allow: [`flight`](super::flight)
 //! - no more is in flight than any law lets a window grow to: the initial window and all that was acknowledged
 //!   (RFC 5681 §3.1: at most a segment for each one acknowledged)
 //! - acknowledgements answer something: none answers another (RFC 9293 §3.10.7.4)
 //! - what is sent twice has a cause
 
 use super::draw::Scenario;
+use super::flight::Flight;
 use crate::sighting::{Seen, Sighting};
 use crate::world::HostId;
 use std::collections::BTreeMap;
@@ -67,6 +70,8 @@ struct Way {
     arrived: Option<SequenceNumber>,
     /// What was acknowledged to the peer, and the edge of the window that it was told.
     told: Option<(SequenceNumber, SequenceNumber)>,
+    /// What the congestion window lets leave.
+    flight: Flight,
 }
 
 impl Way {
@@ -85,6 +90,7 @@ impl Way {
             reported_bytes: 0,
             arrived: None,
             told: None,
+            flight: Flight::default(),
         }
     }
 
@@ -157,6 +163,7 @@ impl Watch {
             way.is_troubled |= again > 0;
             way.max = way.max.later(end);
             way.check_flight(seen, end, self.initial_segments);
+            way.flight.check(seen, again == 0);
         } else if controls == 0 {
             self.tally.bare += 1;
         }
@@ -262,6 +269,7 @@ impl Way {
             return;
         }
         let news_bytes = u64::from(acknowledgement - self.una);
+        self.flight.hear();
         self.acknowledged_bytes += news_bytes;
         let is_duplicate = acknowledgement == self.una && seen.payload_bytes == 0 && !is_syn;
         let more_bytes = if is_duplicate { self.peer_mss } else { 0 };
