@@ -44,7 +44,7 @@ impl Sockets {
     /// ```
     /// # use runtime::blocking::Sockets;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let (device, _) = link::FrameSocket::pair(1_500)?;
+    /// let (device, _other_end) = link::FrameSocket::pair(1_500)?;
     /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
     /// let listener = sockets.listen("0.0.0.0:80".parse()?)?;
     /// # Ok(())
@@ -70,7 +70,7 @@ impl Sockets {
     fn turned<D: Device + AsFd + Send + 'static>(sockets: crate::Sockets, device: D) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let driven = sockets.clone();
-        // When the device fails nothing moves any more, as on a cable that is cut.
+        // When the device fails, or this thread panics, whoever waits for a socket is told.
         std::thread::Builder::new()
             .name("weft-stack".to_owned())
             .spawn(move || drop(runtime.block_on(driven.drive(device))))?;

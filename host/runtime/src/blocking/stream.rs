@@ -196,6 +196,7 @@ impl TcpStream {
             (false, true) => self.0.stream.try_look(into),
             (false, false) => wait(
                 read_timeout,
+                // As in `take`: the settings stay locked while it is looked and parked.
                 poll_fn(|cx| match self.0.settings().read_shut {
                     true => Poll::Ready(Ok(0)),
                     false => self.0.stream.poll_look(cx, into),
@@ -295,6 +296,9 @@ impl Shared {
             (false, true) => self.stream.try_take(bytes_max),
             (false, false) => wait(
                 read_timeout,
+                // The settings stay locked for the whole `match`, that is until the reader is parked, and must: `shutdown`
+                // sets the flag under this lock and wakes afterwards. Let go between the look and `poll_take`, it could wake
+                // before the reader has parked, who then would sleep on a stream that is shut.
                 poll_fn(|cx| match self.settings().read_shut {
                     true => Poll::Ready(Ok(Bytes::new())),
                     false => self.stream.poll_take(cx, bytes_max),

@@ -1,6 +1,6 @@
 //! What the driver and the sockets share.
 
-use super::error::{bind_error, close_error, connect_error, invalid};
+use super::error::{Stopped, bind_error, close_error, connect_error, invalid};
 use super::{ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
 use crate::Clock;
 use packet::{Bytes, Pool};
@@ -47,6 +47,8 @@ pub(super) struct State {
     pub connections: HashMap<TcpId, Connection>,
     pub listeners: HashMap<ListenerId, Accepting>,
     pub datagrams: HashMap<UdpId, Receiving>,
+    /// Nothing turns the stack any more.
+    pub stopped: Option<Stopped>,
 }
 
 /// A connection's waiting tasks, and how it ended.
@@ -112,6 +114,7 @@ impl Sockets {
             connections: HashMap::new(),
             listeners: HashMap::new(),
             datagrams: HashMap::new(),
+            stopped: None,
         };
         Self {
             shared: Arc::new(Shared {
@@ -153,6 +156,7 @@ impl Sockets {
         let stream = {
             let now = self.shared.clock.now();
             let mut state = self.shared.lock();
+            state.check_turned()?;
             let id = state.stack.tcp_connect(local, remote, config, now).map_err(connect_error)?;
             self.opened(&mut state, id, remote)
         };
@@ -202,6 +206,7 @@ impl Sockets {
         let stream = {
             let now = self.shared.clock.now();
             let mut state = self.shared.lock();
+            state.check_turned()?;
             let opened = state.stack.tcp_connect_fast(options.local, remote, &mut data, config, now);
             let id = opened.map_err(connect_error)?;
             self.opened(&mut state, id, remote)
@@ -277,6 +282,7 @@ impl Sockets {
         let config = if shared { self.shared.profile.clone() } else { Arc::new(config) };
         let listen = Listen { binding: Binding::to(local, only_v6), defer: false, backlog, config };
         let mut state = self.shared.lock();
+        state.check_turned()?;
         let listening =
             if reuse_port { state.stack.tcp_listen_shared(listen) } else { state.stack.tcp_listen(listen) };
         let id = listening.map_err(bind_error)?;
@@ -293,6 +299,7 @@ impl Sockets {
     /// `AddrInUse`, `AddrNotAvailable`.
     pub fn bind_udp(&self, local: SocketAddr) -> io::Result<UdpSocket> {
         let mut state = self.shared.lock();
+        state.check_turned()?;
         let id = state.stack.udp_bind(Binding::to(local, false)).map_err(bind_error)?;
         state.datagrams.insert(id, Receiving::default());
         let local = bound(local, state.stack.udp_binding(id));
@@ -331,6 +338,11 @@ fn bound(local: SocketAddr, binding: Option<Binding>) -> SocketAddr {
 }
 
 impl State {
+    /// Whether something turns the stack still, or will.
+    pub fn check_turned(&self) -> io::Result<()> {
+        self.stopped.map_or(Ok(()), |stopped| Err(stopped.error()))
+    }
+
     /// Takes received bytes; empty at the end of the stream, `None` where there is nothing yet.
     pub fn take(&mut self, id: TcpId, bytes_max: usize, now: Instant) -> Option<io::Result<Bytes>> {
         match self.stack.tcp_read(id, bytes_max, now) {
@@ -353,7 +365,8 @@ impl State {
             return Some(Ok(()));
         }
         match self.connections.get(&id).map(|connection| connection.closed) {
-            Some(None) => None,
+            // What has arrived is read before.
+            Some(None) => self.check_turned().err().map(Err),
             Some(Some(CloseReason::Finished)) | None => Some(Ok(())),
             Some(Some(reason)) => Some(Err(close_error(reason))),
         }
@@ -371,7 +384,7 @@ impl State {
         if self.stack.tcp_writable(id) > 0 {
             ready |= Ready::WRITABLE;
         }
-        if !self.stack.tcp_may_write(id) {
+        if !self.stack.tcp_may_write(id) || self.stopped.is_some() {
             ready |= Ready::WRITABLE | Ready::WRITE_CLOSED;
         }
         ready
@@ -379,6 +392,10 @@ impl State {
 
     /// Takes what there is room for from `data`; `None` where there is none yet.
     pub fn put(&mut self, id: TcpId, data: &mut Bytes, now: Instant) -> Option<io::Result<usize>> {
+        // What is taken now would never leave.
+        if let Err(stopped) = self.check_turned() {
+            return Some(Err(stopped));
+        }
         match self.stack.tcp_write(id, data, now) {
             0 => match self.connections.get(&id).map(|connection| connection.closed) {
                 Some(None) if self.stack.tcp_may_write(id) => None,

@@ -1,13 +1,16 @@
 //! The task that moves frames between the stack and its device.
 
 use super::Sockets;
-use super::core::{Accepted, Connection, State};
+use super::core::{Accepted, Connection, Shared, State};
+use super::error::Stopped;
 use super::group::Siblings;
 use crate::{Port, Spin};
 use packet::Device;
 use stack::Event;
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use time::Instant;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -25,20 +28,40 @@ fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 impl Sockets {
     /// Moves frames between the stack and `device`; to be spawned. Returns only when the device fails.
     ///
+    /// From then on, and where it panics or is dropped, nothing moves any more: whoever waits for a socket of the stack is
+    /// told why, by an error of the kind `NotConnected`, and so is every later call that would wait.
+    ///
     /// # Errors
     ///
     /// The device's error, or tokio's where the descriptor cannot be polled.
-    pub async fn drive<D: Device + AsFd>(self, device: D) -> io::Result<()> {
-        self.drive_among(device, Siblings::default()).await
+    pub fn drive<D: Device + AsFd>(self, device: D) -> impl Future<Output = io::Result<()>> {
+        self.drive_among(device, Siblings::default())
     }
 
     /// As [`drive`](Self::drive), and hands on to siblings what arrives for all.
-    pub(super) async fn drive_among<D: Device + AsFd>(self, device: D, siblings: Siblings) -> io::Result<()> {
-        let readiness = watch(device.as_fd().try_clone_to_owned()?)?;
+    pub(super) fn drive_among<D: Device + AsFd>(
+        self,
+        device: D,
+        siblings: Siblings,
+    ) -> impl Future<Output = io::Result<()>> {
+        // Made here, so that a future that is dropped before its first poll tells too.
+        let mut end = End { shared: self.shared.clone(), why: None };
+        async move {
+            let Err(stopped) = self.turn_on(device, siblings).await;
+            end.because(stopped);
+            Err(stopped.error())
+        }
+    }
+
+    /// Turns the stack until that cannot go on.
+    async fn turn_on<D: Device + AsFd>(&self, device: D, siblings: Siblings) -> Result<Infallible, Stopped> {
+        let unwatched = |error: io::Error| Stopped::Watch(error.kind());
+        let descriptor = device.as_fd().try_clone_to_owned().map_err(unwatched)?;
+        let readiness = watch(descriptor).map_err(unwatched)?;
         let mut port = Port::new(self.shared.interface, device);
         let mut spin = Spin::new(self.shared.clock.now());
         loop {
-            let turned = self.turn(&mut port, &siblings).map_err(io::Error::other)?;
+            let turned = self.turn(&mut port, &siblings).map_err(Stopped::Device)?;
             let Turned { worked, more, blocked, next } = turned;
             let now = self.shared.clock.now();
             if worked {
@@ -56,8 +79,8 @@ impl Sockets {
                 }
             };
             tokio::select! {
-                ready = readiness.readable() => ready?.clear_ready(),
-                ready = readiness.writable(), if blocked => ready?.clear_ready(),
+                ready = readiness.readable() => ready.map_err(unwatched)?.clear_ready(),
+                ready = readiness.writable(), if blocked => ready.map_err(unwatched)?.clear_ready(),
                 () = self.shared.work.notified() => {}
                 () = deadline => {}
             }
@@ -95,6 +118,25 @@ impl Sockets {
     }
 }
 
+/// Tells the sockets of a stack that nothing turns it any more, however that came about.
+struct End {
+    shared: Arc<Shared>,
+    why: Option<Stopped>,
+}
+
+impl End {
+    fn because(&mut self, stopped: Stopped) {
+        self.why = Some(stopped);
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let unwinding = if std::thread::panicking() { Stopped::Panicked } else { Stopped::Dropped };
+        self.shared.lock().stop(self.why.unwrap_or(unwinding));
+    }
+}
+
 /// What came of one exchange with the device.
 struct Turned {
     /// Frames were exchanged.
@@ -112,6 +154,17 @@ impl State {
     fn exchanged(&self) -> u64 {
         let counters = self.stack.counters();
         counters.received + counters.transmitted
+    }
+
+    /// Nothing moves any more: whoever waits is told why.
+    fn stop(&mut self, why: Stopped) {
+        self.stopped.get_or_insert(why);
+        for connection in self.connections.values_mut() {
+            connection.read.wake();
+            connection.write.wake();
+        }
+        self.listeners.values_mut().for_each(|accepting| accepting.task.wake());
+        self.datagrams.values_mut().for_each(|receiving| receiving.task.wake());
     }
 
     /// Wakes whoever waits for what has happened.

@@ -1,8 +1,54 @@
 //! What a caller is told when something is refused or over, in the words of `std::io`.
 
+use packet::DeviceError;
 use stack::{BindError, ConnectError, SendError};
+use std::fmt;
 use std::io::{self, ErrorKind};
 use tcp::{CloseReason, ConfigError};
+
+/// Why nothing turns a stack any more: what every call on its sockets is told from then on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stopped {
+    /// The device failed.
+    Device(DeviceError),
+    /// The device's descriptor cannot be watched, for this reason.
+    Watch(ErrorKind),
+    /// What turned it panicked.
+    Panicked,
+    /// What turned it was dropped: the program ended the task, or the runtime that it ran in.
+    Dropped,
+}
+
+impl Stopped {
+    /// As `NotConnected`: nothing leads from the stack to anywhere.
+    pub(super) fn error(self) -> io::Error {
+        io::Error::new(ErrorKind::NotConnected, self)
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stack has stopped: ")?;
+        match self {
+            Self::Device(error) if error.code > 0 => {
+                write!(f, "{}: {}", error.doing, io::Error::from_raw_os_error(error.code))
+            }
+            Self::Device(error) => write!(f, "{} failed", error.doing),
+            Self::Watch(kind) => write!(f, "watching its device: {kind}"),
+            Self::Panicked => f.write_str("what turned it has panicked"),
+            Self::Dropped => f.write_str("what turned it was dropped"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Device(error) => Some(error),
+            Self::Watch(_) | Self::Panicked | Self::Dropped => None,
+        }
+    }
+}
 
 /// A field of a profile is outside its range.
 pub(super) fn invalid(error: ConfigError) -> io::Error {

@@ -49,7 +49,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// `NotConnected` where the listener is gone.
+    /// `NotConnected` where the listener is gone, or nothing turns the stack any more.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -57,6 +57,7 @@ impl TcpListener {
     /// The next connection, or the task is woken when there is one.
     pub fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let mut state = self.shared.lock();
+        state.check_turned()?;
         let Some(accepting) = state.listeners.get_mut(&self.id) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };

@@ -25,7 +25,7 @@ impl Sockets {
     /// # use runtime::Sockets;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let (device, _) = link::FrameSocket::pair(1_500)?;
+    /// let (device, _other_end) = link::FrameSocket::pair(1_500)?;
     /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
     /// let listener = sockets.listen("0.0.0.0:80".parse()?)?;
     /// # Ok(())

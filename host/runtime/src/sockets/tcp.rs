@@ -96,11 +96,15 @@ impl TcpStream {
     /// None; as tokio's.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let mut state = self.shared.lock();
+        let stopped = state.check_turned().err();
         let Some(connection) = state.connections.get_mut(&self.id).filter(|connection| !connection.told)
         else {
             return Ok(None);
         };
-        let error = connection.closed.filter(|reason| *reason != CloseReason::Finished).map(close_error);
+        let error = match connection.closed {
+            None => stopped,
+            Some(reason) => Some(reason).filter(|reason| *reason != CloseReason::Finished).map(close_error),
+        };
         connection.told = error.is_some();
         Ok(error)
     }
@@ -126,7 +130,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `ConnectionReset`, `TimedOut`, `HostUnreachable`.
+    /// `ConnectionReset`, `TimedOut`, `HostUnreachable`; `NotConnected` where nothing turns the stack any more.
     pub async fn read_bytes(&mut self) -> io::Result<Bytes> {
         self.take_bytes().await
     }
@@ -181,6 +185,7 @@ impl TcpStream {
     pub(super) async fn established(&self) -> io::Result<()> {
         poll_fn(|cx| {
             let mut state = self.shared.lock();
+            let stopped = state.check_turned();
             let Some(connection) = state.connections.get_mut(&self.id) else {
                 return Poll::Ready(Err(ErrorKind::NotConnected.into()));
             };
@@ -190,6 +195,7 @@ impl TcpStream {
             if let Some(reason) = connection.closed {
                 return Poll::Ready(Err(close_error(reason)));
             }
+            stopped?;
             connection.write.park(cx);
             Poll::Pending
         })
@@ -455,8 +461,10 @@ impl TcpStream {
         let info = state.stack.tcp_info(self.id, now);
         let waits =
             matches!(info.map(|info| info.state), Some(State::FinWait1 | State::Closing | State::LastAck));
+        let stopped = state.check_turned();
         match state.connections.get_mut(&self.id) {
             Some(connection) if waits && connection.closed.is_none() => {
+                stopped?;
                 connection.write.park(cx);
                 Poll::Pending
             }

@@ -147,7 +147,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NetworkUnreachable`, `InvalidInput` where it is too large, `WouldBlock` where the interface's queue is full.
+    /// `NetworkUnreachable`, `InvalidInput` where it is too large, `WouldBlock` where the interface's queue is full;
+    /// `NotConnected` where nothing turns the stack any more.
     pub fn send_to(&self, payload: &[u8], remote: SocketAddr) -> io::Result<usize> {
         self.send_bytes_to(Bytes::copy_from_slice(payload), remote)
     }
@@ -169,7 +170,10 @@ impl UdpSocket {
     pub fn send_bytes_to(&self, payload: Bytes, remote: SocketAddr) -> io::Result<usize> {
         let (now, length) = (self.shared.clock.now(), payload.len());
         let datagram = Datagram::new(self.local, remote, payload);
-        let sent = self.shared.lock().stack.udp_send(self.id, datagram, now);
+        let mut state = self.shared.lock();
+        state.check_turned()?;
+        let sent = state.stack.udp_send(self.id, datagram, now);
+        drop(state);
         self.shared.work.notify_one();
         sent.map(|()| length).map_err(send_error)
     }
@@ -187,7 +191,11 @@ impl UdpSocket {
         let ours = |datagram: &Datagram| peer.is_none_or(|peer| peer == datagram.remote);
         receiving.peeked = receiving.peeked.take().filter(ours);
         while receiving.peeked.is_none() {
-            receiving.peeked = Some(state.stack.udp_receive(self.id)?).filter(ours);
+            let Some(next) = state.stack.udp_receive(self.id) else {
+                // What has arrived is received before.
+                return state.stopped.map(|stopped| Err(stopped.error()));
+            };
+            receiving.peeked = Some(next).filter(ours);
         }
         take(receiving).map(|datagram| Ok((datagram.payload, datagram.remote)))
     }
