@@ -121,10 +121,14 @@ impl PathMtu {
         // RFC 4821 §7.7: a full stop. Half of what fails, and at first a size that nearly every path carries.
         let base = config.probe_base_mss;
         let fails = self.search.as_ref().map_or(ceiling, |search| search.low);
-        let payload = if self.search.is_none() && fails > base + options {
+        let floor = config.probe_floor_mss.min(base);
+        // RFC 8899 §5.2: what the base would not have made smaller vanishes all the same.
+        let base_fails = timeouts > BLACK_HOLE_TIMEOUTS && outstanding <= u32::from(base);
+        let payload = if self.search.is_none() && fails > base + options && !base_fails {
             base
         } else {
-            (fails.saturating_sub(options) / 2).clamp(config.probe_floor_mss.min(base), base)
+            let fails = outstanding.min(fails.saturating_sub(options).into()) as u16;
+            (fails / 2).clamp(floor, base)
         };
         let low = payload + options;
         // What is smaller than that has not vanished for its size.
@@ -387,6 +391,17 @@ mod tests {
         assert_eq!(timeout(6, 10_000), None);
         let off = Config { mtu_probing: MtuProbing::Off, ..config };
         assert!(!PathMtu::default().handle_timeout(&off, sizes, 9, UNA, NOW));
+    }
+
+    #[test]
+    fn a_segment_below_the_first_size_that_goes_on_to_vanish_is_halved() {
+        let mut path = PathMtu::default();
+        let sizes = Sizes { ceiling: 1_220, options: 12, outstanding: 947 };
+        assert!(!path.handle_timeout(&Config::linux(), sizes, 3, UNA, NOW));
+        assert!(path.handle_timeout(&Config::linux(), sizes, 4, UNA, NOW));
+        assert_eq!(path.size(1_220), 548);
+        let least = Sizes { outstanding: 536, ..sizes };
+        assert!(!PathMtu::default().handle_timeout(&Config::linux(), least, 4, UNA, NOW));
     }
 
     #[test]

@@ -116,15 +116,15 @@ fn established_third_timeout_of_a_full_segment_makes_it_smaller() {
 fn established_timeouts_of_a_small_segment_say_nothing_of_the_size() {
     let config = Config { probe_base_mss: 600, ..plain() };
     let mut it = Script::established(config);
-    it.write(1, 600);
-    it.leaves("P 1+600 ack 1");
+    it.write(1, 536);
+    it.leaves("P 1+536 ack 1");
     for wait in [200, 400, 800, 1_600] {
         it.after(wait);
-        it.leaves("P 1+600 ack 1");
+        it.leaves("P 1+536 ack 1");
     }
-    it.arrives(". 1 ack 601 win 65535");
-    it.write(601, 2_000);
-    it.leaves(". 601+1000 ack 1");
+    it.arrives(". 1 ack 537 win 65535");
+    it.write(537, 2_000);
+    it.leaves(". 537+1000 ack 1");
 }
 
 /// Sends four megabytes where only segments of `carries` bytes arrive. How long it took, and the largest that arrived
