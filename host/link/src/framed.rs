@@ -67,6 +67,11 @@ impl Framed {
         while !batch.is_full() {
             let mut buffer = self.spare.take().unwrap_or_else(|| self.pool.take());
             match io::read(&self.fd, &mut buffer[..]) {
+                // A socket whose other end is closed; an interface never gives this.
+                Ok(0) => {
+                    let code = Errno::CONNRESET.raw_os_error();
+                    return Err(DeviceError { doing: self.doing_receive, code });
+                }
                 Ok(length) => {
                     if let Some(packet) = self.parse(buffer, length) {
                         // The batch is not full: there is room.

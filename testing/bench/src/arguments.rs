@@ -21,7 +21,7 @@ Names (all when none is given):
     tcp-http         small answers on 64 connections that stay, beside nginx
     tcp-scale        cost of a segment and memory of a connection, up to a million of them, without a device
     tcp-scale-held   100,000 connections in one process over a TAP, and a byte there and back on each
-  impair       one stream between Linux and weft, each way, across 24 links that lose, delay and limit (7 minutes a round)
+  impair       one stream between Linux and weft, each way, across 24 links that lose, delay and limit (10 minutes a round)
   fairness     weft beside Linux at one bottleneck
 
 Without a measure: `crossings` sends for a second between Linux and weft, each way, across every kind of harm, and fails

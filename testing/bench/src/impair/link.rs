@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use ::link::{FrameSocket, Tap};
+use ::link::Tap;
 use packet::{Batch, Device};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -171,14 +171,15 @@ impl End {
                     rustix::net::accept_with(&listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
                         .map_err(|error| format!("cable: {error}"))?;
                 widen(&socket);
-                Ok(Box::new(FrameSocket::from_fd(socket, MTU)))
+                Ok(Box::new(Tap::from_fd(socket, MTU)))
             }
         }
     }
 }
 
-/// A stack's end of the cable at `path`.
-pub fn connect(path: &str) -> Result<FrameSocket, String> {
+/// A stack's end of the cable at `path`. Frames on it are as on a TAP's descriptor, each behind a virtio-net header, so
+/// that a stack on a cable has the same offloads as the kernel behind a TAP.
+pub fn connect(path: &str) -> Result<Tap, String> {
     let failed = |error: Errno| format!("{path}: {error}");
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     let flags = SocketFlags::CLOEXEC;
@@ -187,7 +188,7 @@ pub fn connect(path: &str) -> Result<FrameSocket, String> {
     rustix::net::connect(&socket, &address).map_err(failed)?;
     rustix::io::ioctl_fionbio(&socket, true).map_err(failed)?;
     widen(&socket);
-    Ok(FrameSocket::from_fd(socket, MTU))
+    Ok(Tap::from_fd(socket, MTU))
 }
 
 /// Room for more frames on the way. Where it may not be had, some are lost that a TAP would keep.
