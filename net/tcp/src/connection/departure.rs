@@ -58,6 +58,10 @@ impl Connection {
                 } else if self.send.is_stalled() {
                     self.timers.start(Why::Persist, now + self.send.timeout(&self.config));
                     self.start_user_timeout(now);
+                } else if self.send.is_awaiting() {
+                    // RFC 6298 §5.1: it runs for what is lost too. The persist timer had its place while the window was
+                    // closed, and what has opened may be less than a segment, which only a timeout may use.
+                    self.start_retransmission(now);
                 }
             }
             Phase::FinWait2 { .. } | Phase::TimeWait { .. } => {}
