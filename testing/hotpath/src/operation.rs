@@ -27,9 +27,10 @@ pub fn receive(load: &mut Load, segments: usize) {
             answer = load.heard().or(answer);
         }
         assert_eq!(read, 2 * payload.len(), "both segments are read");
-        let answer = answer.expect("the second segment is acknowledged");
+        // The first, where a window that has grown told of it: then the second waits for the next turn.
+        let answer = answer.expect("a segment is acknowledged");
         let line = load.line(number);
-        assert_eq!(answer.acknowledgement, line.peer.next);
+        assert!((line.peer.next - answer.acknowledgement) as usize <= payload.len(), "it is one of these");
         line.peer.hear(&answer);
     }
 }
