@@ -58,13 +58,15 @@ impl Connection {
             self.challenge(now);
             return Err(Drop::UnexpectedSyn);
         }
+        // Fifth: ACK.
+        self.arrive_acknowledgement(&header, bare, now)?;
+        // RFC 5961 §5.2: only now. Else a blind attacker's one segment, whose number is in the window but which acknowledges
+        // nothing that can be, would leave a timestamp behind beside which all of the peer's are old.
         if let Some(peer) = header.options.timestamps {
             self.timestamps.update(peer.value, first, self.receive.acks().sent(), now);
         }
         self.heard_at = now;
         self.keep_alive_probes = 0;
-        // Fifth: ACK.
-        self.arrive_acknowledgement(&header, bare, now)?;
         if let Some(before) = before {
             // RFC 3168 §6.1.5, RFC 9768 §3.2: only now, that the segment is known to be acceptable.
             self.arrive_marks(before, now);
