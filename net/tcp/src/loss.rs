@@ -242,6 +242,7 @@ impl Loss {
     /// SND.UNA has moved to `una`.
     pub(crate) fn handle_progress(&mut self, una: SequenceNumber) {
         self.duplicates = 0;
+        self.rack.handle_progress(una);
         if matches!(self.mode, Mode::Open) && una.after(self.recover) {
             // The last loss stays behind, though it be more than half of all numbers ago (RFC 9293 §3.4).
             self.recover = una - 1;

@@ -90,6 +90,12 @@ impl Rack {
         }
     }
 
+    /// SND.UNA has come to `una`.
+    pub(crate) fn handle_progress(&mut self, una: SequenceNumber) {
+        // A round that is over stays so, though it be more than half of all numbers ago (RFC 9293 §3.4).
+        self.duplicate_round.take_if(|round| una.at_or_after(*round));
+    }
+
     /// A segment came twice: what was deemed lost was late (§6.2, step 4). `una` and `nxt` tell the round trips.
     pub(crate) fn handle_duplicate(&mut self, una: SequenceNumber, nxt: SequenceNumber) {
         self.duplicates = self.duplicates.wrapping_add(1);
@@ -205,6 +211,18 @@ mod tests {
         assert_eq!(rack.patience(situation()), 50 * MS);
         rack.handle_recovered();
         assert_eq!(rack.patience(situation()), 10 * MS);
+    }
+
+    #[test]
+    fn a_duplicate_of_long_ago_is_no_reason_to_overlook_a_new_one() {
+        let mut rack = Rack::new(SequenceNumber(0));
+        rack.handle_duplicate(SequenceNumber(10), SequenceNumber(20));
+        for una in [20, 1 << 30, 2 << 30, (2 << 30) + 30] {
+            rack.handle_progress(SequenceNumber(una));
+        }
+        let una = SequenceNumber((2 << 30) + 30);
+        rack.handle_duplicate(una, una + 10);
+        assert_eq!(rack.patience(situation()), 30 * MS);
     }
 
     #[test]
