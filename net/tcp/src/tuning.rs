@@ -78,8 +78,8 @@ impl Tuning {
         self.read_max = read;
         let needed = 2 * read_wide + u64::from(SEGMENTS_ADDED * mss);
         // As fast as it has grown since, it will grow until the sender has heard of the window.
-        let growing = 2 * needed * (read_wide - before) / before;
-        Some(u32::try_from(needed + growing).unwrap_or(u32::MAX))
+        let growing = (2 * needed).saturating_mul(read_wide - before) / before;
+        Some(u32::try_from(needed.saturating_add(growing)).unwrap_or(u32::MAX))
     }
 
     /// The round trip as it is estimated.
@@ -113,6 +113,15 @@ mod tests {
         assert_eq!(tuning.handle_read(10_000, 1_000, at(60)), Some(76_000 + 2 * 76_000 * 2));
         assert_eq!(tuning.handle_read(30_000, 1_000, at(110)), None, "no faster than before");
         assert_eq!((tuning.rtt(), tuning.read_max()), (rtt, 30_000));
+    }
+
+    #[test]
+    fn a_peer_that_makes_a_round_trip_seem_an_hour_makes_nothing_overflow() {
+        let mut tuning = Tuning::new(SequenceNumber(65_535), 1_000, START);
+        let rtt = Some(Duration::from_secs(3_600));
+        tuning.handle_data(SequenceNumber(1_000), SequenceNumber(65_535), rtt, at(50));
+        assert_eq!(tuning.handle_read(u32::MAX, 1_000, at(60)), None);
+        assert_eq!(tuning.handle_read(1, 1_000, START + Duration::from_secs(3_600)), Some(u32::MAX));
     }
 
     #[test]
