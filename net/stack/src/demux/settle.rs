@@ -181,14 +181,54 @@ impl Stack {
 }
 
 impl Tcp {
-    /// A connection has come to TIME-WAIT. Those that are through with it leave the front of the list: all wait for
-    /// the same time, so it is as long as they are many.
+    /// A connection has come to TIME-WAIT. Those that are through with it leave the front of the list: most wait for
+    /// the same time.
     fn note_time_wait(&mut self, number: u64) {
+        if self.time_wait.len() > 2 * self.flows.len() {
+            // Whose peer sends its FIN again waits longer, and those behind it are over. Who lives is in the list once, so
+            // that this is done once for as many as come anew.
+            let flows = &self.flows;
+            self.time_wait.retain(|number| flows.find(*number).is_some_and(|flow| !flow.over));
+        }
         self.time_wait.push_back(number);
         while let Some(&oldest) = self.time_wait.front()
             && self.flows.find(oldest).is_none_or(|flow| flow.over)
         {
             self.time_wait.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demux::{Flow, Tuple};
+    use crate::output::Hop;
+    use crate::{Config, InterfaceId};
+    use alloc::boxed::Box;
+    use core::net::SocketAddr;
+    use tcp::Connection;
+    use time::SequenceNumber;
+
+    #[test]
+    fn who_stays_in_time_wait_keeps_nobody_else_in_the_list() {
+        let mut tcp = Tcp::new(&Config::default(), &[7; 32]);
+        let now = Instant::from_secs(1);
+        let (local, remote) = (SocketAddr::from(([10, 0, 2, 2], 80)), SocketAddr::from(([10, 0, 2, 15], 9)));
+        let hop = Hop { interface: InterfaceId(0), next: remote.ip() };
+        let insert = |tcp: &mut Tcp| {
+            let connection = Connection::connect(Default::default(), 80, 9, SequenceNumber(7), 0, now);
+            let flow = Flow::new(Tuple::new(local, remote), connection, Owner::Released, hop, 1_500);
+            let number = tcp.flows.insert(Box::new(flow));
+            tcp.note_time_wait(number);
+            number
+        };
+        let stays = insert(&mut tcp);
+        for _ in 0..10_000 {
+            let number = insert(&mut tcp);
+            tcp.flows.remove(number);
+            assert!(tcp.time_wait.len() < 8, "{} places", tcp.time_wait.len());
+        }
+        assert_eq!(tcp.time_wait.front(), Some(&stays));
     }
 }
