@@ -140,13 +140,15 @@ impl Connection {
     }
 
     /// The SYN-ACK has left by `path` before this value was made, whose parts were kept in it (RFC 4987 §3.6): none is
-    /// due, and nothing is timed by it.
-    pub fn handle_answered_before(&mut self, path: Path) {
+    /// due, and nothing is timed by it. It leaves again as any other where the handshake is not over by then, and the
+    /// attempt ends.
+    pub fn handle_answered_before(&mut self, path: Path, now: Instant) {
         self.use_path_mss(path.segment_bytes_max.saturating_sub(HEADER_LENGTH as u16));
         if let Some(handshake) = self.phase.handshake() {
             handshake.due = false;
         }
         self.send.handle_syn_sent_before();
+        self.start_retransmission(now);
     }
 
     fn new(

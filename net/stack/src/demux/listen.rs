@@ -180,7 +180,7 @@ impl Stack {
         let mtu = self.output.interface(hop.interface)?.capabilities.mtu;
         let offset = self.tcp.timestamp_offset(&tuple);
         let mut connection = Connection::accept(config, &syn, header.acknowledgement - 1, offset, now);
-        connection.handle_answered_before(plain_path(mtu, &tuple));
+        connection.handle_answered_before(plain_path(mtu, &tuple), now);
         self.output.counters.syn_cookies_accepted += 1;
         let number =
             self.add_flow(Flow::new(tuple, connection, Owner::Listener(ListenerId(listener)), hop, mtu));

@@ -2,9 +2,9 @@
 
 use crate::link::*;
 use crate::requests::syn;
-use crate::segments::{listen, segment};
+use crate::segments::{handshake, listen, segment};
 use core::net::SocketAddr;
-use stack::{Binding, Event, Listen};
+use stack::{Binding, Drop, Event, Listen};
 use tcp::{Config, EcnFeedback};
 use time::{Duration, SequenceNumber};
 use wire::Ecn;
@@ -176,4 +176,51 @@ fn accurate_feedback_is_remembered_by_the_peer() {
         // The counter started at 5.
         assert_eq!(answer(&mut link).flags, Flags::ACK | Flags::AE | Flags::CWR);
     }
+}
+
+/// Time passes in which the neighbour stays known.
+fn wait(link: &mut Link) {
+    for _ in 0..300 {
+        link.pass(Duration::from_secs(1));
+        link.acquaint();
+    }
+}
+
+#[test]
+fn a_cookie_whose_peer_sends_no_data_leaves_nothing_where_data_is_awaited() {
+    let mut link = Link::acquainted();
+    let config = Config { accept_defer_retries: 3, ..Config::linux() };
+    let listen = Listen { binding: Binding::Port(FULL), defer: false, backlog: 1, config: config.into() };
+    link.stack.tcp_listen(listen).expect("the port is free");
+    link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, FULL), syn(1), b""));
+    let _ = answer(&mut link);
+    for port in 40_000..40_010 {
+        let from = at(PEER_V4, port);
+        let offer = offer(&mut link, from, syn(1_000));
+        link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
+    }
+    assert_eq!(link.stack.memory().connections, 11);
+    wait(&mut link);
+    assert!(link.events().is_empty());
+    assert_eq!(link.stack.memory().connections, 0);
+    link.receive(tcp_frame(at(PEER_V4, 2), at(OUR_V4, FULL), syn(1), b""));
+    assert_eq!(link.stack.memory().connections, 1, "and there is room in the backlog");
+}
+
+#[test]
+fn a_cookie_that_comes_while_memory_is_full_leaves_nothing() {
+    let mut link = Link::with(stack::Config { tcp_bytes_max: 1_000, ..Default::default() }, gateway(PLAIN));
+    link.acquaint();
+    listen(&mut link, FULL, 1);
+    let (_, ours, theirs) = handshake(&mut link, at(PEER_V4, 9), at(OUR_V4, FULL), 1);
+    link.receive(tcp_frame(at(PEER_V4, 9), at(OUR_V4, FULL), segment(ours, theirs, Flags::ACK), &[0; 1_000]));
+    let _ = (link.frames(), link.events());
+    link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, FULL), syn(1), b""));
+    let _ = answer(&mut link);
+    let from = at(PEER_V4, 40_000);
+    let offer = offer(&mut link, from, syn(1_000));
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b"hello"));
+    assert_eq!(link.dropped(Drop::TcpMemoryFull), 1);
+    wait(&mut link);
+    assert_eq!(link.stack.memory().connections, 1, "the one that holds the memory");
 }
