@@ -121,6 +121,12 @@ impl Stack {
         self.accept_syn(&opening, payload, listener, config, now)
     }
 
+    /// Whether a listener keeps what a SYN asks for, or has no room left.
+    pub(super) fn takes_syn(&self, listener: u64) -> bool {
+        let found = self.tcp.listeners.find(listener);
+        found.is_some_and(|found| found.setup.defer || found.half_open < found.setup.backlog)
+    }
+
     /// Answers a SYN of which nothing is kept (RFC 4987 §3.6).
     fn answer_by_cookie(&mut self, opening: &Opening, config: Arc<tcp::Config>, now: Instant) -> Verdict {
         let &Opening { interface, tuple, ref syn, ecn, initial_min } = opening;

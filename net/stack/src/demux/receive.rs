@@ -98,12 +98,16 @@ impl Stack {
         }
     }
 
-    /// Lets a connection in TIME-WAIT go for a SYN that may open a new one in its place (RFC 6191), where anybody
-    /// listens. The first sequence number that is safe for the new one.
+    /// Lets a connection in TIME-WAIT go for a SYN that may open a new one in its place (RFC 6191), where a listener takes
+    /// it. The first sequence number that is safe for the new one.
     fn reopen(&mut self, number: u64, incoming: &Incoming, syn: &Header) -> Option<SequenceNumber> {
         let flow = self.tcp.flows.find(number)?;
         let initial_min = flow.connection.may_reuse(syn)?;
-        self.listener_for(incoming, &flow.tuple)?;
+        let listener = self.listener_for(incoming, &flow.tuple)?;
+        // Refused, it would have taken with it what keeps the next SYN's numbers beyond the old ones.
+        if !self.takes_syn(listener) || self.is_from_elsewhere(incoming) {
+            return None;
+        }
         self.unhook(number);
         self.let_go(number);
         Some(initial_min)

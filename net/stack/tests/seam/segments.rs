@@ -271,6 +271,26 @@ fn time_wait_gives_way_to_a_later_syn() {
 }
 
 #[test]
+fn time_wait_stays_where_a_syn_finds_no_room() {
+    let mut link = Link::acquainted();
+    listen(&mut link, 80, 1);
+    let (from, to) = (at(PEER_V4, 40_000), at(OUR_V4, 80));
+    let (ours, theirs) = time_wait(&mut link, from, to);
+    link.receive(tcp_frame(at(PEER_V4, 1), to, syn(1), b""));
+    let filling = answer(&mut link).sequence;
+    // A cookie's numbers would not go on beyond the old ones: neither it nor a second SYN gets one.
+    for _ in 0..2 {
+        link.receive(tcp_frame(from, to, syn(ours.0 + 1), b""));
+        assert!(link.frames().iter().all(|frame| !frame.segment().2.flags.contains(Flags::SYN)));
+    }
+    let reset = segment(SequenceNumber(2), filling + 1, Flags::RST);
+    link.receive(tcp_frame(at(PEER_V4, 1), to, reset, b""));
+    link.receive(tcp_frame(from, to, syn(ours.0 + 1), b""));
+    let offer = answer(&mut link);
+    assert!(offer.flags.contains(Flags::SYN | Flags::ACK) && offer.sequence.after(theirs));
+}
+
+#[test]
 fn time_wait_ends() {
     let mut link = Link::acquainted();
     listen(&mut link, 80, 1);
