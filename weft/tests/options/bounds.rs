@@ -1,11 +1,16 @@
 //! What is told where connections, ports, sockets or memory run out. Nothing panics, and what was there goes on.
 
 use crate::watch::PATIENCE;
-use std::io::ErrorKind;
+use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Wake};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use weft::device::{Device, FrameSocket};
-use weft::sockets::{Clock, ConnectOptions, Sockets};
+use weft::sockets::{Clock, ConnectOptions, Sockets, State, TcpStream};
 use weft::stack::{Config, InterfaceConfig, PortShare, Prefix, Stack};
 
 /// A stack with bounds of its own, and one at the other end of its cable.
@@ -104,4 +109,94 @@ async fn a_writer_waits_while_memory_is_short_and_goes_on() {
         assert!(client.memory().tcp_bytes <= 64 << 10);
     }
     writing.await.expect("no panic").expect("all is taken");
+}
+
+#[tokio::test]
+async fn figures_and_options_can_be_asked_for_after_the_end() {
+    let (client, host) = pair(Config::default());
+    let listener = host.listen(server(80)).expect("a listener");
+    let mut stream = client.connect(server(80)).await.expect("a connection");
+    let (accepted, _) = listener.accept().await.expect("a connection");
+    accepted.set_zero_linger(true).expect("open");
+    drop(accepted);
+    let error = timeout(PATIENCE, stream.read_bytes()).await.expect("in time").expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(stream.info().map(|info| info.state), Some(State::Closed));
+    assert!(!stream.nodelay().expect("known") && stream.mss().expect("known") == 1_448);
+}
+
+/// Fills a stream until it takes no more.
+fn fill(stream: &TcpStream) -> usize {
+    let mut taken = 0;
+    loop {
+        match stream.try_write(&[7; 4_096]) {
+            Ok(count) => taken += count,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                return taken;
+            }
+        }
+    }
+}
+
+/// Somebody who waits, and has been told to look again.
+#[derive(Default)]
+struct Waiter(Notify);
+
+impl Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+/// The future has to wait. Who is told when it need not.
+fn waits(future: Pin<&mut impl Future<Output = io::Result<()>>>) -> Arc<Waiter> {
+    let waiter = Arc::new(Waiter::default());
+    assert!(future.poll(&mut Context::from_waker(&waiter.clone().into())).is_pending());
+    waiter
+}
+
+async fn read(accepted: &mut TcpStream, mut length: usize) {
+    while length > 0 {
+        length -= timeout(PATIENCE, accepted.read_bytes()).await.expect("in time").expect("bytes").len();
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_memory_without_having_written_is_told() {
+    let (client, host) = pair(Config { tcp_bytes_max: 64 << 10, ..Config::default() });
+    let listener = host.listen(server(80)).expect("a listener");
+    let greedy = client.connect(server(80)).await.expect("a connection");
+    let (mut accepted, _) = listener.accept().await.expect("a connection");
+    let patient = client.connect(server(80)).await.expect("a connection");
+    let written = fill(&greedy);
+    let mut room = pin!(patient.writable());
+    let waiter = waits(room.as_mut());
+    read(&mut accepted, written).await;
+    timeout(PATIENCE, waiter.0.notified()).await.expect("told in time");
+    timeout(PATIENCE, room).await.expect("in time").expect("there is room");
+}
+
+#[tokio::test]
+async fn who_waits_for_room_that_an_option_took_is_told() {
+    let (client, host) = pair(Config::default());
+    let listener = host.listen(server(80)).expect("a listener");
+    let stream = client.connect(server(80)).await.expect("a connection");
+    let (mut accepted, _) = listener.accept().await.expect("a connection");
+    // More than the reader's window, and less than the buffer: no write is refused.
+    let written: usize = (0..2).map(|_| stream.try_write(&[7; 50_000]).expect("room")).sum();
+    stream.set_unsent_low_water(1_000).expect("in range");
+    let mut room = pin!(stream.writable());
+    let waiter = waits(room.as_mut());
+    read(&mut accepted, written).await;
+    timeout(PATIENCE, waiter.0.notified()).await.expect("told in time");
+    timeout(PATIENCE, room).await.expect("in time").expect("there is room");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_closed_before_its_handshake_is_over_waits_for_it() {
+    let (client, _host) = pair(Config::default());
+    let stream = client.connect_fast(server(80), ConnectOptions::default(), "hello".into()).await;
+    let closed = timeout(PATIENCE, stream.expect("a SYN").close()).await.expect("in time");
+    assert_eq!(closed.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
 }

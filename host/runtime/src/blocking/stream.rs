@@ -259,7 +259,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` where the connection is over.
+    /// None; as the standard library's.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.0.stream.nodelay()
     }

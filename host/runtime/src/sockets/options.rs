@@ -77,7 +77,7 @@ pub struct ConnectOptions {
     pub config: Config,
 }
 
-/// Options. Each setter is told at once, each getter is what holds now; `NotConnected` where the connection is over.
+/// Options. Each setter is told at once, each getter is what holds now, or held at the end of a connection that is over.
 ///
 /// ```
 /// # use runtime::Sockets;
@@ -103,7 +103,7 @@ pub struct ConnectOptions {
 /// # }
 /// ```
 impl TcpStream {
-    /// The connection's options as they are now; `None` once it is over.
+    /// The connection's options as they are now, or were at its end.
     pub fn config(&self) -> Option<Config> {
         self.shared.lock().stack.tcp_config(self.id).cloned()
     }
@@ -149,7 +149,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` where the connection is over.
+    /// None; as the others.
     pub fn mss(&self) -> io::Result<u32> {
         self.info().map(|info| info.mss_bytes).ok_or_else(|| ErrorKind::NotConnected.into())
     }
@@ -210,7 +210,7 @@ macro_rules! options {
                 ///
                 /// # Errors
                 ///
-                /// `NotConnected` where the connection is over.
+                /// None; as tokio's.
                 pub fn $get(&self) -> io::Result<$kind> {
                     self.option(|$config| $told)
                 }

@@ -70,7 +70,7 @@ impl TcpStream {
         Ok(self.local)
     }
 
-    /// How the connection fares (TCP_INFO); `None` once it is over.
+    /// How the connection fares (TCP_INFO); once it is over, how it fared at its end.
     ///
     /// ```
     /// # use runtime::Sockets;
@@ -281,6 +281,10 @@ impl TcpStream {
                     connection.write.park(cx);
                 }
             }
+            if interest.is_writable() {
+                // Whoever has not been refused is told of nothing: room may have gone without a write.
+                state.stack.tcp_wait_for_room(self.id);
+            }
             Poll::Pending
         })
         .await
@@ -459,8 +463,12 @@ impl TcpStream {
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         let info = state.stack.tcp_info(self.id, now);
-        let waits =
-            matches!(info.map(|info| info.state), Some(State::FinWait1 | State::Closing | State::LastAck));
+        // A stream of Fast Open may be ended before its handshake is over.
+        let waits = info.is_some_and(|info| match info.state {
+            State::SynSent | State::SynReceived | State::FinWait1 | State::Closing | State::LastAck => true,
+            State::Closed | State::Listen | State::Established | State::FinWait2 => false,
+            State::CloseWait | State::TimeWait => false,
+        });
         let stopped = state.check_turned();
         match state.connections.get_mut(&self.id) {
             Some(connection) if waits && connection.closed.is_none() => {

@@ -95,6 +95,17 @@ impl Stack {
         flow.connection.writable().min(self.tcp.memory.room(self.tcp.bytes, queued, start))
     }
 
+    /// A writer waits for room that [`tcp_writable`](Self::tcp_writable) does not find, without having tried to write:
+    /// `Writable` tells it as one whose write was refused.
+    pub fn tcp_wait_for_room(&mut self, connection: TcpId) {
+        let Some(flow) = self.tcp.flows.find_mut(connection.0) else { return };
+        if flow.connection.writable() == 0 {
+            flow.connection.wait_for_room();
+        } else if self.room_for_writer(connection.0) == 0 {
+            self.wait_for_memory(connection.0);
+        }
+    }
+
     /// A writer found less room than its buffer has: it is called again when there is memory.
     fn wait_for_memory(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find_mut(number) else { return };
