@@ -85,7 +85,7 @@ pub struct Network {
     pub traffic_class: Option<u8>,
     /// Time to live, or hop limit.
     pub hop_limit: Option<u8>,
-    /// The flow label.
+    /// The flow label; of what the stack sends, a name for it, or 0 for none.
     pub flow_label: Option<u32>,
 }
 

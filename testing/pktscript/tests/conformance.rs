@@ -44,7 +44,8 @@ fn the_same_script_runs_the_same() {
 fn every_script_names_its_clause_and_its_state() {
     for path in scripts() {
         let first = fs::read_to_string(&path).unwrap().lines().next().unwrap_or_default().to_owned();
-        assert!(first.starts_with("// RFC ") && first.contains('§'), "{}: {first}", path.display());
+        let cites = first.starts_with("// RFC ") || first.starts_with("// draft-");
+        assert!(cites && first.contains('§'), "{}: {first}", path.display());
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(name.split('_').count() >= 3, "{name} is not state_event_result");
     }

@@ -1,6 +1,7 @@
 //! Connections as the script numbers them. A SYN has the number that the script likes, and so has what acknowledges it in a
 //! SYN-ACK; all other numbers count from that SYN on, whatever its own was. On the wire both sides chose. Each connection
-//! keeps where both began, and which of its timestamps stands for which of ours.
+//! keeps where both began, and which of its timestamps stands for which of ours. Flow labels, which nobody can foretell
+//! either, have names.
 
 use crate::syntax::{Number, Segment, TcpOption};
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ impl Beginning {
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
     flows: Vec<Flow>,
+    /// What the script calls flow labels of the stack, and the labels.
+    labels: Vec<(u32, u32)>,
     /// The one that packets without ports belong to.
     pub subject: Option<FlowIndex>,
 }
@@ -85,6 +88,21 @@ impl Flows {
     pub fn find_by_ports(&self, local: u16, remote: u16) -> Option<FlowIndex> {
         let found = |flow: &Flow| flow.local.port() == local && flow.remote.port() == remote;
         self.flows.iter().rposition(found).map(FlowIndex)
+    }
+
+    /// Whether the script's name of a flow label stands for this label of the stack: one name for one label, and 0 for none.
+    /// A name that is new is this label's from now on.
+    pub fn is_label(&mut self, script: u32, live: u32) -> bool {
+        if script == 0 || live == 0 {
+            return script == live;
+        }
+        match self.labels.iter().find(|(name, label)| *name == script || *label == live) {
+            Some(known) => *known == (script, live),
+            None => {
+                self.labels.push((script, live));
+                true
+            }
+        }
     }
 
     /// A connection, to learn of.

@@ -28,6 +28,11 @@ pub struct Exactness {
 pub fn take(world: &mut World, expected: &Packet, exactness: Exactness) -> Result<Seen, String> {
     let seen = world.seen.pop_front().ok_or("nothing was sent")?;
     compare_network(&expected.network, &seen)?;
+    if let Some(label) = expected.network.flow_label
+        && !world.flows.is_label(label, seen.flow_label)
+    {
+        return Err(format!("flowlabel: expected {label:#x}, sent {:#x}", seen.flow_label));
+    }
     match (&expected.body, &seen.body) {
         (Body::Tcp(segment), SeenBody::Tcp(_)) => take_segment(world, expected, segment, seen, exactness),
         (Body::Udp(length), SeenBody::Udp(source, destination, seen_length)) => {
@@ -58,10 +63,7 @@ fn compare_network(expected: &Network, seen: &Seen) -> Result<(), String> {
     if let Some(class) = expected.traffic_class {
         differ("tos", class, seen.traffic_class)?;
     }
-    if let Some(hop_limit) = expected.hop_limit {
-        differ("ttl", hop_limit, seen.hop_limit)?;
-    }
-    expected.flow_label.map_or(Ok(()), |label| differ("flowlabel", label, seen.flow_label))
+    expected.hop_limit.map_or(Ok(()), |hop_limit| differ("ttl", hop_limit, seen.hop_limit))
 }
 
 fn take_segment(

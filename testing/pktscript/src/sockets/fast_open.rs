@@ -115,7 +115,7 @@ impl Sockets {
                 self.statuses.insert(id, Status::default());
                 Ok(())
             }
-            Err(error) => Err(connect_error(error).unwrap_or_else(|answer| answer)),
+            Err(error) => Err(connect_error(error, remote).unwrap_or_else(|answer| answer)),
         }
     }
 
@@ -136,7 +136,7 @@ impl Sockets {
                 world.stack.tcp_write(id, data, world.now);
                 Ok(())
             }
-            Err(error) => Err(connect_error(error).unwrap_or_else(|answer| answer)),
+            Err(error) => Err(connect_error(error, remote).unwrap_or_else(|answer| answer)),
         }
     }
 }

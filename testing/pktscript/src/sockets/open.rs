@@ -9,7 +9,7 @@ use crate::run::World;
 use crate::syntax::{Call, Value};
 use stack::{BindError, Binding, ConnectError, Listen, ListenerId, TcpId};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 impl Sockets {
@@ -99,7 +99,7 @@ impl Sockets {
                 let held = self.held(descriptor)?;
                 let id = match world.stack.tcp_connect(bound, remote, config, world.now) {
                     Ok(id) => id,
-                    Err(error) => return connect_error(error),
+                    Err(error) => return connect_error(error, remote),
                 };
                 held.kind = Kind::Stream(id);
                 self.statuses.insert(id, Status::default());
@@ -241,8 +241,11 @@ fn start_listening(
     Ok(id)
 }
 
-pub(super) fn connect_error(error: ConnectError) -> Refused {
+/// What a program is told where no connection can be opened. Linux finds no way to what is not one host.
+pub(super) fn connect_error(error: ConnectError, remote: SocketAddr) -> Refused {
+    let groups = remote.ip().is_multicast() || remote.ip() == Ipv4Addr::BROADCAST;
     match error {
+        ConnectError::BadRemote if groups => Ok(Answer::Fails("ENETUNREACH")),
         ConnectError::NoRoute => Ok(Answer::Fails("ENETUNREACH")),
         ConnectError::NotLocal | ConnectError::NoPort => Ok(Answer::Fails("EADDRNOTAVAIL")),
         ConnectError::InUse => Ok(Answer::Fails("EADDRINUSE")),
