@@ -2,7 +2,7 @@
 
 /// The option's kind (RFC 7413 §4.1.1).
 pub(super) const FAST_OPEN: u8 = 34;
-/// The kind that experiments share, and the number by which this one is told from others (RFC 6994, RFC 7413
+/// The kind that experiments share, and the number by which this one is told from others (RFC 6994 §3, RFC 7413
 /// appendix A).
 pub(super) const EXPERIMENT: u8 = 254;
 pub(super) const EXPERIMENT_NUMBER: [u8; 2] = [0xf9, 0x89];
