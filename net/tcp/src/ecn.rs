@@ -54,6 +54,9 @@ const ACCURATE_SETUP: Flags = Flags(ECN_SETUP.0 | Flags::AE.0);
 /// Transmissions of a SYN, or of a SYN-ACK, that speak of accurate feedback; those that follow do not
 /// (RFC 9768 §3.1.4.1, §3.2.3.2.2).
 const ACCURATE_TRIES: u8 = 2;
+/// Round trips from the start in which every packet arrives marked, after which nothing more may be: no queue does that, but
+/// somebody who writes into the field (RFC 9768 §3.2.2.3).
+const MARKED_ROUNDS_MAX: u8 = 3;
 
 /// What a connection that can answer marks knows of them.
 #[derive(Debug)]
@@ -64,6 +67,10 @@ pub(crate) struct Marking {
     syn_marked: bool,
     /// Behind what had left at the last reduction for a mark.
     reduced: SequenceNumber,
+    /// Some packet may have arrived as it left.
+    spared: bool,
+    /// Round trips in which none had.
+    marked_rounds: u8,
     feedback: Feedback,
 }
 
@@ -184,7 +191,8 @@ impl Marking {
     }
 
     fn new(capable: bool, first: SequenceNumber, feedback: Feedback) -> Box<Self> {
-        Box::new(Self { capable, syn_marked: false, reduced: first, feedback })
+        let (spared, marked_rounds) = (false, 0);
+        Box::new(Self { capable, syn_marked: false, reduced: first, spared, marked_rounds, feedback })
     }
 
     /// The peer says how our SYN or SYN-ACK, which was not ECN-capable, has arrived.
@@ -263,6 +271,11 @@ impl Marking {
     /// The window was reduced for a mark on what left before `nxt`.
     pub(crate) fn handle_reduction(&mut self, nxt: SequenceNumber) {
         self.reduced = nxt;
+        if !self.spared && self.accurate().is_some() {
+            self.marked_rounds += 1;
+            self.capable &= self.marked_rounds < MARKED_ROUNDS_MAX;
+            self.spared = !self.capable;
+        }
     }
 
     /// An acceptable segment has arrived.
@@ -291,6 +304,7 @@ impl Marking {
         let (marks, changed) = accurate.handle_feedback(flags, coverage);
         // RFC 9768 §3.2.2.4, §3.2.3.2.5.
         self.capable &= !changed;
+        self.spared |= packets > 0 && !(arrived.exact && marks >= packets);
         Heard { answer, marked: marks > 0, syn_marked: false }
     }
 

@@ -7,6 +7,7 @@
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
 //! | SYNs of which nothing is kept | [`cookie`] |
 //! | SYNs with data | [`fast_open`] |
+//! | SYNs that ask in vain | [`unanswered`] |
 //! | segments in and out | [`receive`], [`transmit`] |
 //! | what follows from either: events, timers, the end | [`settle`] |
 //! | what the owner calls | [`owner`] |
@@ -25,6 +26,7 @@ mod request;
 mod settle;
 mod table;
 mod transmit;
+mod unanswered;
 
 pub(crate) use flow::{Flow, Owner, Tuple};
 pub(crate) use table::Tcp;

@@ -31,7 +31,12 @@ impl Stack {
             match (flow.owner, event) {
                 (Owner::Held, event) => {
                     match event {
-                        tcp::Event::Established => self.tcp.fast_open.learn(flow, None),
+                        tcp::Event::Established => {
+                            self.tcp.fast_open.learn(flow, None);
+                            if let Some(at) = flow.connection.ecn_unanswered_at() {
+                                self.tcp.unanswered.learn(flow.tuple.remote().ip(), at);
+                            }
+                        }
                         tcp::Event::Closed(reason) => self.tcp.fast_open.learn(flow, Some(reason)),
                         _ => {}
                     }

@@ -5,6 +5,7 @@ use super::cookie::Cookies;
 use super::fast_open::{FastOpening, Pending};
 use super::memory::Memory;
 use super::request::Request;
+use super::unanswered::Unanswered;
 use super::{Flow, Tuple};
 use crate::bindings::Bindings;
 use crate::hash::Key;
@@ -66,6 +67,7 @@ pub(crate) struct Tcp {
     pub(super) cookies: Cookies,
     pub(super) syn_cookies: bool,
     pub(super) fast_open: FastOpening,
+    pub(super) unanswered: Unanswered,
     /// The profile that a connection was last given of its own: the next may be given the same.
     pub(super) last_profile: Option<Arc<tcp::Config>>,
     pub(super) port_counters: [u16; PORT_COUNTERS],
@@ -101,6 +103,7 @@ impl Tcp {
             cookies: Cookies::new(key(6)),
             syn_cookies: config.syn_cookies,
             fast_open: FastOpening::new(config, key(9), key(10)),
+            unanswered: Unanswered::default(),
             last_profile: None,
             port_counters: [0; PORT_COUNTERS],
             ports: config.ports,

@@ -156,7 +156,8 @@ impl Connection {
         // DEVIATES RFC 2018 §4 (SHOULD: in all acknowledgements that leave a gap): payload is not made smaller for the
         // option. Where it leaves no room, an acknowledgement of its own follows.
         let left = (mss as usize).saturating_sub(payload.len()) + usize::from(self.ecn_option_room());
-        // RFC 9768 §3.2.3.2.2: what leaves again may have been dropped for the option.
+        // RFC 9768 §3.2.3.2.2: what leaves again may have been dropped for the option. DEVIATES RFC 9768 §3.2.3.2.2 (MAY: after
+        // several such losses no option at all): a loss does not tell what it is for, and few paths let the SYN-ACK's pass only.
         let room = Room { data: true, bytes: left, ecn: if fresh { left } else { 0 } };
         let header = self.acknowledging_header(sequence, flags, room, now);
         let segment_size = cut.then_some(mss as u16);

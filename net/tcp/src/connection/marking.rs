@@ -1,9 +1,9 @@
 //! Marks of the network (RFC 3168 §6.1, RFC 9768): what the handshake agrees to, what a segment tells and is told.
 
 use super::Connection;
-use crate::Segment;
 use crate::ecn::{Ambiguous, Arrived, Marking, flags_of_syn};
 use crate::state::Phase;
+use crate::{EcnFeedback, Segment};
 use time::{Instant, SequenceNumber};
 use wire::Ecn;
 use wire::tcp::{AccurateEcn, Flags, HEADER_LENGTH, HEADER_LENGTH_MAX, Header};
@@ -40,6 +40,16 @@ impl Connection {
         } else {
             self.handle_marked_syn(syn, ecn);
         }
+    }
+
+    /// When it became known that SYNs which ask for accurate feedback have no answer here, and the one that did not ask had:
+    /// for the stack to remember (RFC 9768 §3.1.4.1, SHOULD). Asked where the handshake has just ended: what has left more than
+    /// once until then is the SYN.
+    pub fn ecn_unanswered_at(&self) -> Option<Instant> {
+        let retries = u8::try_from(self.figures.rare().segments_repeated).unwrap_or(u8::MAX);
+        let request = self.config.ecn_request;
+        let in_vain = request == EcnFeedback::Accurate && flags_of_syn(request, retries) == Flags::default();
+        (in_vain && self.marking.is_none()).then_some(self.heard_at)
     }
 
     /// The flags of a SYN or SYN-ACK that leaves.
