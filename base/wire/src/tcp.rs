@@ -1,8 +1,9 @@
-//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018, RFC 7413, RFC 9768).
+//! The TCP header and its options (RFC 9293 §3.1, §3.2; RFC 7323, RFC 2018, RFC 5482, RFC 7413, RFC 9768).
 
 mod accurate_ecn;
 mod fast_open;
 mod order;
+mod user_timeout;
 
 use crate::field::{put_u16, put_u32, u16_at, u32_at};
 use time::SequenceNumber;
@@ -10,6 +11,7 @@ use time::SequenceNumber;
 pub use accurate_ecn::AccurateEcn;
 pub use fast_open::FastOpen;
 pub use order::OptionOrder;
+pub use user_timeout::UserTimeout;
 
 /// Bytes of a header without options.
 pub const HEADER_LENGTH: usize = 20;
@@ -107,6 +109,8 @@ pub struct Options {
     pub fast_open: Option<FastOpen>,
     /// Accurate ECN (RFC 9768 §3.2.3); never on a SYN without ACK.
     pub accurate_ecn: Option<AccurateEcn>,
+    /// User timeout (RFC 5482 §3.3).
+    pub user_timeout: Option<UserTimeout>,
     /// The order in which a SYN's options are written; not read back.
     pub order: OptionOrder,
 }
@@ -265,6 +269,9 @@ impl Options {
             (accurate_ecn::ORDER_0 | accurate_ecn::ORDER_1, data) => {
                 self.accurate_ecn = Some(AccurateEcn::parse(kind, data));
             }
+            (user_timeout::USER_TIMEOUT, data) => {
+                self.user_timeout = UserTimeout::parse(data).or(self.user_timeout);
+            }
             _ => {}
         }
     }
@@ -292,7 +299,8 @@ impl Options {
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
         let fast_open = self.fast_open.map_or(0, |cookie| cookie.length().next_multiple_of(4));
         let accurate_ecn = self.accurate_ecn.map_or(0, |option| option.length().next_multiple_of(4));
-        mss + permitted_and_timestamps + accurate_ecn + scale + fast_open
+        let user_timeout = if self.user_timeout.is_some() { user_timeout::LENGTH } else { 0 };
+        mss + permitted_and_timestamps + accurate_ecn + scale + fast_open + user_timeout
     }
 
     /// How many blocks fit behind `others` bytes of other options.
@@ -305,7 +313,7 @@ impl Options {
     }
 
     /// Writes the options, in Linux's order unless another is asked for, each padded in front to a multiple of 4
-    /// bytes: MSS, SACK permitted and timestamps, accurate ECN, window scale, Fast Open; SACK last. Without timestamps SACK
+    /// bytes: MSS, SACK permitted and timestamps, accurate ECN, window scale, Fast Open, user timeout; SACK last. Without timestamps SACK
     /// permitted follows accurate ECN.
     fn emit(&self, bytes: &mut [u8]) {
         if self.order == OptionOrder::FreeBsd {
@@ -343,6 +351,9 @@ impl Options {
             let mut option = [NO_OPERATION; 20];
             cookie.emit(&mut option);
             put(&option[..cookie.length().next_multiple_of(4)]);
+        }
+        if let Some(timeout) = self.user_timeout {
+            put(&timeout.bytes());
         }
         if self.sack[0].is_none() {
             return;

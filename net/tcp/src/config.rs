@@ -117,7 +117,7 @@ pub struct Config {
     /// (TCP_DEFER_ACCEPT): the owner is not told of a peer that says nothing; 0, 0 to 127.
     pub accept_defer_retries: u8,
     /// Retransmissions of anything else without progress, and probes of a closed window without an answer
-    /// (RFC 9293 §3.8.3, R2); 15, 3 to 30.
+    /// (RFC 9293 §3.8.3, R2), where there is no user timeout; 15, 3 to 30.
     ///
     /// DEVIATES RFC 9293 §3.8.3 (R1, an earlier number at which the network layer is advised): neighbours are
     /// probed by themselves when they grow stale.
@@ -125,6 +125,8 @@ pub struct Config {
     /// How long data may stay unacknowledged whatever the number of retransmissions (RFC 9293 §3.10.1, RFC 5482
     /// §3.1; TCP_USER_TIMEOUT); none, 1 ms to 32,767 s.
     pub user_timeout: Option<Duration>,
+    /// Whether both sides tell each other of it (RFC 5482); off, as with everybody.
+    pub user_timeout_exchange: UserTimeoutExchange,
     /// Probes of an idle peer (RFC 9293 §3.8.4: off unless asked for; SO_KEEPALIVE); none.
     pub keep_alive: Option<KeepAlive>,
     /// How long a connection that nobody holds waits for the peer's FIN (TCP_LINGER2); 60 s, up to 32,767 s.
@@ -166,6 +168,18 @@ pub enum PathDiscovery {
     /// Packets may not be fragmented, and routers are not listened to: the program, or the search with segments of data,
     /// finds out.
     Probe,
+}
+
+/// Whether the user timeout is exchanged with the peer, which may adapt its own (RFC 5482 §3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserTimeoutExchange {
+    /// Nothing is told, and what the peer tells is not read.
+    #[default]
+    Off,
+    /// What the program has set is told and stays. Where it has set none, the peer's counts, within bounds.
+    On,
+    /// As [`On`](Self::On), but what the program has set gives way to the peer's where that is longer.
+    Changeable,
 }
 
 /// A field of [`Config`] that is outside its range.
@@ -234,6 +248,7 @@ impl Config {
             accept_defer_retries: 0,
             retries: 15,
             user_timeout: None,
+            user_timeout_exchange: UserTimeoutExchange::Off,
             keep_alive: None,
             fin_wait_2: Duration::from_secs(60),
             time_wait: Duration::from_secs(60),

@@ -10,6 +10,7 @@ mod handshake;
 mod marking;
 mod options;
 mod transition;
+mod user_timeout;
 
 use crate::ecn::Marking;
 use crate::event::Events;
@@ -27,6 +28,7 @@ use alloc::sync::Arc;
 use fast_open::Opening;
 use packet::Bytes;
 use time::{Duration, Instant, SequenceNumber};
+use user_timeout::Told;
 use wire::Ecn;
 use wire::tcp::{Flags, HEADER_LENGTH, Header};
 
@@ -86,6 +88,8 @@ pub struct Connection {
     keep_alive_due: bool,
     /// The network said that the peer cannot be reached; it may yet be wrong (RFC 1122 §4.2.3.9).
     unreachable: bool,
+    /// What was told of user timeouts.
+    told: Told,
     /// How Fast Open went, and what is known of it while the handshake lasts.
     fast_open: FastOpenStatus,
     opening: Option<Box<Opening>>,
@@ -149,6 +153,7 @@ impl Connection {
         }
         self.send.handle_syn_sent_before();
         self.start_retransmission(now);
+        self.owe_timeout();
     }
 
     fn new(
@@ -177,6 +182,7 @@ impl Connection {
             keep_alive_probes: 0,
             keep_alive_due: false,
             unreachable: false,
+            told: Told::default(),
             fast_open: FastOpenStatus::Unused,
             opening: None,
         }

@@ -61,7 +61,7 @@ mod timestamps;
 mod tuning;
 mod window;
 
-pub use config::{Config, ConfigError, KeepAlive, PathDiscovery, TIMEOUT_MAX};
+pub use config::{Config, ConfigError, KeepAlive, PathDiscovery, TIMEOUT_MAX, UserTimeoutExchange};
 pub use congestion::CongestionAlgorithm;
 pub use connection::{Connection, FastOpenOutcome, FastOpenStatus, NotOpen};
 pub use ecn::{EcnFeedback, EcnOption};

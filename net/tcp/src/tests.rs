@@ -21,4 +21,5 @@ mod selective;
 mod sending;
 mod streams;
 mod telling;
+mod user_timeout;
 mod wire;

@@ -27,6 +27,9 @@ pub struct Features {
     pub traffic_class: bool,
 }
 
+/// The kind of the option that tells user timeouts (RFC 5482 §3.3).
+const USER_TIMEOUT: u8 = 28;
+
 /// What [`stack::Stack`] does not show in its SYN.
 const HIDDEN: Features = Features {
     sack: false,
@@ -109,7 +112,8 @@ fn of_segment(segment: &Segment, outbound: bool, features: &Features) -> Option<
             TcpOption::FastOpen(_) | TcpOption::FastOpenExperimental(_) => !features.fast_open,
             TcpOption::AccurateEcn { .. } => !features.accurate_ecn,
             // An unknown option may arrive (RFC 9293 §3.1, MUST-6); sent it is not.
-            TcpOption::Raw(..) => outbound,
+            // But for the one of user timeouts (RFC 5482), which has no name in the language.
+            TcpOption::Raw(kind, _) => outbound && *kind != USER_TIMEOUT,
             TcpOption::Other(_) => true,
             TcpOption::End | TcpOption::Nop | TcpOption::Mss(_) | TcpOption::WindowScale(_) => false,
             TcpOption::Timestamps { .. } => false,

@@ -137,6 +137,8 @@ const CHANGING: &[(&str, Apply)] = &[
     ("net.ipv4.tcp_syn_retries", |s, v| small(&mut s.tcp.syn_retries, v)),
     ("net.ipv4.tcp_synack_retries", |s, v| small(&mut s.tcp.syn_ack_retries, v)),
     ("net.ipv4.tcp_retries2", |s, v| small(&mut s.tcp.retries, v)),
+    // No system has it.
+    ("weft.user_timeout_exchange", user_timeout_exchange),
     ("net.ipv4.tcp_fin_timeout", |s, v| span(&mut s.tcp.fin_wait_2, v, 1_000)),
     ("net.ipv4.tcp_rto_max_ms", |s, v| span(&mut s.tcp.rto_max, v, 1)),
     ("net.ipv4.tcp_rto_min_us", |s, v| v % 1_000 == 0 && span(&mut s.tcp.rto_min, v / 1_000, 1)),
@@ -330,6 +332,18 @@ fn keep_alive(
     field: fn(&mut tcp::KeepAlive) -> &mut Duration,
 ) -> bool {
     span(field(&mut settings.keep_alive), value, unit_ms)
+}
+
+/// Whether user timeouts are told: 0 off, 1 on, 2 and a longer one of the peer's counts.
+fn user_timeout_exchange(settings: &mut Settings, value: i64) -> bool {
+    use tcp::UserTimeoutExchange::{Changeable, Off, On};
+    settings.tcp.user_timeout_exchange = match value {
+        0 => Off,
+        1 => On,
+        2 => Changeable,
+        _ => return false,
+    };
+    true
 }
 
 /// When accurate feedback is told by bytes; Linux's numbers.

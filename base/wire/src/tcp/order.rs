@@ -1,13 +1,13 @@
 //! The order of a SYN's options, by which operating systems differ (RFC 9293 §3.1 leaves it open).
 
-use super::{END, MSS, NO_OPERATION, Options, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
+use super::{END, MSS, NO_OPERATION, Options, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, user_timeout};
 
 /// In which order the options of a SYN stand, and how they are padded.
 ///
 /// | order | options | padding |
 /// |---|---|---|
-/// | Linux | MSS, SACK permitted, timestamps, window scale, Fast Open | no-operations before an option, or behind Fast Open |
-/// | FreeBSD | MSS, window scale, SACK permitted, timestamps, Fast Open | no-operations before an option, end of options at last |
+/// | Linux | MSS, SACK permitted, timestamps, window scale, Fast Open, user timeout | no-operations before an option, or behind Fast Open |
+/// | FreeBSD | MSS, window scale, SACK permitted, timestamps, user timeout, Fast Open | no-operations before an option, end of options at last |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OptionOrder {
     /// Linux's.
@@ -26,6 +26,7 @@ pub(super) fn freebsd_length(options: &Options) -> usize {
         // They stand two bytes behind a multiple of four, so that their words stand at one.
         length += if length % 4 == 0 { 12 } else { 10 };
     }
+    length += if options.user_timeout.is_some() { user_timeout::LENGTH } else { 0 };
     (length + options.fast_open.map_or(0, |cookie| cookie.length())).next_multiple_of(4)
 }
 
@@ -57,6 +58,9 @@ pub(super) fn emit_freebsd(options: &Options, bytes: &mut [u8]) {
         put(&timestamps.value.to_be_bytes());
         end = put(&timestamps.echo.to_be_bytes());
     }
+    if let Some(timeout) = options.user_timeout {
+        end = put(&timeout.bytes());
+    }
     if let Some(cookie) = options.fast_open {
         cookie.emit(&mut bytes[end..]);
     }
@@ -65,9 +69,10 @@ pub(super) fn emit_freebsd(options: &Options, bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::{FastOpen, Flags, HEADER_LENGTH, HEADER_LENGTH_MAX, Header, Timestamps};
+    use crate::tcp::{FastOpen, Flags, HEADER_LENGTH, HEADER_LENGTH_MAX, Header, Timestamps, UserTimeout};
     use alloc::vec::Vec;
     use proptest::prelude::*;
+    use time::Duration;
 
     fn written(order: OptionOrder, options: Options) -> Vec<u8> {
         let header = Header { flags: Flags::SYN, options: Options { order, ..options }, ..Header::default() };
@@ -116,14 +121,20 @@ mod tests {
         fn a_syn_says_the_same_in_either_order(
             mss in prop::option::of(any::<u16>()), shift in prop::option::of(any::<u8>()), selective: bool,
             stamps in prop::option::of(any::<(u32, u32)>()), cookie in prop::option::of(0..=8usize), old: bool,
+            seconds in prop::option::of(any::<u32>()),
         ) {
             let timestamps = stamps.map(|(value, echo)| Timestamps { value, echo });
             let fast_open = cookie
                 .and_then(|half| FastOpen::new(&[half as u8; 16][..2 * half]))
                 .map(|cookie| cookie.experimental(old));
+            // Beside the longest cookie there is no room for it.
+            let user_timeout = seconds
+                .filter(|_| cookie.is_none_or(|half| half < 7))
+                .map(|seconds| UserTimeout::new(Duration::from_secs(seconds.into())));
             for order in [OptionOrder::Linux, OptionOrder::FreeBsd] {
                 let options = Options {
-                    mss, window_scale: shift, sack_permitted: selective, timestamps, fast_open, order, ..Options::default()
+                    mss, window_scale: shift, sack_permitted: selective, timestamps, fast_open, user_timeout, order,
+                    ..Options::default()
                 };
                 let header = Header { flags: Flags::SYN, options, ..Header::default() };
                 let mut bytes = [0xee; HEADER_LENGTH_MAX];

@@ -65,6 +65,9 @@ impl Connection {
         if let Some(peer) = header.options.timestamps {
             self.timestamps.update(peer.value, first, self.receive.acks().sent(), now);
         }
+        if let Some(peer) = header.options.user_timeout {
+            self.hear_user_timeout(peer, now);
+        }
         self.heard_at = now;
         self.keep_alive_probes = 0;
         if let Some(before) = before {

@@ -47,7 +47,7 @@ impl Connection {
                 return self.depart_syn(mss, true, now).or_else(|| self.depart_early(path, now));
             }
             Phase::Established | Phase::FinWait1 | Phase::CloseWait | Phase::Closing | Phase::LastAck => {
-                if self.owes_answer() {
+                if self.owes_answer() || self.owes_timeout() {
                     return Some(self.bare_segment(self.send.acceptable_sequence(), now));
                 }
                 if let Some(departing) = self.send.next_departure(path, &self.config, now) {
@@ -112,6 +112,7 @@ impl Connection {
         if acknowledges {
             header.options.accurate_ecn = self.syn_ack_option(header.options.length());
         }
+        self.tell_in_syn(&mut header.options);
         if self.send.handle_syn_sent(now) {
             self.figures.handle_repeated(0, 1);
         }
@@ -183,6 +184,9 @@ impl Connection {
         now: Instant,
     ) -> Header {
         let mut header = self.header(sequence, flags, now);
+        if !room.data {
+            header.options.user_timeout = self.timeout_option();
+        }
         // RFC 2018 §3: three beside timestamps, else four.
         let others = header.options.length();
         let mut length = others;
@@ -244,13 +248,6 @@ impl Connection {
     pub(super) fn start_retransmission(&mut self, now: Instant) {
         self.timers.start(Why::Retransmit, now + self.send.timeout(&self.config));
         self.start_user_timeout(now);
-    }
-
-    /// RFC 5482 §3.1: what is unacknowledged, or held back by a closed window, has so long.
-    pub(super) fn start_user_timeout(&mut self, now: Instant) {
-        if let Some(timeout) = self.config.user_timeout {
-            self.timers.start(Why::UserTimeout, now + timeout);
-        }
     }
 }
 

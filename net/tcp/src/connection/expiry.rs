@@ -39,7 +39,7 @@ impl Connection {
                 self.config.syn_ack_retries.max(self.config.accept_defer_retries)
             }
             Phase::SynReceived(_) => self.config.syn_ack_retries,
-            _ => self.config.retries,
+            _ => self.retries_max(),
         };
         if self.send.retries() >= retries_max {
             return self.give_up(now);
@@ -69,7 +69,7 @@ impl Connection {
         if !self.send.is_stalled() {
             return;
         }
-        if self.send.retries() >= self.config.retries {
+        if self.send.retries() >= self.retries_max() {
             return self.give_up(now);
         }
         self.send.handle_persist();
@@ -95,7 +95,7 @@ impl Connection {
     /// Whether keep-alive gives up: after so many probes, or where there is a user timeout, after that (as Linux; RFC
     /// 5482 §3.1 leaves it open).
     fn is_silent_too_long(&self, probes_max: u8, now: Instant) -> bool {
-        match self.config.user_timeout {
+        match self.user_timeout() {
             Some(timeout) => self.keep_alive_probes > 0 && now - self.heard_at >= timeout,
             None => self.keep_alive_probes >= probes_max,
         }

@@ -22,6 +22,9 @@ impl Connection {
         self.send.agree(syn.options.mss, scale, selective, &self.config);
         self.use_path_mss(self.send.mss_path());
         self.agree_on_marks(syn, ecn);
+        if let Some(peer) = syn.options.user_timeout {
+            self.hear_user_timeout(peer, now);
+        }
     }
 
     /// RFC 9293 §3.10.7.3.

@@ -45,8 +45,9 @@ impl Connection {
         if old.keep_alive != self.config.keep_alive {
             self.keep_alive_anew(old.keep_alive.is_some(), now);
         }
-        if old.user_timeout != self.config.user_timeout {
-            self.time_user_anew(now);
+        let exchange = |config: &Config| (config.user_timeout, config.user_timeout_exchange);
+        if exchange(&old) != exchange(&self.config) {
+            self.change_user_timeout(now);
         }
         let bounds = |config: &Config| (config.receive_start_bytes, config.receive_buffer_bytes);
         if bounds(&old) != bounds(&self.config) {
@@ -84,14 +85,6 @@ impl Connection {
                 self.timers.set(Why::KeepAlive, (since + keep_alive.idle).max(now));
             }
             None => self.timers.stop(Why::KeepAlive),
-        }
-    }
-
-    /// What is unacknowledged has as long as the user timeout says, from now on.
-    fn time_user_anew(&mut self, now: Instant) {
-        match self.config.user_timeout {
-            Some(timeout) if self.send.is_awaiting() => self.timers.set(Why::UserTimeout, now + timeout),
-            _ => self.timers.stop(Why::UserTimeout),
         }
     }
 }

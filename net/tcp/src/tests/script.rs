@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FLAGS SEQ[+LENGTH] [ack N] [win N] [mss N] [wscale N] [ts VALUE:ECHO] [sackok yes] [sack L:R,...] [size N] [joined N]
-//!     [fo COOKIE] [ecn N]
+//!     [fo COOKIE] [uto SECONDS] [ecn N]
 //! ```
 //!
 //! A Fast Open cookie is a text of 4 to 16 letters, `?` the request for one, `none` no option.
@@ -18,7 +18,7 @@ use std::vec::Vec;
 use std::{format, println};
 use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
-use wire::tcp::{FastOpen, Flags, Header, Timestamps};
+use wire::tcp::{FastOpen, Flags, Header, Timestamps, UserTimeout};
 
 /// Near the wrap, so that every script crosses it.
 const OUR_INITIAL: SequenceNumber = SequenceNumber(u32::MAX - 700);
@@ -120,6 +120,11 @@ impl Script {
         self.connection.poll_transmit(self.path, self.now)
     }
 
+    /// Whether anything leaves, whatever it is.
+    pub(super) fn poll_any(&mut self) -> bool {
+        self.poll().is_some()
+    }
+
     /// The next segment is this one; fields that are not named are not compared, payload always is.
     pub(super) fn leaves(&mut self, text: &str) {
         let segment = self.poll();
@@ -206,6 +211,10 @@ pub(super) fn parse(text: &str) -> Segment {
                 }
             }
             "fo" => header.options.fast_open = Some(cookie(value)),
+            "uto" => {
+                let timeout = Duration::from_secs(value.parse().unwrap());
+                header.options.user_timeout = Some(UserTimeout::new(timeout));
+            }
             "ecn" => ecn = Ecn::of(value.parse().unwrap()),
             "joined" => joined = value.parse().unwrap(),
             "ts" => {
@@ -260,6 +269,10 @@ fn render(segment: &Segment, like: &str) -> String {
                     bytes => String::from_utf8_lossy(bytes).into_owned(),
                 });
                 text += &format!(" fo {}", told.unwrap_or_else(|| "none".into()));
+            }
+            "uto" => {
+                let told = options.user_timeout.map(|timeout| timeout.duration().as_secs());
+                text += &format!(" uto {}", told.map_or_else(|| "none".into(), |told| format!("{told}")));
             }
             "ecn" => text += &format!(" ecn {}", segment.ecn.bits()),
             "size" => text += &format!(" size {}", segment.segment_size.unwrap_or(0)),
