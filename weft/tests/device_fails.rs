@@ -1,7 +1,7 @@
 //! A device that fails: whoever waits for a socket of its stack is told, and so is whoever calls later.
 
 use rustix::io::Errno;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, PipeWriter, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -172,6 +172,49 @@ async fn a_cable_whose_other_end_is_gone_is_told_by_what_is_sent() {
     drop(right);
     // The first frame is lost, as on a wire; the next finds that nobody is there.
     assert_all(&[told(client.connect(there())).await], "writing to the cable");
+}
+
+/// A frail device whose descriptor tells of nothing but an error.
+struct Removed {
+    frail: Frail,
+    descriptor: PipeWriter,
+}
+
+impl Device for Removed {
+    fn capabilities(&self) -> Capabilities {
+        self.frail.capabilities()
+    }
+
+    fn receive(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        self.frail.receive(batch)
+    }
+
+    fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+        self.frail.transmit(batch)
+    }
+}
+
+impl AsFd for Removed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// The descriptor of a TAP that is removed has an error, and nothing to be read.
+#[tokio::test]
+async fn a_device_that_is_removed_while_nothing_moves_is_told() {
+    let (inner, _far) = FrameSocket::pair(1_500).expect("a cable");
+    let (reader, descriptor) = io::pipe().expect("a pipe");
+    let fate = Arc::new(AtomicU8::new(WORKS));
+    let removed = Removed { frail: Frail { inner, fate: fate.clone() }, descriptor };
+    let listener = start(removed, "192.0.2.1/24").listen(here()).expect("a listener");
+    // By then it does not look by itself any more.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    fate.store(FAILS, Ordering::SeqCst);
+    drop(reader);
+    assert_all(&[told(listener.accept()).await], "reading from the frail end");
 }
 
 #[tokio::test]

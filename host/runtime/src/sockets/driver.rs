@@ -80,6 +80,8 @@ impl Sockets {
             };
             tokio::select! {
                 ready = readiness.readable() => ready.map_err(unwatched)?.clear_ready(),
+                // A TAP that is removed is told of as an error alone: the next exchange says which.
+                ready = readiness.ready(Interest::ERROR) => ready.map_err(unwatched)?.clear_ready(),
                 ready = readiness.writable(), if blocked => ready.map_err(unwatched)?.clear_ready(),
                 () = self.shared.work.notified() => {}
                 () = deadline => {}
