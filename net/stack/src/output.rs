@@ -6,7 +6,7 @@ use crate::interface::{Interface, Reach};
 use crate::ip::Identifications;
 use crate::limit::TokenBucket;
 use crate::neighbour::{NeighbourId, Neighbours, Use, Waiting};
-use crate::path::Paths;
+use crate::path::{PathMtu, Paths};
 use crate::route::Routes;
 use crate::station::{Station, Stations};
 use crate::{Config, Drop, InterfaceId, SendError, TcpId};
@@ -123,10 +123,11 @@ impl Output {
         if local { Some(Hop { interface, next: destination }) } else { self.hop(destination) }
     }
 
-    /// The largest packet that the path to `destination` is known to carry, in bytes.
-    pub(crate) fn path_mtu(&self, hop: Hop, destination: IpAddr, now: Instant) -> u16 {
+    /// What the path to `destination` is known to carry.
+    pub(crate) fn path(&self, hop: Hop, destination: IpAddr, now: Instant) -> PathMtu {
         let link = self.interface(hop.interface).map_or(0, |interface| interface.capabilities.mtu);
-        self.paths.find(destination, now).map_or(link, |(mtu, _)| mtu.bytes.min(link))
+        let known = self.paths.find(destination, now).filter(|(mtu, _)| mtu.bytes < link);
+        known.map_or(PathMtu::of_link(link), |(mtu, _)| mtu)
     }
 
     /// Whether an address is one of any interface's own.
@@ -145,6 +146,18 @@ impl Output {
         &mut self,
         hop: Hop,
         out: Outgoing,
+        packet: Packet,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        self.send_within(u16::MAX, hop, out, packet, now)
+    }
+
+    /// As [`send`](Self::send), in packets of no more than `mtu` bytes.
+    pub(crate) fn send_within(
+        &mut self,
+        mtu: u16,
+        hop: Hop,
+        out: Outgoing,
         mut packet: Packet,
         now: Instant,
     ) -> Result<(), SendError> {
@@ -157,8 +170,9 @@ impl Output {
         }
         let header_length = ip_header_length(out.source);
         let length = packet.len();
-        if header_length + length > usize::from(interface.capabilities.mtu) {
-            return self.send_fragments(hop, out, packet, now);
+        let mtu = mtu.min(interface.capabilities.mtu);
+        if header_length + length > usize::from(mtu) {
+            return self.send_fragments(mtu, hop, out, packet, now);
         }
         let device_sums = interface.capabilities.transmit_checksum;
         if let Some(offset) = out.checksum_offset {

@@ -11,17 +11,15 @@ use wire::{Protocol, extension, ipv4, ipv6};
 const PAYLOAD_BYTES_MAX: usize = 65_535 - ipv4::HEADER_LENGTH;
 
 impl Output {
-    /// Sends a packet that holds everything after the IP header, in fragments.
+    /// Sends a packet that holds everything after the IP header, in fragments of no more than `mtu` bytes.
     pub(crate) fn send_fragments(
         &mut self,
+        mtu: u16,
         hop: Hop,
         out: Outgoing,
         mut packet: Packet,
         now: Instant,
     ) -> Result<(), SendError> {
-        let Some(mtu) = self.interface(hop.interface).map(|interface| interface.capabilities.mtu) else {
-            return Err(SendError::NoRoute);
-        };
         if packet.len() > PAYLOAD_BYTES_MAX || out.protocol == Protocol::TCP {
             self.counters.count(Drop::TooLarge);
             return Err(SendError::TooLarge);

@@ -1,5 +1,6 @@
 //! UDP (RFC 768; RFC 8200 §8.1 for IPv6): sockets, what arrives at them, what they send.
 
+mod options;
 mod receive;
 mod send;
 
@@ -9,6 +10,7 @@ use crate::slab::Slab;
 use crate::stack::Stack;
 use crate::{BindError, Binding, DATAGRAM_OVERHEAD_BYTES, Datagram, UdpId};
 use alloc::collections::VecDeque;
+use options::Options;
 
 /// The UDP sockets of a stack.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub(crate) struct Sockets {
 #[derive(Debug)]
 struct Socket {
     binding: Binding,
+    options: Options,
     queue: VecDeque<Datagram>,
     bytes: usize,
     /// The owner knows that datagrams wait.
@@ -43,6 +46,12 @@ const fn cost(datagram: &Datagram) -> usize {
 impl Stack {
     /// Opens a UDP socket. A port of 0 is chosen from the dynamic range (RFC 6056); `udp_binding` tells it.
     ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let socket = server.udp_bind(Binding::PortV4(0)).expect("a port is free");
+    /// assert!(matches!(server.udp_binding(socket), Some(Binding::PortV4(49_152..))));
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`BindError`] where the binding is taken or not ours.
@@ -61,18 +70,19 @@ impl Stack {
         if self.udp.bindings.is_bound(binding) {
             return Err(BindError::InUse);
         }
-        let socket = Socket { binding, queue: VecDeque::new(), bytes: 0, told: false };
+        let socket =
+            Socket { binding, options: Options::DEFAULT, queue: VecDeque::new(), bytes: 0, told: false };
         let number = self.udp.sockets.insert(socket);
         self.udp.bindings.insert(binding, number)?;
         Ok(UdpId(number))
     }
 
-    /// What a UDP socket is bound to.
+    /// What a UDP socket is bound to. Examples are at [`udp_bind`](Self::udp_bind) and [`UdpId`].
     pub fn udp_binding(&self, socket: UdpId) -> Option<Binding> {
         self.udp.sockets.find(socket.0).map(|socket| socket.binding)
     }
 
-    /// The next datagram that waits at a socket.
+    /// The next datagram that waits at a socket. An example is at [`Datagram`].
     pub fn udp_receive(&mut self, socket: UdpId) -> Option<Datagram> {
         let socket = self.udp.sockets.find_mut(socket.0)?;
         let Some(datagram) = socket.queue.pop_front() else {
@@ -86,7 +96,7 @@ impl Stack {
         Some(datagram)
     }
 
-    /// Closes a UDP socket; what waits at it is dropped.
+    /// Closes a UDP socket; what waits at it is dropped. Examples are at [`UdpId`] and [`Memory`](crate::Memory).
     pub fn udp_close(&mut self, socket: UdpId) {
         if let Some(socket) = self.udp.sockets.remove(socket.0) {
             self.udp.bindings.remove(socket.binding);

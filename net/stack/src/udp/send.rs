@@ -3,9 +3,11 @@
 use crate::interface::is_unicast;
 use crate::output::{HOP_LIMIT, Hop, Outgoing, ip_header_length};
 use crate::stack::Stack;
+use crate::udp::options::Passage;
 use crate::{Binding, Datagram, SendError, UdpId};
 use core::net::SocketAddr;
 use packet::Packet;
+use tcp::PathDiscovery;
 use time::Instant;
 use wire::{Protocol, udp};
 
@@ -13,27 +15,25 @@ use wire::{Protocol, udp};
 const PAYLOAD_BYTES_MAX: usize = 65_535 - wire::ipv4::HEADER_LENGTH - udp::HEADER_LENGTH;
 
 impl Stack {
-    /// Sends a datagram; fragmented where it is larger than the way allows, unless it says otherwise. A socket bound to `Binding::Intercept`
-    /// sends from any address, one bound to a port from any of the stack's own; an unspecified local address is
-    /// replaced by the one that fits the way.
+    /// Sends a datagram; fragmented where it is larger than the way allows, unless it or
+    /// [its socket](Self::udp_set_path_discovery) says otherwise. A socket bound to `Binding::Intercept` sends from any address, one bound to a port from any of the stack's own; an unspecified local address is
+    /// replaced by the one that fits the way. Examples are at [`Datagram`] and [`SendError`].
     ///
     /// # Errors
     ///
     /// [`SendError`] where it cannot leave.
     pub fn udp_send(&mut self, socket: UdpId, datagram: Datagram, now: Instant) -> Result<(), SendError> {
-        let binding = self.udp_binding(socket).ok_or(SendError::NotBound)?;
+        let socket = self.udp.sockets.find(socket.0).ok_or(SendError::NotBound)?;
+        let (binding, options) = (socket.binding, socket.options);
         let Datagram { local, remote, payload, dont_fragment } = datagram;
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(SendError::TooLarge);
         }
         let hop = self.output.hop(remote.ip()).ok_or(SendError::NoRoute)?;
         let local = self.sender(binding, local, remote, hop).ok_or(SendError::NotLocal)?;
-        if dont_fragment {
-            let mtu = self.output.path_mtu(hop, remote.ip(), now);
-            if ip_header_length(remote.ip()) + udp::HEADER_LENGTH + payload.len() > usize::from(mtu) {
-                return Err(SendError::TooBig { mtu });
-            }
-        }
+        let how = if dont_fragment { PathDiscovery::Do } else { options.path_discovery };
+        let bytes = ip_header_length(remote.ip()) + udp::HEADER_LENGTH + payload.len();
+        let Passage { dont_fragment, mtu } = self.passage(how, hop, remote.ip(), bytes, now)?;
         let header = udp::Header {
             source_port: local.port(),
             destination_port: remote.port(),
@@ -48,12 +48,12 @@ impl Stack {
             destination: remote.ip(),
             protocol: Protocol::UDP,
             hop_limit: HOP_LIMIT,
-            traffic_class: 0,
+            traffic_class: options.traffic_class,
             flow_label: 0,
             dont_fragment,
             checksum_offset: Some(udp::CHECKSUM_OFFSET),
         };
-        self.output.send(hop, out, packet, now)
+        self.output.send_within(mtu, hop, out, packet, now)
     }
 
     /// The address and port that a datagram leaves from, where the socket may send from there.

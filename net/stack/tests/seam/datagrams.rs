@@ -140,3 +140,26 @@ fn port_zero_is_chosen_from_the_dynamic_range() {
     ports.dedup();
     assert_eq!(ports.len(), 3);
 }
+
+#[test]
+fn traffic_class_of_a_socket_stands_in_every_packet_of_its_datagrams() {
+    let mut link = Link::acquainted();
+    let socket = link.stack.udp_bind(Binding::Port(7)).expect("free");
+    let other = link.stack.udp_bind(Binding::Port(8)).expect("free");
+    // Expedited forwarding (RFC 3246), and ECT(0).
+    link.stack.udp_set_traffic_class(socket, 0xba);
+    assert_eq!(link.stack.udp_traffic_class(socket), Some(0xba));
+    assert_eq!(link.stack.udp_traffic_class(other), Some(0));
+    let mut classes = |socket, local, remote, length| -> Vec<u8> {
+        let datagram = Datagram::new(local, remote, vec![0; length].into());
+        link.stack.udp_send(socket, datagram, link.now).expect("it leaves");
+        link.frames().iter().map(Frame::traffic_class).collect()
+    };
+    assert_eq!(classes(socket, at(OUR_V4, 7), at(PEER_V4, 9), 10), [0xba]);
+    assert_eq!(classes(socket, at(OUR_V4, 7), at(PEER_V4, 9), 2_000), [0xba, 0xba]);
+    assert_eq!(classes(socket, at(OUR_V6, 7), at(PEER_V6, 9), 2_000), [0xba, 0xba]);
+    assert_eq!(classes(other, at(OUR_V4, 8), at(PEER_V4, 9), 10), [0]);
+    link.stack.udp_close(socket);
+    link.stack.udp_set_traffic_class(socket, 1);
+    assert_eq!(link.stack.udp_traffic_class(socket), None);
+}

@@ -190,6 +190,15 @@ impl Frame {
         }
     }
 
+    /// The traffic class of an IP packet.
+    pub fn traffic_class(&self) -> u8 {
+        match &self.content {
+            Content::V4(ip, _) => ip.traffic_class,
+            Content::V6(ip, _) => ip.traffic_class,
+            Content::Arp(packet) => panic!("IP is expected: {packet:?}"),
+        }
+    }
+
     /// Source, destination, protocol and payload of an IP packet.
     pub fn ip(&self) -> (IpAddr, IpAddr, Protocol, &[u8]) {
         match &self.content {
@@ -201,11 +210,7 @@ impl Frame {
 
     /// The codepoint of an IP packet.
     pub fn ecn(&self) -> Ecn {
-        match &self.content {
-            Content::V4(ip, _) => Ecn::of(ip.traffic_class),
-            Content::V6(ip, _) => Ecn::of(ip.traffic_class),
-            Content::Arp(packet) => panic!("IP is expected: {packet:?}"),
-        }
+        Ecn::of(self.traffic_class())
     }
 
     fn transport(&self, expected: Protocol) -> (IpAddr, IpAddr, &[u8]) {

@@ -304,3 +304,71 @@ fn a_datagram_that_is_to_stay_whole_leaves_in_one_packet_or_not_at_all() {
     assert_eq!(send(&mut peer, 1_472, true), Err(SendError::TooBig { mtu: 1_000 }));
     assert_eq!(send(&mut peer, 972, true), Ok(vec![true]));
 }
+
+/// What a datagram of so many bytes leaves as: the length of each packet, and whether routers may fragment it.
+fn departs(peer: &mut Peer, how: PathDiscovery, length: usize) -> Result<Vec<(u16, bool)>, SendError> {
+    let (local, remote) = (SocketAddr::new(peer.to.ip(), 7), SocketAddr::new(peer.from.ip(), 9));
+    let stack = &mut peer.link.stack;
+    let socket = stack.udp_bind(Binding::Address(local)).expect("free");
+    assert_eq!(stack.udp_path_discovery(socket), Some(PathDiscovery::Dont));
+    stack.udp_set_path_discovery(socket, how);
+    assert_eq!(stack.udp_path_discovery(socket), Some(how));
+    let sent = stack.udp_send(socket, Datagram::new(local, remote, vec![0; length].into()), peer.link.now);
+    stack.udp_close(socket);
+    let packet = |frame: &Frame| match &frame.content {
+        Content::V4(header, _) => (header.total_length, !header.dont_fragment),
+        Content::V6(header, _) => (header.payload_length + ipv6::HEADER_LENGTH as u16, false),
+        Content::Arp(packet) => panic!("a datagram is expected: {packet:?}"),
+    };
+    sent.map(|()| peer.link.frames().iter().map(packet).collect())
+}
+
+#[test]
+fn programs_choose_whether_datagrams_may_be_fragmented() {
+    use PathDiscovery::{Do, Dont, Probe, Want};
+    let mut peer = Peer::new(host(), 1_001);
+    for how in [Want, Do, Probe] {
+        assert_eq!(departs(&mut peer, how, 1_472), Ok(vec![(1_500, false)]), "{how:?}");
+    }
+    assert_eq!(departs(&mut peer, Dont, 1_472), Ok(vec![(1_500, true)]));
+    for how in [Want, Dont] {
+        assert_eq!(departs(&mut peer, how, 1_473), Ok(vec![(1_500, true), (21, true)]), "{how:?}");
+    }
+    for how in [Do, Probe] {
+        assert_eq!(departs(&mut peer, how, 1_473), Err(SendError::TooBig { mtu: MTU }), "{how:?}");
+    }
+    // A router has told a connection that the path takes less.
+    assert_eq!(peer.sends(1_460), [1_460]);
+    peer.is_told(1_000);
+    let _ = peer.left();
+    assert_eq!(departs(&mut peer, Want, 972), Ok(vec![(1_000, false)]));
+    assert_eq!(departs(&mut peer, Want, 973), Ok(vec![(996, true), (25, true)]));
+    assert_eq!(departs(&mut peer, Do, 973), Err(SendError::TooBig { mtu: 1_000 }));
+    assert_eq!(departs(&mut peer, Probe, 1_472), Ok(vec![(1_500, false)]));
+    assert_eq!(departs(&mut peer, Dont, 1_472), Ok(vec![(1_500, true)]));
+}
+
+#[test]
+fn a_path_that_takes_next_to_nothing_may_fragment_what_would_rather_be_whole() {
+    let mut peer = Peer::new(host(), 1_001);
+    assert_eq!(peer.sends(1_460), [1_460]);
+    peer.is_told(300);
+    let _ = peer.left();
+    assert_eq!(departs(&mut peer, PathDiscovery::Want, 100), Ok(vec![(128, true)]));
+    assert_eq!(departs(&mut peer, PathDiscovery::Do, 100), Ok(vec![(128, false)]));
+}
+
+#[test]
+fn no_router_fragments_datagrams_of_ipv6_so_they_are_cut_to_what_the_path_takes() {
+    let mut peer = Peer::v6(host());
+    assert_eq!(departs(&mut peer, PathDiscovery::Dont, 1_452), Ok(vec![(1_500, false)]));
+    assert_eq!(peer.sends(1_440), [1_440]);
+    peer.is_told(1_280);
+    let _ = peer.left();
+    // Eight bytes of each are the fragment header.
+    for how in [PathDiscovery::Dont, PathDiscovery::Want] {
+        assert_eq!(departs(&mut peer, how, 1_452), Ok(vec![(1_280, false), (276, false)]), "{how:?}");
+    }
+    assert_eq!(departs(&mut peer, PathDiscovery::Do, 1_452), Err(SendError::TooBig { mtu: 1_280 }));
+    assert_eq!(departs(&mut peer, PathDiscovery::Probe, 1_452), Ok(vec![(1_500, false)]));
+}

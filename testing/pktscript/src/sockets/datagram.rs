@@ -35,10 +35,18 @@ impl Datagrams {
         self.ensure_bound(world)
     }
 
-    pub(super) fn send(&mut self, world: &mut World, length: usize, to: Option<SocketAddr>) -> Answer {
+    pub(super) fn send(
+        &mut self,
+        world: &mut World,
+        config: &tcp::Config,
+        length: usize,
+        to: Option<SocketAddr>,
+    ) -> Answer {
         let Some(remote) = to.or(self.remote) else { return Answer::Fails("EDESTADDRREQ") };
         let bound = self.ensure_bound(world);
         let (Some(id), Some(local)) = (self.id, self.local) else { return bound };
+        world.stack.udp_set_traffic_class(id, config.dscp << 2);
+        world.stack.udp_set_path_discovery(id, config.path_discovery);
         let datagram = Datagram::new(local, remote, Bytes::from(vec![0; length]));
         match world.stack.udp_send(id, datagram, world.now) {
             Ok(()) => Answer::Returns(length as i64),

@@ -162,7 +162,7 @@ impl Sockets {
         let wait = !held.nonblocking && transfer.flags & MSG_DONTWAIT == 0;
         match &mut held.kind {
             Kind::Datagram(datagrams) => {
-                let answer = datagrams.send(world, transfer.length, to);
+                let answer = datagrams.send(world, &held.config, transfer.length, to);
                 self.datagram_subject = Some(descriptor);
                 Ok(answer)
             }
