@@ -3,6 +3,13 @@
 use time::Instant;
 
 /// Reads CLOCK_MONOTONIC; its epoch is the moment of its making, less one second so that spans can be subtracted.
+///
+/// ```
+/// use runtime::Clock;
+/// let clock = Clock::start();
+/// let then = clock.now();
+/// assert!(then >= time::Instant::from_secs(1) && clock.now() >= then);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: std::time::Instant,

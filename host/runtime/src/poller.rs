@@ -7,10 +7,36 @@ use rustix::io::{self, Errno};
 use std::time::Duration;
 
 /// What its owner calls a registered file descriptor.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime::{Poller, Token};
+///
+/// let (left, _right) = std::os::unix::net::UnixStream::pair()?;
+/// let mut poller = Poller::new()?;
+/// poller.add(&left, Token(7))?;
+/// assert_eq!(poller.wait(None)?.next().map(|ready| ready.token), Some(Token(7)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
 
 /// A file descriptor became ready since it was last reported.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime::{Poller, Token};
+///
+/// let (left, right) = std::os::unix::net::UnixStream::pair()?;
+/// let mut poller = Poller::new()?;
+/// poller.add(&left, Token(7))?;
+/// drop(right);
+/// let ready = poller.wait(None)?.next().expect("the other side is gone");
+/// assert!(ready.ended && ready.readable && !ready.urgent);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Readiness {
     /// The descriptor's token.
@@ -33,6 +59,25 @@ const EVENTS_MAX: usize = 256;
 /// Edge-triggered: a descriptor is reported when it *becomes* ready, so its owner reads or writes until the
 /// descriptor would block, and remembers what is left to do. In return a connection costs one system call to
 /// register in its whole life.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use runtime::{Poller, Token};
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// let (left, mut right) = UnixStream::pair()?;
+/// let mut poller = Poller::new()?;
+/// poller.add(&left, Token(7))?;
+/// right.write_all(b"x")?;
+/// for ready in poller.wait(None)? {
+///     assert_eq!((ready.token, ready.readable, ready.ended), (Token(7), true, false));
+/// }
+/// // Until it becomes ready once more, it is not reported again.
+/// assert_eq!(poller.wait(Some(std::time::Duration::ZERO))?.count(), 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,

@@ -11,6 +11,33 @@ use time::Instant;
 const BATCH_PACKETS_MAX: usize = 64;
 
 /// The exchange of frames between an interface and its device.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use link::FrameSocket;
+/// use packet::Device;
+/// use runtime::{Clock, Port};
+/// use stack::{Config, InterfaceConfig, Prefix, Stack};
+///
+/// let (clock, (near, far)) = (Clock::start(), FrameSocket::pair(1_500)?);
+/// let host = |device: FrameSocket, number: u8| {
+///     let mut stack = Stack::new(Config::default(), [number; 32], clock.now());
+///     let address = Prefix::new([192, 0, 2, number], 24);
+///     let config = InterfaceConfig::new(device.capabilities(), [2, 0, 0, 0, 0, number], vec![address]);
+///     let interface = stack.add_interface(config, clock.now()).expect("a sound interface");
+///     (stack, Port::new(interface, device))
+/// };
+/// let ((mut client, mut near), (mut server, mut far)) = (host(near, 1), host(far, 2));
+/// client.tcp_connect(None, "192.0.2.2:80".parse()?, Default::default(), clock.now())?;
+/// // It asks for the neighbour, and is answered.
+/// assert!(!near.transmit(&mut client, clock.now())?, "nothing is left");
+/// assert!(!far.receive(&mut server, clock.now())?, "no more waits");
+/// far.transmit(&mut server, clock.now())?;
+/// near.receive(&mut client, clock.now())?;
+/// assert_eq!((client.counters().received, client.memory().neighbours), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Port<D> {
     interface: InterfaceId,
@@ -20,7 +47,7 @@ pub struct Port<D> {
 }
 
 impl<D: Device> Port<D> {
-    /// Joins `interface` to `device`.
+    /// Joins `interface` to `device`. An example is at [`Port`], as for the others.
     pub fn new(interface: InterfaceId, device: D) -> Self {
         Self {
             interface,

@@ -294,6 +294,29 @@ async fn ip_tos_and_ip_mtu_discover_stand_in_the_header() {
 }
 
 #[tokio::test]
+async fn ip_tos_and_ip_mtu_discover_stand_in_the_header_of_datagrams() {
+    let pair = Pair::new();
+    let socket = pair.client.bind_udp(([0, 0, 0, 0], 0).into()).expect("a socket");
+    let remote = ([192, 0, 2, 2], 9).into();
+    let log = pair.log.clone();
+    let headers = async |count: usize| -> Vec<(u8, bool)> {
+        log.until(|sent| sent.len() >= count).await;
+        log.sent().iter().map(|sent| (sent.traffic_class, sent.may_be_fragmented)).collect()
+    };
+    socket.send_to(b"x", remote).expect("it leaves");
+    socket.set_tos(0xba).expect("any will do");
+    socket.set_path_discovery(PathDiscovery::Do).expect("any will do");
+    socket.send_to(&[0; 1_472], remote).expect("it leaves");
+    assert_eq!(headers(2).await, [(0, true), (0xba, false)]);
+    let refused = socket.send_to(&[0; 1_473], remote).expect_err("the link takes 1,500 bytes");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    socket.set_path_discovery(PathDiscovery::Dont).expect("any will do");
+    socket.send_to(&[0; 1_473], remote).expect("it leaves");
+    assert_eq!(headers(4).await[2..], [(0xba, true), (0xba, true)]);
+    assert_eq!((socket.tos().unwrap(), socket.path_discovery().unwrap()), (0xba, PathDiscovery::Dont));
+}
+
+#[tokio::test]
 async fn ipv6_v6only_leaves_ipv4_alone() {
     let pair = Pair::new();
     for (only_v6, port) in [(true, 80), (false, 81)] {

@@ -41,7 +41,8 @@ impl TcpListener {
         Self(Arc::new(Shared { listener, nonblocking: AtomicBool::new(false) }))
     }
 
-    /// Where it listens; with the port that was chosen, where none was asked for.
+    /// Where it listens; with the port that was chosen, where none was asked for. An example is at
+    /// [`try_clone`](Self::try_clone).
     ///
     /// # Errors
     ///
@@ -52,6 +53,20 @@ impl TcpListener {
 
     /// Another hold on the same listener, for another thread.
     ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// let listener = server.listen(([192, 0, 2, 2], 0).into())?;
+    /// let also = listener.try_clone()?;
+    /// assert_eq!(also.local_addr()?, listener.local_addr()?);
+    /// drop(listener);
+    /// client.connect(also.local_addr()?)?;
+    /// also.accept()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// None; as the standard library's.
@@ -61,6 +76,19 @@ impl TcpListener {
 
     /// Whether `accept` is `WouldBlock` where it would wait.
     ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// use std::io::ErrorKind;
+    ///
+    /// let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// listener.set_nonblocking(true)?;
+    /// assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// None; as the standard library's.
@@ -69,7 +97,8 @@ impl TcpListener {
         Ok(())
     }
 
-    /// Waits for the next connection, its handshake done.
+    /// Waits for the next connection, its handshake done; with the peer's address and port. An example is at
+    /// [`Sockets`](super::Sockets).
     ///
     /// # Errors
     ///
@@ -87,7 +116,8 @@ impl TcpListener {
         accepted.map(|(stream, remote)| (TcpStream::new(stream), remote))
     }
 
-    /// One connection after the other, without end.
+    /// One connection after the other, without end; each as [`accept`](Self::accept) gives it. An example is at
+    /// [`TcpListener`].
     pub fn incoming(&self) -> impl Iterator<Item = io::Result<TcpStream>> {
         std::iter::repeat_with(|| self.accept().map(|(stream, _)| stream))
     }

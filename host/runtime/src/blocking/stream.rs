@@ -35,21 +35,21 @@ use std::time::Duration;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct TcpStream(Arc<Shared>);
+pub struct TcpStream(pub(super) Arc<Shared>);
 
 /// What clones of a stream share.
 #[derive(Debug)]
-struct Shared {
-    stream: sockets::TcpStream,
+pub(super) struct Shared {
+    pub stream: sockets::TcpStream,
     settings: Mutex<Settings>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Settings {
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
-    linger: Option<Duration>,
-    nonblocking: bool,
+pub(super) struct Settings {
+    pub read_timeout: Option<Duration>,
+    pub write_timeout: Option<Duration>,
+    pub linger: Option<Duration>,
+    pub nonblocking: bool,
     /// Nobody wants to read any more.
     read_shut: bool,
 }
@@ -59,12 +59,25 @@ impl TcpStream {
         Self(Arc::new(Shared { stream, settings: Mutex::default() }))
     }
 
-    /// The stream itself: addresses, options, figures.
+    /// The stream itself: addresses, options, figures. An example is at [`TcpStream`].
     pub fn stream(&self) -> &sockets::TcpStream {
         &self.0.stream
     }
 
     /// The other side's address and port.
+    ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?)?;
+    /// # let (mut accepted, _) = listener.accept()?;
+    /// assert_eq!(stream.peer_addr()?, accepted.local_addr()?);
+    /// assert_eq!(stream.local_addr()?, accepted.peer_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -73,7 +86,7 @@ impl TcpStream {
         self.0.stream.peer_addr()
     }
 
-    /// Our side's address and port.
+    /// Our side's address and port; an example is at [`peer_addr`](Self::peer_addr).
     ///
     /// # Errors
     ///
@@ -84,88 +97,32 @@ impl TcpStream {
 
     /// Another hold on the same connection, for another thread; timeouts are shared.
     ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?)?;
+    /// # let (mut accepted, _) = listener.accept()?;
+    /// use std::io::Read;
+    ///
+    /// let reader = stream.try_clone()?;
+    /// let heard = std::thread::spawn(move || {
+    ///     let mut heard = String::new();
+    ///     (&reader).read_to_string(&mut heard).map(|_| heard)
+    /// });
+    /// accepted.write_bytes("hello".into())?;
+    /// drop(accepted);
+    /// assert_eq!(heard.join().expect("it does not panic")?, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// None; as the standard library's.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.clone()))
-    }
-
-    /// How long a read waits; then it is `WouldBlock`. `None`, as at first: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a time of zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.settings().read_timeout = checked(timeout)?;
-        Ok(())
-    }
-
-    /// How long a read waits.
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.0.settings().read_timeout)
-    }
-
-    /// How long a write waits for room; then it is `WouldBlock`. `None`, as at first: for ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a time of zero.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.settings().write_timeout = checked(timeout)?;
-        Ok(())
-    }
-
-    /// How long a write waits for room.
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.0.settings().write_timeout)
-    }
-
-    /// How long the last clone, dropped, waits until what was written is acknowledged (SO_LINGER). Of zero, it resets the
-    /// connection instead; `None`, as at first: it does not wait, and what was written still arrives.
-    ///
-    /// # Errors
-    ///
-    /// `NotConnected`.
-    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.0.settings().linger = linger;
-        self.0.stream.set_zero_linger(linger == Some(Duration::ZERO))
-    }
-
-    /// How long the last clone, dropped, waits (SO_LINGER).
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.0.settings().linger)
-    }
-
-    /// Whether a read or a write that would wait is `WouldBlock` instead.
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        self.0.settings().nonblocking = on;
-        Ok(())
-    }
-
-    /// What the connection ended with, where that was an error and was not told by this call before (SO_ERROR).
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.stream.take_error()
     }
 
     /// Copies the next bytes and leaves them to be read; waits as a read does. 0 at the end of the stream.
@@ -228,7 +185,7 @@ impl TcpStream {
     }
 
     /// Hands over bytes to be sent without a copy; waits while the send buffer is full. Where it fails, a part may have been
-    /// taken.
+    /// taken. An example is at [`read_bytes`](Self::read_bytes).
     ///
     /// # Errors
     ///
@@ -246,25 +203,26 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Whether small writes leave at once (TCP_NODELAY).
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.0.stream.set_nodelay(on)
-    }
-
-    /// Whether small writes leave at once.
-    ///
-    /// # Errors
-    ///
-    /// None; as the standard library's.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.0.stream.nodelay()
-    }
-
     /// Ends one direction or both: no more is written, and the peer is told; or reads come to the end of the stream.
+    ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?)?;
+    /// # let (mut accepted, _) = listener.accept()?;
+    /// use std::net::Shutdown;
+    ///
+    /// stream.write_bytes("question".into())?;
+    /// stream.shutdown(Shutdown::Write)?;
+    /// assert_eq!(accepted.read_bytes()?, "question");
+    /// assert!(accepted.read_bytes()?.is_empty());
+    /// accepted.write_bytes("answer".into())?;
+    /// assert_eq!(stream.read_bytes()?, "answer");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -282,7 +240,7 @@ impl TcpStream {
 }
 
 impl Shared {
-    fn settings(&self) -> MutexGuard<'_, Settings> {
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -383,13 +341,5 @@ impl Drop for Shared {
             // What is not acknowledged by then still goes its way.
             let _ = wait(linger, poll_fn(|cx| self.stream.poll_sent(cx)));
         }
-    }
-}
-
-/// A timeout of zero would never wait; who wants that asks for something else.
-pub(super) fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
-    match timeout {
-        Some(Duration::ZERO) => Err(io::ErrorKind::InvalidInput.into()),
-        timeout => Ok(timeout),
     }
 }

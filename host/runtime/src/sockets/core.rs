@@ -1,10 +1,9 @@
 //! What the driver and the sockets share.
 
-use super::error::{Stopped, bind_error, close_error, connect_error, invalid};
-use super::{ConnectOptions, ListenOptions, TcpListener, TcpStream, UdpSocket};
+use super::error::{Stopped, close_error};
 use crate::Clock;
 use packet::{Bytes, Pool};
-use stack::{Binding, Datagram, InterfaceId, Listen, ListenerId, Stack, TcpId, UdpId};
+use stack::{Datagram, InterfaceId, ListenerId, Stack, TcpId, UdpId};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +22,25 @@ const WRITE_BYTES_LARGE: usize = WRITE_BYTES_MAX / 4;
 const BUFFERS_KEPT_MAX: usize = 64;
 
 /// A stack in this process and the way to its sockets. Clones share the stack.
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use std::io::ErrorKind;
+///
+/// let (client, server) = Sockets::pair()?;
+/// // A task for each.
+/// let (connecting, serving) = (client.clone(), server.clone());
+/// let listener = serving.listen(([192, 0, 2, 2], 80).into())?;
+/// let asking = tokio::spawn(async move { connecting.connect(([192, 0, 2, 2], 80).into()).await });
+/// let (accepted, peer) = listener.accept().await?;
+/// assert_eq!(peer, asking.await??.local_addr()?);
+/// // What can be refused is told, and nothing panics.
+/// assert_eq!(server.listen(([192, 0, 2, 2], 80).into()).unwrap_err().kind(), ErrorKind::AddrInUse);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sockets {
     pub(super) shared: Arc<Shared>,
@@ -35,7 +53,7 @@ pub(super) struct Shared {
     pub(super) work: Notify,
     pub(super) clock: Clock,
     pub(super) interface: InterfaceId,
-    profile: Arc<tcp::Config>,
+    pub(super) profile: Arc<tcp::Config>,
     /// Buffers for large writes. Without them the allocator gives each back to the system, and the next page by page.
     buffers: Pool,
 }
@@ -108,6 +126,32 @@ impl Waiting {
 
 impl Sockets {
     /// Sockets over `stack`, whose frames go by `interface`. Nothing moves until [`drive`](Self::drive) runs.
+    ///
+    /// For a stack that is set up otherwise than [`start`](Self::start) does:
+    ///
+    /// ```
+    /// # use packet::Device;
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use runtime::Clock;
+    /// use stack::{Config, InterfaceConfig, Prefix, Stack};
+    ///
+    /// let (device, _other_end) = link::FrameSocket::pair(1_500)?;
+    /// let clock = Clock::start();
+    /// // The seed is the stack's only randomness: take it from the operating system.
+    /// let mut stack = Stack::new(Config { udp_sockets_max: 1, ..Config::default() }, [7; 32], clock.now());
+    /// let address = Prefix::new([192, 0, 2, 1], 24);
+    /// let config = InterfaceConfig::new(device.capabilities(), [2, 0, 0, 0, 0, 1], vec![address]);
+    /// let interface = stack.add_interface(config, clock.now()).expect("a sound interface");
+    /// let sockets = Sockets::new(stack, interface, clock);
+    /// tokio::spawn(sockets.clone().drive(device));
+    /// let _only = sockets.bind_udp(([192, 0, 2, 1], 53).into())?;
+    /// let another = sockets.bind_udp(([192, 0, 2, 1], 54).into());
+    /// assert_eq!(another.unwrap_err().kind(), std::io::ErrorKind::QuotaExceeded);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(stack: Stack, interface: InterfaceId, clock: Clock) -> Self {
         let state = State {
             stack,
@@ -128,103 +172,32 @@ impl Sockets {
         }
     }
 
-    /// Opens a connection and waits for its handshake.
-    ///
-    /// # Errors
-    ///
-    /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`; `AddrNotAvailable` where no SYN could leave.
-    pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        self.open(None, remote, self.shared.profile.clone()).await
-    }
-
-    /// As [`connect`](Self::connect), with options.
-    ///
-    /// # Errors
-    ///
-    /// As there; `InvalidInput` where an option is outside its range.
-    pub async fn connect_with(&self, remote: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
-        options.config.check().map_err(invalid)?;
-        self.open(options.local, remote, Arc::new(options.config)).await
-    }
-
-    async fn open(
-        &self,
-        local: Option<SocketAddr>,
-        remote: SocketAddr,
-        config: Arc<tcp::Config>,
-    ) -> io::Result<TcpStream> {
-        let stream = {
-            let now = self.shared.clock.now();
-            let mut state = self.shared.lock();
-            state.check_turned()?;
-            let id = state.stack.tcp_connect(local, remote, config, now).map_err(connect_error)?;
-            self.opened(&mut state, id, remote)
-        };
-        self.shared.work.notify_one();
-        stream.established().await?;
-        Ok(stream)
-    }
-
-    /// Opens a connection whose SYN takes along what it may of `data`, and does not wait for the handshake: Fast Open (RFC
-    /// 7413; TCP_FASTOPEN_CONNECT). The first time it only asks the server for the cookie that later connections show, and
-    /// the data follows the handshake. Where the connection fails, a read or a write tells.
-    ///
-    /// The server may get the data of a SYN twice, where the network duplicates it (RFC 7413 §6.1): only what may be done
-    /// twice is to be sent so.
-    ///
-    /// ```
-    /// # use runtime::{ConnectOptions, ListenOptions, Sockets};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> std::io::Result<()> {
-    /// let (client, server) = Sockets::pair()?;
-    /// let options = ListenOptions { fast_open_pending_max: 16, ..ListenOptions::default() };
-    /// let listener = server.listen_with(([192, 0, 2, 2], 80).into(), options)?;
-    /// for _ in 0..2 {
-    ///     let question = "GET /".into();
-    ///     let stream = client.connect_fast(listener.local_addr()?, ConnectOptions::default(), question).await?;
-    ///     let (mut accepted, _) = listener.accept().await?;
-    ///     assert_eq!(accepted.read_bytes().await?, "GET /");
-    ///     accepted.write_bytes("hello".into()).await?;
-    ///     stream.readable().await?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` where an option is outside its range; `NetworkUnreachable` and `AddrNotAvailable` where no SYN could
-    /// leave; for data that does not fit the send buffer, as [`TcpStream::write_bytes`].
-    pub async fn connect_fast(
-        &self,
-        remote: SocketAddr,
-        options: ConnectOptions,
-        mut data: Bytes,
-    ) -> io::Result<TcpStream> {
-        options.config.check().map_err(invalid)?;
-        let config = Arc::new(options.config);
-        let stream = {
-            let now = self.shared.clock.now();
-            let mut state = self.shared.lock();
-            state.check_turned()?;
-            let opened = state.stack.tcp_connect_fast(options.local, remote, &mut data, config, now);
-            let id = opened.map_err(connect_error)?;
-            self.opened(&mut state, id, remote)
-        };
-        self.shared.work.notify_one();
-        stream.put_bytes(data).await?;
-        Ok(stream)
-    }
-
     /// Fast Open's cookies are made with `current` from now on, and those made with `previous` hold (RFC 7413 §4.1.2).
     /// Else both come from random bytes: servers behind one address need the same keys.
     ///
     /// ```
-    /// # use runtime::Sockets;
+    /// # use runtime::{ListenOptions, Sockets, TcpListener};
+    /// # use tcp::FastOpenStatus;
+    /// # async fn fast(client: &Sockets, listener: &TcpListener) -> std::io::Result<FastOpenStatus> {
+    /// #     let to = listener.local_addr()?;
+    /// #     let mut stream = client.connect_fast(to, Default::default(), "x".into()).await?;
+    /// #     let (mut accepted, _) = listener.accept().await?;
+    /// #     let heard = accepted.read_bytes().await?;
+    /// #     accepted.write_bytes(heard).await?;
+    /// #     assert_eq!(stream.read_bytes().await?, "x");
+    /// #     Ok(stream.info().expect("it is open").fast_open)
+    /// # }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> std::io::Result<()> {
-    /// let (_, server) = Sockets::pair()?;
-    /// server.set_fast_open_keys(*b"sixteen bytes ..", None);
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let options = ListenOptions { fast_open_pending_max: 1, ..ListenOptions::default() };
+    /// # let listener = server.listen_with(([192, 0, 2, 2], 80).into(), options)?;
+    /// let (old, new) = (*b"sixteen bytes ..", *b"and sixteen more");
+    /// server.set_fast_open_keys(old, None);
+    /// # assert_eq!(fast(&client, &listener).await?, FastOpenStatus::Requested);
+    /// // Later: what clients were given goes on to serve them.
+    /// server.set_fast_open_keys(new, Some(old));
+    /// assert_eq!(fast(&client, &listener).await?, FastOpenStatus::Taken);
     /// # Ok(())
     /// # }
     /// ```
@@ -249,61 +222,9 @@ impl Sockets {
         self.shared.lock().stack.counters().clone()
     }
 
-    /// What the stack holds in memory now.
+    /// What the stack holds in memory now; an example is at [`counters`](Self::counters).
     pub fn memory(&self) -> stack::Memory {
         self.shared.lock().stack.memory()
-    }
-
-    fn opened(&self, state: &mut State, id: TcpId, remote: SocketAddr) -> TcpStream {
-        state.connections.insert(id, Connection::default());
-        let local = state.stack.tcp_addresses(id).map_or(remote, |(local, _)| local);
-        TcpStream::new(self.shared.clone(), id, local, remote)
-    }
-
-    /// Listens at `local`; `0.0.0.0` means all of the stack's own IPv4 addresses, `[::]` all of both versions.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse`, `AddrNotAvailable`.
-    pub fn listen(&self, local: SocketAddr) -> io::Result<TcpListener> {
-        self.listen_with(local, ListenOptions::default())
-    }
-
-    /// As [`listen`](Self::listen), with options.
-    ///
-    /// # Errors
-    ///
-    /// As there; `InvalidInput` where an option is outside its range.
-    pub fn listen_with(&self, local: SocketAddr, options: ListenOptions) -> io::Result<TcpListener> {
-        let ListenOptions { backlog, only_v6, reuse_port, fast_open_pending_max, config } = options;
-        config.check().map_err(invalid)?;
-        // Those of one profile share it.
-        let shared = *self.shared.profile == config;
-        let config = if shared { self.shared.profile.clone() } else { Arc::new(config) };
-        let listen = Listen { binding: Binding::to(local, only_v6), defer: false, backlog, config };
-        let mut state = self.shared.lock();
-        state.check_turned()?;
-        let listening =
-            if reuse_port { state.stack.tcp_listen_shared(listen) } else { state.stack.tcp_listen(listen) };
-        let id = listening.map_err(bind_error)?;
-        state.stack.tcp_set_fast_open(id, fast_open_pending_max);
-        state.listeners.insert(id, Accepting { backlog, ..Accepting::default() });
-        let local = bound(local, state.stack.tcp_binding(id));
-        Ok(TcpListener::new(self.shared.clone(), id, local))
-    }
-
-    /// Opens a UDP socket at `local`; an unspecified address means all of the stack's own, port 0 any free port.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse`, `AddrNotAvailable`.
-    pub fn bind_udp(&self, local: SocketAddr) -> io::Result<UdpSocket> {
-        let mut state = self.shared.lock();
-        state.check_turned()?;
-        let id = state.stack.udp_bind(Binding::to(local, false)).map_err(bind_error)?;
-        state.datagrams.insert(id, Receiving::default());
-        let local = bound(local, state.stack.udp_binding(id));
-        Ok(UdpSocket::new(self.shared.clone(), id, local))
     }
 }
 
@@ -325,16 +246,6 @@ impl Shared {
         gather(from, &mut buffer[..length]);
         buffer.freeze(length)
     }
-}
-
-/// The address that was asked for, with the port that was chosen.
-fn bound(local: SocketAddr, binding: Option<Binding>) -> SocketAddr {
-    let port = match binding {
-        Some(Binding::Address(address)) => address.port(),
-        Some(Binding::Port(port) | Binding::PortV4(port) | Binding::PortV6(port)) => port,
-        Some(Binding::Intercept) | None => local.port(),
-    };
-    SocketAddr::new(local.ip(), port)
 }
 
 impl State {

@@ -31,6 +31,30 @@ impl Sockets {
     /// From then on, and where it panics or is dropped, nothing moves any more: whoever waits for a socket of the stack is
     /// told why, by an error of the kind `NotConnected`, and so is every later call that would wait.
     ///
+    /// ```
+    /// # use packet::Device;
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (device, _other_end) = link::FrameSocket::pair(1_500)?;
+    /// # let clock = runtime::Clock::start();
+    /// # let mut stack = stack::Stack::new(stack::Config::default(), [7; 32], clock.now());
+    /// # let address = stack::Prefix::new([192, 0, 2, 1], 24);
+    /// # let config = stack::InterfaceConfig::new(device.capabilities(), [2, 0, 0, 0, 0, 1], vec![address]);
+    /// # let interface = stack.add_interface(config, clock.now()).expect("a sound interface");
+    /// # let sockets = Sockets::new(stack, interface, clock);
+    /// use std::io::ErrorKind;
+    ///
+    /// let turning = tokio::spawn(sockets.clone().drive(device));
+    /// let listener = sockets.listen(([192, 0, 2, 1], 80).into())?;
+    /// turning.abort();
+    /// let told = listener.accept().await.unwrap_err();
+    /// assert_eq!(told.kind(), ErrorKind::NotConnected);
+    /// assert_eq!(told.to_string(), "the stack has stopped: what turned it was dropped");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The device's error, or tokio's where the descriptor cannot be polled.

@@ -23,6 +23,25 @@ use wire::ethernet::{self, EtherType};
 const HANDED_MAX: usize = 64;
 
 /// One stack of a group, before it is started on its thread.
+///
+/// Made by [`Sockets::group`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (left, right) = link::FrameSocket::pair(1_500)?;
+/// # let queues = vec![left, right];
+/// use runtime::{Member, Sockets};
+///
+/// let members = Sockets::group(queues, &["192.0.2.2/24".parse()?], &[])?;
+/// // On one thread, where one serves for all.
+/// let stacks: Vec<Sockets> = members.into_iter().map(Member::start).collect();
+/// for stack in &stacks {
+///     assert_eq!(stack.listen(([0, 0, 0, 0], 80).into())?.local_addr()?.port(), 80);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Member<D> {
     sockets: Sockets,
@@ -84,7 +103,8 @@ impl Sockets {
 }
 
 impl<D: Device + AsFd + Send + 'static> Member<D> {
-    /// Its sockets; a task of the tokio runtime that this is called in turns the stack until the device fails.
+    /// Its sockets; a task of the tokio runtime that this is called in turns the stack until the device fails. Examples are
+    /// at [`Member`] and at [`Sockets::group`].
     ///
     /// # Panics
     ///

@@ -36,7 +36,7 @@ impl TcpListener {
         Self { shared, id, local }
     }
 
-    /// Where it listens; with the port that was chosen, where none was asked for.
+    /// Where it listens; with the port that was chosen, where none was asked for. An example is at [`TcpListener`].
     ///
     /// # Errors
     ///
@@ -45,7 +45,26 @@ impl TcpListener {
         Ok(self.local)
     }
 
-    /// Waits for the next connection, its handshake done, or its data taken by Fast Open. Cancelled, it has taken none.
+    /// Waits for the next connection, its handshake done, or its data taken by Fast Open (RFC 7413 §4.2.2); with the peer's
+    /// address and port. Cancelled, it has taken none.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// let echo = tokio::spawn(async move {
+    ///     let (mut stream, _peer) = listener.accept().await?;
+    ///     let heard = stream.read_bytes().await?;
+    ///     stream.write_bytes(heard).await
+    /// });
+    /// let mut stream = client.connect(([192, 0, 2, 2], 7).into()).await?;
+    /// stream.write_bytes("hello".into()).await?;
+    /// assert_eq!(stream.read_bytes().await?, "hello");
+    /// # echo.await?
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -54,7 +73,32 @@ impl TcpListener {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
-    /// The next connection, or the task is woken when there is one.
+    /// The next connection, or the task is woken when there is one; for programs that poll several things at once.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// use std::future::poll_fn;
+    /// use std::task::Poll;
+    ///
+    /// // Whoever comes first, at either port.
+    /// let listeners = [80, 81].map(|port| server.listen(([192, 0, 2, 2], port).into()).expect("it is free"));
+    /// client.connect(([192, 0, 2, 2], 81).into()).await?;
+    /// let (stream, _) = poll_fn(|cx| {
+    ///     let mut accepted = listeners.iter().map(|listener| listener.poll_accept(cx));
+    ///     accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    /// })
+    /// .await?;
+    /// assert_eq!(stream.local_addr()?.port(), 81);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let mut state = self.shared.lock();
         state.check_turned()?;

@@ -103,7 +103,7 @@ pub struct ConnectOptions {
 /// # }
 /// ```
 impl TcpStream {
-    /// The connection's options as they are now, or were at its end.
+    /// The connection's options as they are now, or were at its end. An example is at [`configure`](Self::configure).
     pub fn config(&self) -> Option<Config> {
         self.shared.lock().stack.tcp_config(self.id).cloned()
     }
@@ -133,7 +133,23 @@ impl TcpStream {
         done.map_err(invalid)
     }
 
-    /// Acknowledgements leave at once for a while, or wait for company (TCP_QUICKACK).
+    /// Acknowledgements leave at once for a while, or wait for company (TCP_QUICKACK; RFC 9293 §3.8.6.3).
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// stream.set_quickack(false)?;
+    /// assert!(!stream.quickack()?);
+    /// stream.set_quickack(true)?;
+    /// assert!(stream.quickack()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -147,6 +163,20 @@ impl TcpStream {
     /// The largest payload of a segment that leaves now, in bytes (TCP_MAXSEG). What is announced and left is bounded before
     /// the handshake: `mss_max` of [`ConnectOptions::config`] and [`ListenOptions::config`], 88 to 65,495.
     ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// // A packet of 1,500 bytes, less 20 of IPv4's header and 32 of TCP's, timestamps among them.
+    /// assert_eq!(stream.mss()?, 1_448);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// None; as the others.
@@ -154,7 +184,7 @@ impl TcpStream {
         self.info().map(|info| info.mss_bytes).ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
-    /// Whether acknowledgements leave at once for now (TCP_QUICKACK).
+    /// Whether acknowledgements leave at once for now: see [`set_quickack`](Self::set_quickack).
     ///
     /// # Errors
     ///
@@ -165,6 +195,22 @@ impl TcpStream {
 
     /// Whether the stream, dropped, resets the connection instead of closing it in order (SO_LINGER of zero seconds):
     /// what was written and has not arrived is lost. To wait instead, see [`close`](Self::close).
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// stream.set_zero_linger(true)?;
+    /// assert!(stream.zero_linger()?);
+    /// drop(stream);
+    /// assert_eq!(accepted.read_bytes().await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -177,7 +223,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Whether the stream, dropped, resets the connection.
+    /// Whether the stream, dropped, resets the connection: see [`set_zero_linger`](Self::set_zero_linger).
     ///
     /// # Errors
     ///
@@ -192,12 +238,26 @@ impl TcpStream {
     }
 }
 
-/// A setter and a getter for each option that is part of a profile.
+/// A setter with an example, and a getter, for each option that is part of a profile.
 macro_rules! options {
-    ($($(#[$what:meta])* $set:ident, $get:ident: $kind:ty = |$config:ident, $value:ident| $change:block, $told:expr;)*) => {
+    ($($(#[$what:meta])* $set:ident, $get:ident: $kind:ty, as $sample:literal =
+        |$config:ident, $value:ident| $change:block, $told:expr;)*) => {
         impl TcpStream {
             $(
                 $(#[$what])*
+                ///
+                #[doc = concat!(
+                    "```\n",
+                    "# use runtime::Sockets;\n# use std::time::Duration;\n",
+                    "# use tcp::{CongestionAlgorithm, KeepAlive, PathDiscovery};\n",
+                    "# #[tokio::main(flavor = \"current_thread\")]\n# async fn main() -> std::io::Result<()> {\n",
+                    "# let (client, server) = Sockets::pair()?;\n",
+                    "# let listener = server.listen(([192, 0, 2, 2], 7).into())?;\n",
+                    "# let stream = client.connect(listener.local_addr()?).await?;\n",
+                    "stream.", stringify!($set), "(", $sample, ")?;\n",
+                    "assert_eq!(stream.", stringify!($get), "()?, ", $sample, ");\n",
+                    "# Ok(())\n# }\n```",
+                )]
                 ///
                 /// # Errors
                 ///
@@ -206,7 +266,7 @@ macro_rules! options {
                     self.configure(|$config| $change)
                 }
 
-                $(#[$what])*
+                #[doc = concat!("What holds now: see [`", stringify!($set), "`](Self::", stringify!($set), ").")]
                 ///
                 /// # Errors
                 ///
@@ -222,42 +282,47 @@ macro_rules! options {
 options! {
     /// Whether small writes leave at once (TCP_NODELAY), and do not wait for the acknowledgement of one before
     /// (RFC 9293 §3.7.4). At first they wait.
-    set_nodelay, nodelay: bool = |config, on| { config.nagle = !on; }, !config.nagle;
+    set_nodelay, nodelay: bool, as "true" = |config, on| { config.nagle = !on; }, !config.nagle;
     /// Whether what is no full segment waits for more to be written (TCP_CORK), for a retransmission timeout at most;
     /// switched off, it leaves. Off at first.
-    set_cork, cork: bool = |config, on| { config.cork = on; }, config.cork;
-    /// Whether a silent peer is probed, and how (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Not at first.
-    set_keepalive, keepalive: Option<KeepAlive> = |config, how| { config.keep_alive = how; }, config.keep_alive;
-    /// How long what was written may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT), from 1 ms on.
-    /// At first only the number of retransmissions says.
-    set_user_timeout, user_timeout: Option<Duration> =
+    set_cork, cork: bool, as "true" = |config, on| { config.cork = on; }, config.cork;
+    /// Whether a silent peer is probed, and how (SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT; RFC 9293 §3.8.4).
+    /// Not at first.
+    set_keepalive, keepalive: Option<KeepAlive>,
+        as "Some(KeepAlive { idle: Duration::from_secs(60), ..KeepAlive::default() })" =
+        |config, how| { config.keep_alive = how; }, config.keep_alive;
+    /// How long what was written may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT, RFC 5482
+    /// §3.1), from 1 ms to 32,767 s. At first only the number of retransmissions says.
+    set_user_timeout, user_timeout: Option<Duration>, as "Some(Duration::from_secs(30))" =
         |config, timeout| { config.user_timeout = timeout; }, config.user_timeout;
-    /// The law of congestion control (TCP_CONGESTION); the window stays what it is. CUBIC at first.
-    set_congestion, congestion: CongestionAlgorithm =
+    /// The law of congestion control (TCP_CONGESTION); the window stays what it is. CUBIC (RFC 9438) at first.
+    set_congestion, congestion: CongestionAlgorithm, as "CongestionAlgorithm::Bbr" =
         |config, algorithm| { config.congestion = algorithm; }, config.congestion;
-    /// How many bytes may wait that have not left yet, before writers wait (TCP_NOTSENT_LOWAT). No bound at first.
-    set_unsent_low_water, unsent_low_water: u32 =
+    /// How many bytes may wait that have not left yet, before writers wait (TCP_NOTSENT_LOWAT), from 1 on. No bound at
+    /// first.
+    set_unsent_low_water, unsent_low_water: u32, as "64 << 10" =
         |config, bytes| { config.unsent_bytes_max = bytes; }, config.unsent_bytes_max;
-    /// How long a connection that was dropped waits for the peer's end (TCP_LINGER2); 60 s.
-    set_fin_wait_timeout, fin_wait_timeout: Duration =
+    /// How long a connection that was dropped waits for the peer's end (TCP_LINGER2; RFC 9293 §3.6), up to 32,767 s; 60 s at
+    /// first.
+    set_fin_wait_timeout, fin_wait_timeout: Duration, as "Duration::from_secs(5)" =
         |config, timeout| { config.fin_wait_2 = timeout; }, config.fin_wait_2;
-    /// As many bytes may wait to be read, from now on and however fast they are (SO_RCVBUF), from 256 on. At first the
+    /// As many bytes may wait to be read, from now on and however fast they are (SO_RCVBUF), from 256 to 1 GiB. At first the
     /// buffer grows up to 6 MiB.
-    set_recv_buffer_size, recv_buffer_size: u32 = |config, bytes| {
+    set_recv_buffer_size, recv_buffer_size: u32, as "1 << 20" = |config, bytes| {
         config.receive_buffer_bytes = bytes;
         config.receive_start_bytes = bytes;
     }, config.receive_buffer_bytes;
     /// As many bytes may wait to be sent or acknowledged, from now on and however large the congestion window is
-    /// (SO_SNDBUF). At first the buffer grows up to 4 MiB.
-    set_send_buffer_size, send_buffer_size: u32 = |config, bytes| {
+    /// (SO_SNDBUF), from 1 to 1 GiB. At first the buffer grows up to 4 MiB.
+    set_send_buffer_size, send_buffer_size: u32, as "1 << 20" = |config, bytes| {
         config.send_buffer_bytes = bytes;
         config.send_start_bytes = bytes;
     }, config.send_buffer_bytes;
-    /// The traffic class of what leaves (IP_TOS, IPV6_TCLASS); its two low bits are those of ECN, and not to be chosen. 0 at
-    /// first.
-    set_tos, tos: u8 = |config, traffic_class| { config.dscp = traffic_class >> 2; }, config.dscp << 2;
-    /// Whether packets may be fragmented, and whether routers that tell of a smaller MTU are believed (IP_MTU_DISCOVER).
-    /// At first they may not, and are.
-    set_path_discovery, path_discovery: PathDiscovery =
+    /// The traffic class of what leaves (IP_TOS, IPV6_TCLASS; RFC 2474 §3); its two low bits are those of ECN, and not to be
+    /// chosen. 0 at first.
+    set_tos, tos: u8, as "46 << 2" = |config, traffic_class| { config.dscp = traffic_class >> 2; }, config.dscp << 2;
+    /// Whether packets may be fragmented, and whether routers that tell of a smaller MTU are believed (IP_MTU_DISCOVER;
+    /// RFC 1191 §3, RFC 8201 §4). At first they may not, and are.
+    set_path_discovery, path_discovery: PathDiscovery, as "PathDiscovery::Do" =
         |config, how| { config.path_discovery = how; }, config.path_discovery;
 }

@@ -10,11 +10,54 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The half of a [`TcpStream`] that reads, for a task of its own.
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let mut stream = client.connect(listener.local_addr()?).await?;
+/// # let (mut accepted, _) = listener.accept().await?;
+/// use tokio::io::AsyncReadExt;
+///
+/// let (mut from, _to) = stream.into_split();
+/// accepted.write_bytes("hello".into()).await?;
+/// let mut first = [0; 1];
+/// assert_eq!(from.peek(&mut first).await?, 1);
+/// let mut heard = [0; 5];
+/// from.read_exact(&mut heard).await?;
+/// assert_eq!((&first, &heard), (b"h", b"hello"));
+/// // What needs no half is asked of the whole.
+/// assert_eq!(from.as_ref().peer_addr()?, accepted.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnedReadHalf(Arc<TcpStream>);
 
 /// The half of a [`TcpStream`] that writes, for a task of its own. Dropped, it tells the peer that no more comes, unless it
 /// is [forgotten](Self::forget).
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let mut stream = client.connect(listener.local_addr()?).await?;
+/// # let (mut accepted, _) = listener.accept().await?;
+/// use tokio::io::AsyncWriteExt;
+///
+/// let (_from, mut to) = stream.into_split();
+/// to.as_ref().set_nodelay(true)?;
+/// to.write_all(b"last words").await?;
+/// drop(to);
+/// assert_eq!(accepted.read_bytes().await?, "last words");
+/// assert!(accepted.read_bytes().await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     /// `None` only while it is taken apart.
@@ -22,14 +65,69 @@ pub struct OwnedWriteHalf {
 }
 
 /// The half of a [`TcpStream`] that reads, borrowed.
+///
+/// Made by [`TcpStream::split`].
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let mut stream = client.connect(listener.local_addr()?).await?;
+/// # let (mut accepted, _) = listener.accept().await?;
+/// let (mut from, _) = stream.split();
+/// accepted.write_bytes("hello".into()).await?;
+/// assert_eq!(from.read_bytes().await?, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a>(&'a TcpStream);
 
 /// The half of a [`TcpStream`] that writes, borrowed: dropped, it does nothing.
+///
+/// Made by [`TcpStream::split`].
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let mut stream = client.connect(listener.local_addr()?).await?;
+/// # let (mut accepted, _) = listener.accept().await?;
+/// let (_, mut to) = stream.split();
+/// to.write_bytes("hello".into()).await?;
+/// assert_eq!(accepted.read_bytes().await?, "hello");
+/// // It is gone, and the stream is open still.
+/// stream.write_bytes("more".into()).await?;
+/// assert_eq!(accepted.read_bytes().await?, "more");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WriteHalf<'a>(&'a TcpStream);
 
 /// The two halves are not of one stream; here they are again.
+///
+/// ```
+/// # use runtime::Sockets;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (client, server) = Sockets::pair()?;
+/// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+/// # let mut stream = client.connect(listener.local_addr()?).await?;
+/// # let (mut accepted, _) = listener.accept().await?;
+/// use runtime::ReuniteError;
+///
+/// let (from, to) = stream.into_split();
+/// let (other_from, other_to) = accepted.into_split();
+/// let ReuniteError(from, other_to) = from.reunite(other_to).expect_err("they are of two streams");
+/// assert!(from.reunite(to).is_ok() && other_from.reunite(other_to).is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -104,7 +202,7 @@ impl OwnedReadHalf {
     /// let stream = client.connect(listener.local_addr()?).await?;
     /// let (from, to) = stream.into_split();
     /// let stream = from.reunite(to).expect("they are of one stream");
-    /// # drop(stream);
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
     /// # Ok(())
     /// # }
     /// ```
@@ -128,6 +226,25 @@ impl OwnedReadHalf {
 
 impl OwnedWriteHalf {
     /// Drops it without a word to the peer: the stream can be written by nobody any more, and ends with the other half.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (client, server) = Sockets::pair()?;
+    /// # let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// # let mut stream = client.connect(listener.local_addr()?).await?;
+    /// # let (mut accepted, _) = listener.accept().await?;
+    /// let (mut from, to) = stream.into_split();
+    /// to.forget();
+    /// accepted.write_bytes("hello".into()).await?;
+    /// assert_eq!(from.read_bytes().await?, "hello");
+    /// // The peer has heard of no end.
+    /// let heard = accepted.try_read(&mut [0; 1]);
+    /// assert_eq!(heard.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forget(mut self) {
         self.whole = None;
     }

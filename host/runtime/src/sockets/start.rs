@@ -28,6 +28,8 @@ impl Sockets {
     /// let (device, _other_end) = link::FrameSocket::pair(1_500)?;
     /// let sockets = Sockets::start(device, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
     /// let listener = sockets.listen("0.0.0.0:80".parse()?)?;
+    /// assert_eq!(listener.local_addr()?.port(), 80);
+    /// assert!(sockets.listen("198.51.100.1:80".parse()?).is_err(), "that address is not its own");
     /// # Ok(())
     /// # }
     /// ```
