@@ -97,12 +97,23 @@
 #![warn(missing_docs)]
 
 /// What carries frames: the Device seam, and the devices of Linux.
+///
+/// ```
+/// use weft::device::{Device, FrameSocket, Pcap};
+///
+/// // One end of a cable, and what passes it written down.
+/// let (left, _right) = FrameSocket::pair(1_500)?;
+/// let device = Pcap::new(left, Vec::new())?;
+/// assert_eq!(device.capabilities().mtu, 1_500);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub mod device {
     pub use link::{FrameSocket, PacketSocket, Pcap, Tap};
     pub use packet::{Batch, Capabilities, Device, DeviceError, Medium, Packet};
 }
 
-/// The stack as a value: frames, calls and time go in; frames, events and deadlines come out.
+/// The stack as a value: frames, calls and time go in; frames, events and deadlines come out. An example is at
+/// [`Stack`](stack::Stack).
 pub mod stack {
     pub use ::stack::*;
     pub use tcp::{Config as TcpConfig, CongestionAlgorithm};
@@ -119,7 +130,7 @@ pub mod sockets {
     };
     pub use tcp::{
         Config, ConfigError, CongestionAlgorithm, EcnFeedback, EcnOption, FastOpenStatus, Info, KeepAlive,
-        MtuProbing, OptionOrder, PathDiscovery, Repair, State,
+        MtuProbing, OptionOrder, PathDiscovery, Repair, State, UserTimeoutExchange,
     };
 }
 
@@ -151,12 +162,13 @@ pub mod blocking {
     pub use runtime::blocking::{Sockets, TcpListener, TcpStream, UdpSocket};
 }
 
-/// The Network seam: connect, listen, bind and resolve, whoever does it.
+/// The Network seam: connect, listen, bind and resolve, whoever does it. An example is at [`Network`](network::Network).
 pub mod network {
     pub use ::network::*;
 }
 
-/// A command in namespaces of its own, whose every connection is judged and carried by a stack of ours.
+/// A command in namespaces of its own, whose every connection is judged and carried by a stack of ours. An example is at
+/// [`run`](run::run()).
 pub mod run {
     pub use gateway::options::{Attach, OptionError, Pin, Publish};
     pub use gateway::{EXIT_FAILURE, EXIT_REFUSED, EXIT_TIMEOUT, Options, RunError, run};

@@ -7,6 +7,54 @@ use core::fmt;
 /// Something that carries frames: a TAP, a packet socket, a NIC, a simulated link.
 ///
 /// Neither call blocks. A device that can take no more leaves the rest in the batch.
+///
+/// ```
+/// use packet::{Batch, Bytes, Capabilities, Device, DeviceError, Medium, Offload, Packet};
+/// use std::collections::VecDeque;
+///
+/// /// What is sent comes back.
+/// #[derive(Default)]
+/// struct Loop(VecDeque<Packet>);
+///
+/// /// More than that is lost, as on a wire.
+/// const PACKETS_MAX: usize = 2;
+///
+/// impl Device for Loop {
+///     fn capabilities(&self) -> Capabilities {
+///         let (medium, mtu) = (Medium::Ip, 1_500);
+///         Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 }
+///     }
+///
+///     fn receive(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+///         while !batch.is_full() {
+///             let Some(packet) = self.0.pop_front() else { break };
+///             batch.push(packet).expect("there is room");
+///         }
+///         Ok(())
+///     }
+///
+///     fn transmit(&mut self, batch: &mut Batch) -> Result<(), DeviceError> {
+///         while let Some(packet) = batch.pop() {
+///             if self.0.len() < PACKETS_MAX && packet.len() <= usize::from(self.capabilities().mtu) {
+///                 // Received packets are one chunk.
+///                 self.0.push_back(Packet::received(packet.into_bytes(), Offload::default()));
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let mut device = Loop::default();
+/// let mut batch = Batch::with_capacity(8);
+/// for _ in 0..3 {
+///     batch.push(Packet { body: Bytes::from_static(b"hello").into(), ..Packet::default() }).expect("there is room");
+/// }
+/// device.transmit(&mut batch)?;
+/// assert!(batch.is_empty());
+/// device.receive(&mut batch)?;
+/// assert_eq!(batch.len(), 2);
+/// # Ok::<(), DeviceError>(())
+/// ```
 pub trait Device {
     /// What the device does and what it takes.
     fn capabilities(&self) -> Capabilities;
@@ -42,6 +90,21 @@ impl<D: Device + ?Sized> Device for alloc::boxed::Box<D> {
 }
 
 /// What a device does for packets, fixed for its life.
+///
+/// ```
+/// use packet::{Capabilities, Medium};
+///
+/// // A TAP with a virtio-net header, which takes TCP in packets of 64 KB and cuts them.
+/// let tap = Capabilities {
+///     medium: Medium::Ethernet,
+///     mtu: 1_500,
+///     transmit_checksum: true,
+///     segmentation_bytes_max: 65_549,
+/// };
+/// // The same without offloads.
+/// let plain = Capabilities { transmit_checksum: false, segmentation_bytes_max: 0, ..tap };
+/// assert_ne!(tap, plain);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// What a packet's first byte belongs to.
@@ -56,6 +119,19 @@ pub struct Capabilities {
 }
 
 /// What a packet's first byte belongs to.
+///
+/// ```
+/// use packet::Medium;
+///
+/// /// Bytes in front of the IP header.
+/// fn link_header_bytes(medium: Medium) -> usize {
+///     match medium {
+///         Medium::Ethernet => 14,
+///         Medium::Ip => 0,
+///     }
+/// }
+/// assert_eq!(link_header_bytes(Medium::Ethernet), 14);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// An Ethernet II header.
@@ -65,6 +141,12 @@ pub enum Medium {
 }
 
 /// A device is gone or broken: what was tried, and the operating system's number for why.
+///
+/// ```
+/// use packet::DeviceError;
+/// let gone = DeviceError { doing: "reading from the TAP", code: 77 };
+/// assert_eq!(gone.to_string(), "reading from the TAP failed with error 77");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceError {
     /// What was tried, as a gerund: "reading from the TAP".
@@ -82,6 +164,18 @@ impl fmt::Display for DeviceError {
 impl core::error::Error for DeviceError {}
 
 /// Packets in order, up to a bound that its owner sets.
+///
+/// ```
+/// use packet::{Batch, Packet};
+///
+/// let mut batch = Batch::with_capacity(2);
+/// assert!(batch.push(Packet::default()).is_ok() && batch.push(Packet::default()).is_ok());
+/// // A full one gives it back.
+/// assert!(batch.is_full() && batch.push(Packet::default()).is_err());
+/// assert_eq!((batch.len(), batch.iter().len()), (2, 2));
+/// assert!(batch.front().is_some_and(Packet::is_empty));
+/// assert!(batch.pop().is_some() && !batch.is_full());
+/// ```
 #[derive(Debug)]
 pub struct Batch {
     packets: VecDeque<Packet>,

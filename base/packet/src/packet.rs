@@ -12,6 +12,23 @@ pub const HEADER_CAPACITY: usize = 128;
 /// A packet to transmit carries its headers in [`headers`](Self::headers) and its payload as a chain of
 /// shared chunks in [`body`](Self::body). A received packet is one chunk in `body`, headers and all,
 /// with nothing in `headers`.
+///
+/// ```
+/// use packet::{Bytes, Chain, Offload, Packet};
+///
+/// // The innermost header is written first.
+/// let mut packet = Packet { body: Chain::from(Bytes::from_static(b"payload")), ..Packet::default() };
+/// packet.headers.prepend(8).fill(b'u');
+/// packet.headers.prepend(20).fill(b'i');
+/// assert_eq!((packet.len(), packet.headers[..21].to_vec()), (35, b"iiiiiiiiiiiiiiiiiiiiu".to_vec()));
+/// let frame = packet.into_bytes();
+/// assert!(frame.ends_with(b"uuuuuuuupayload"));
+///
+/// // Received: one chunk, which comes back without a copy.
+/// let at = frame.as_ptr();
+/// let received = Packet::received(frame, Offload::default());
+/// assert!(received.headers.is_empty() && received.into_bytes().as_ptr() == at);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Packet {
     /// Headers that were written for this packet.
@@ -23,7 +40,7 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// A received frame: all of it in one chunk.
+    /// A received frame: all of it in one chunk. An example is at [`Packet`].
     pub fn received(frame: Bytes, offload: Offload) -> Self {
         Self { headers: Headers::new(), body: Chain::from(frame), offload }
     }
@@ -53,6 +70,15 @@ impl Packet {
 }
 
 /// Header bytes, filled from the back: the innermost header is written first.
+///
+/// ```
+/// use packet::Headers;
+///
+/// let mut headers = Headers::new();
+/// headers.prepend(2).copy_from_slice(b"in");
+/// headers.prepend(3).copy_from_slice(b"out");
+/// assert_eq!(&headers[..], b"outin");
+/// ```
 #[derive(Clone)]
 pub struct Headers {
     bytes: [u8; HEADER_CAPACITY],

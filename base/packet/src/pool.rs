@@ -48,6 +48,21 @@ impl Pool {
 }
 
 /// A buffer to write into; [`freeze`](Self::freeze) makes it shareable. Dropped, it returns to its pool.
+///
+/// ```
+/// use packet::{Bytes, FrameBuffer, Pool};
+///
+/// let pool = Pool::new(2_048, 4);
+/// let mut buffer: FrameBuffer = pool.take();
+/// buffer[..3].fill(b'x');
+/// let frame: Bytes = buffer.freeze(3);
+/// let part = frame.slice(1..);
+/// drop(frame);
+/// // Somebody still looks at it.
+/// assert_eq!((pool.idle(), &part[..]), (0, &b"xx"[..]));
+/// drop(part);
+/// assert_eq!(pool.idle(), 1);
+/// ```
 #[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Box<[u8]>,

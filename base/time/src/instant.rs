@@ -13,6 +13,10 @@ use core::time::Duration;
 /// use time::{Duration, Instant};
 /// let start = Instant::from_millis(5);
 /// assert_eq!(start + Duration::from_millis(2) - start, Duration::from_millis(2));
+/// // What lies before is no span of time away.
+/// assert_eq!(start.since(Instant::MAX), Duration::ZERO);
+/// let same = [Instant::from_micros(5_000), Instant::from_nanos(start.as_nanos())];
+/// assert_eq!((same, same[0].as_micros(), Instant::from_secs(2).as_millis()), ([start; 2], 5_000, 2_000));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);

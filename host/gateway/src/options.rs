@@ -8,6 +8,21 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Everything that one run is told. The rules are text here: the run parses them, and stops where one is wrong.
+///
+/// ```
+/// use gateway::Options;
+/// use std::time::Duration;
+///
+/// let options = Options {
+///     command: vec!["curl".into(), "https://api.example.com/".into()],
+///     allow: vec!["api.example.com:443".into()],
+///     resolve: vec!["api.example.com=192.0.2.7".parse()?],
+///     timeout: Some(Duration::from_secs(30)),
+///     ..Options::default()
+/// };
+/// assert!(options.deny.is_empty() && !options.fail_on_deny);
+/// # Ok::<(), gateway::options::OptionError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The program and its arguments.
@@ -39,6 +54,15 @@ pub struct Options {
 }
 
 /// How the namespace's link reaches the stack.
+///
+/// ```
+/// use gateway::Options;
+/// use gateway::options::Attach;
+///
+/// // A packet socket at the end of a veth pair, whether or not there is a TUN device.
+/// let options = Options { attach: Attach::Veth, ..Options::default() };
+/// assert_eq!((options.attach, Attach::default()), (Attach::Veth, Attach::Auto));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attach {
     /// TAP where `/dev/net/tun` can be opened, else veth.
@@ -51,6 +75,13 @@ pub enum Attach {
 }
 
 /// `NAME=ADDRESS`: a name that resolves to this address and to nothing else.
+///
+/// ```
+/// use gateway::options::Pin;
+/// let pin: Pin = "DB.example.com=[2001:db8::7]".parse()?;
+/// assert_eq!((pin.name.as_str(), pin.address.to_string()), ("db.example.com", "2001:db8::7".to_owned()));
+/// # Ok::<(), gateway::options::OptionError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// The name, in lower case and without a trailing dot.
@@ -60,6 +91,14 @@ pub struct Pin {
 }
 
 /// `[ADDRESS:]PORT:PORT[/udp]`: a port of the host that leads to one inside.
+///
+/// ```
+/// use gateway::options::Publish;
+/// let publish: Publish = "8080:80".parse()?;
+/// assert_eq!((publish.host, publish.port, publish.udp), (([127, 0, 0, 1], 8_080).into(), 80, false));
+/// assert!("0.0.0.0:5353:53/udp".parse::<Publish>()?.udp);
+/// # Ok::<(), gateway::options::OptionError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publish {
     /// Where the host listens.
@@ -71,6 +110,12 @@ pub struct Publish {
 }
 
 /// An option's value cannot be understood: what was expected.
+///
+/// ```
+/// use gateway::options::Pin;
+/// let wrong = "db.example.com".parse::<Pin>().unwrap_err();
+/// assert_eq!(wrong.to_string(), "expected NAME=ADDRESS, as in db.example.com=192.0.2.7");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError(String);
 

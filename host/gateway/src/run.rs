@@ -16,15 +16,26 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Something was refused, and `--fail-on-deny` was given.
+/// What [`run`] returns where something was refused, and [`fail_on_deny`](Options::fail_on_deny) asks for that.
 pub const EXIT_REFUSED: u8 = 100;
-/// `--timeout` ended the command.
+/// What [`run`] returns where the [`timeout`](Options::timeout) ended the command.
 pub const EXIT_TIMEOUT: u8 = 124;
-/// weft itself failed.
+/// What the command `weft` exits with where it failed itself, which [`run`] tells by an error.
 pub const EXIT_FAILURE: u8 = 125;
 
 /// Runs the command and returns the exit status that says how it went: the command's own; 128 and the signal that
-/// ended it; [`EXIT_REFUSED`], [`EXIT_TIMEOUT`]; 126 and 127 where it could not be executed or found.
+/// ended it; [`EXIT_REFUSED`], [`EXIT_TIMEOUT`]; 126 and 127 where it could not be executed or found. The calling process
+/// must have one thread, and gives up privileges for good.
+///
+/// ```
+/// use gateway::{Options, RunError, run};
+///
+/// // What is wrong with the options is told before anything runs.
+/// let allow = vec!["api.example.com:https".to_owned()];
+/// let options = Options { command: vec!["true".into()], allow, ..Options::default() };
+/// assert!(matches!(run(options), Err(RunError::Rule(_))));
+/// assert!(matches!(run(Options::default()), Err(RunError::NoCommand)));
+/// ```
 ///
 /// # Errors
 ///
@@ -144,6 +155,12 @@ fn raise_descriptor_limit() {
 }
 
 /// weft itself failed: what it tried, on what, why.
+///
+/// ```
+/// use gateway::{Options, run};
+/// let failed = run(Options::default()).unwrap_err();
+/// assert_eq!(failed.to_string(), "no command to run: weft run [OPTIONS] -- COMMAND [ARG...]");
+/// ```
 #[derive(Debug)]
 pub enum RunError {
     /// There is nothing to run.

@@ -1,6 +1,11 @@
 //! Why a device let a frame fall, counted.
 
 /// Why a frame ended at the device.
+///
+/// ```
+/// use link::DropReason;
+/// assert_eq!(DropReason::ALL.map(DropReason::name)[0], "device-runt");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// Received: shorter than a virtio-net header and an Ethernet header.
@@ -42,6 +47,12 @@ impl DropReason {
 }
 
 /// How many frames ended at the device, by reason.
+///
+/// ```
+/// use link::{DropReason, Drops};
+/// let drops = Drops::default();
+/// assert_eq!((drops.total(), drops.of(DropReason::Runt)), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
     counts: [u64; DropReason::ALL.len()],

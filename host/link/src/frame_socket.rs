@@ -27,6 +27,21 @@ pub struct FrameSocket {
 impl FrameSocket {
     /// Both ends of a cable whose largest IP packet is `mtu` bytes.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use packet::{Batch, Bytes, Device, Offload, Packet};
+    ///
+    /// let (mut left, mut right) = link::FrameSocket::pair(1_500)?;
+    /// let mut batch = Batch::with_capacity(8);
+    /// let frame = Packet::received(Bytes::from_static(b"a frame of an unknown kind"), Offload::default());
+    /// batch.push(frame).expect("there is room");
+    /// left.transmit(&mut batch)?;
+    /// right.receive(&mut batch)?;
+    /// assert_eq!(batch.pop().map(Packet::into_bytes).as_deref(), Some(&b"a frame of an unknown kind"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The kernel's, where no descriptor is left.
@@ -37,6 +52,23 @@ impl FrameSocket {
     }
 
     /// An end whose socket somebody else has made and connected; it must be non-blocking and keep datagrams apart.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use link::FrameSocket;
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// // The other end may be given to another process.
+    /// let (ours, theirs) = UnixDatagram::pair()?;
+    /// ours.set_nonblocking(true)?;
+    /// let mut device = FrameSocket::from_fd(ours.into(), 1_500);
+    /// theirs.send(b"a frame of an unknown kind")?;
+    /// let mut batch = packet::Batch::with_capacity(8);
+    /// packet::Device::receive(&mut device, &mut batch)?;
+    /// assert_eq!(batch.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_fd(socket: OwnedFd, mtu: u16) -> Self {
         Self { socket, mtu, buffer: vec![0; usize::from(mtu) + LINK_HEADER_BYTES] }
     }

@@ -13,6 +13,18 @@ const QUEUE_BYTES: libc::c_int = 8 << 20;
 ///
 /// Frames carry a virtio-net header as on a [`Tap`](crate::Tap). Frames with a VLAN tag are not received: the
 /// kernel takes the tag out of the frame, and without it the frame would look like one of ours.
+///
+/// ```no_run
+/// use link::PacketSocket;
+/// use packet::{Batch, Device};
+///
+/// // With CAP_NET_RAW in the network namespace, on its second interface.
+/// let mut device = PacketSocket::from_fd(PacketSocket::open(2)?, 1_500);
+/// let mut batch = Batch::with_capacity(64);
+/// device.receive(&mut batch)?;
+/// println!("{} frames, {:?}", batch.len(), device.drops());
+/// # Ok::<(), packet::DeviceError>(())
+/// ```
 #[derive(Debug)]
 pub struct PacketSocket {
     framed: Framed,
@@ -21,7 +33,7 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     /// Opens a socket on interface `index` of the caller's network namespace and returns its descriptor, ready
-    /// for [`from_fd`](Self::from_fd), here or in another process.
+    /// for [`from_fd`](Self::from_fd), here or in another process. An example is at [`PacketSocket`].
     ///
     /// # Errors
     ///

@@ -18,6 +18,26 @@ const LINKTYPE_RAW: u32 = 101;
 /// Packets are written as they pass the seam: a large one is one record, and a checksum that the device is to
 /// finish is unfinished. Where writing fails, the capture ends and packets go on;
 /// [`take_error`](Self::take_error) tells why.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use link::{FrameSocket, Pcap};
+/// use packet::{Batch, Bytes, Device, Offload, Packet};
+///
+/// let (left, _right) = FrameSocket::pair(1_500)?;
+/// let mut capture = Vec::new();
+/// let mut device = Pcap::new(left, &mut capture)?;
+/// let mut batch = Batch::with_capacity(8);
+/// let frame = Packet::received(Bytes::from_static(b"a frame of an unknown kind"), Offload::default());
+/// batch.push(frame).expect("there is room");
+/// device.transmit(&mut batch)?;
+/// device.flush()?;
+/// assert!(device.take_error().is_none());
+/// // The file's header, the record's, and the frame.
+/// assert_eq!(capture.len(), 24 + 16 + 26);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pcap<D, W> {
     device: D,
@@ -26,7 +46,8 @@ pub struct Pcap<D, W> {
 }
 
 impl<D: Device, W: Write> Pcap<D, W> {
-    /// Wraps `device` and writes the file's header to `capture`, which is best buffered.
+    /// Wraps `device` and writes the file's header to `capture`, which is best buffered. An example is at [`Pcap`], as for
+    /// the others.
     ///
     /// # Errors
     ///

@@ -15,6 +15,19 @@ pub const TUN_DEVICE: &str = "/dev/net/tun";
 ///
 /// The interface lives as long as the descriptor, in the network namespace in which it was
 /// [created](Self::create); frames pass wherever the descriptor is.
+///
+/// ```no_run
+/// use link::Tap;
+/// use packet::{Batch, Device};
+///
+/// // With CAP_NET_ADMIN in the network namespace; the interface is there until the device is dropped.
+/// let mut device = Tap::open("weft0", 1_500)?;
+/// assert!(device.capabilities().transmit_checksum);
+/// let mut batch = Batch::with_capacity(64);
+/// device.receive(&mut batch)?;
+/// println!("{} frames, {:?}", batch.len(), device.drops());
+/// # Ok::<(), packet::DeviceError>(())
+/// ```
 #[derive(Debug)]
 pub struct Tap {
     framed: Framed,
@@ -24,6 +37,15 @@ pub struct Tap {
 impl Tap {
     /// Makes the interface `name` in the caller's network namespace and returns its descriptor, ready for
     /// [`from_fd`](Self::from_fd), here or in another process.
+    ///
+    /// ```no_run
+    /// use link::Tap;
+    ///
+    /// // In a process that may, for one that need not.
+    /// let descriptor = Tap::create("weft0")?;
+    /// let device = Tap::from_fd(descriptor, 1_500);
+    /// # Ok::<(), packet::DeviceError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -35,6 +57,16 @@ impl Tap {
     /// Makes the interface `name` in the caller's network namespace with `count` queues, each a device of its own. The
     /// kernel keeps the packets of a connection on one queue: on the one that last sent for it, else by a hash of its
     /// addresses and ports.
+    ///
+    /// ```no_run
+    /// use link::Tap;
+    ///
+    /// // One for each thread.
+    /// for device in Tap::open_queues("weft0", 1_500, 2)? {
+    ///     std::thread::spawn(move || println!("{device:?}"));
+    /// }
+    /// # Ok::<(), packet::DeviceError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -55,7 +87,7 @@ impl Tap {
     }
 
     /// Makes the interface `name` in the caller's network namespace, or attaches to the one that is there and has no
-    /// owner yet; `mtu` is the interface's.
+    /// owner yet; `mtu` is the interface's, in bytes. An example is at [`Tap`].
     ///
     /// # Errors
     ///
@@ -64,7 +96,7 @@ impl Tap {
         Ok(Self::from_fd(Self::create(name)?, mtu))
     }
 
-    /// A device over a descriptor from [`create`](Self::create); `mtu` is the interface's.
+    /// A device over a descriptor from [`create`](Self::create), where an example is; `mtu` is the interface's, in bytes.
     pub fn from_fd(fd: OwnedFd, mtu: u16) -> Self {
         Self { framed: Framed::new(fd, "reading from the TAP", "writing to the TAP"), mtu }
     }

@@ -6,6 +6,23 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 
 /// The operating system's network.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{Host, Network};
+///
+/// let mut listener = Host.listen(([127, 0, 0, 1], 0).into()).await?;
+/// let target = listener.local_addr()?.into();
+/// let (connected, accepted) = tokio::join!(Host.connect(&target), listener.accept());
+/// connected?.write_all(b"hello").await?;
+/// let mut heard = String::new();
+/// accepted?.0.read_to_string(&mut heard).await?;
+/// assert_eq!(heard, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Host;
 

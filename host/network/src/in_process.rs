@@ -7,6 +7,27 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// A stack in this process, with the names that it knows.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{InProcess, Network, Target};
+/// use runtime::Sockets;
+/// use std::collections::HashMap;
+///
+/// let (left, right) = Sockets::pair()?;
+/// let names = HashMap::from([("server.test".to_owned(), vec![[192, 0, 2, 2].into()])]);
+/// let (client, server) = (InProcess::new(left, names), InProcess::new(right, HashMap::new()));
+/// let mut listener = server.listen(([192, 0, 2, 2], 80).into()).await?;
+/// let target = Target::name("Server.test", 80);
+/// let (connected, accepted) = tokio::join!(client.connect(&target), listener.accept());
+/// assert_eq!((connected.is_ok(), accepted?.1.ip()), (true, [192, 0, 2, 1].into()));
+/// let unknown = client.resolve("example.com").await;
+/// assert_eq!(unknown.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct InProcess {
     sockets: Sockets,
@@ -14,7 +35,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// The network of these sockets. Names are those of `names` and no others.
+    /// The network of these sockets. Names are those of `names`, in lower case, and no others. An example is at [`InProcess`].
     pub fn new(sockets: Sockets, names: HashMap<String, Vec<IpAddr>>) -> Self {
         Self { sockets, names }
     }

@@ -17,6 +17,16 @@ pub type BoxListener = Box<dyn Listener>;
 pub type BoxUdp = Box<dyn Datagrams>;
 
 /// Where to connect to.
+///
+/// ```
+/// use network::Target;
+/// use std::net::SocketAddr;
+///
+/// assert_eq!(Target::name("example.com", 443).to_string(), "example.com:443");
+/// let address: SocketAddr = "[2001:db8::1]:443".parse()?;
+/// assert_eq!(Target::from(address), Target::Address(address));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A name, resolved by the network itself, and a port.
@@ -26,7 +36,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A name and a port.
+    /// A name and a port. An example is at [`Target`].
     pub fn name(name: impl Into<String>, port: u16) -> Self {
         Self::Name(name.into(), port)
     }
@@ -48,6 +58,45 @@ impl fmt::Display for Target {
 }
 
 /// Whatever connects: the operating system, a stack in this process, later a daemon or the mesh.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{Host, InProcess, Network};
+/// use runtime::Sockets;
+/// use std::net::{IpAddr, SocketAddr};
+///
+/// /// Who speaks a protocol does not know whose network it is.
+/// async fn asks(network: &dyn Network, whom: SocketAddr) -> std::io::Result<Vec<u8>> {
+///     let mut stream = network.connect(&whom.into()).await?;
+///     stream.write_all(b"who?").await?;
+///     stream.shutdown().await?;
+///     let mut answer = Vec::new();
+///     stream.read_to_end(&mut answer).await?;
+///     Ok(answer)
+/// }
+///
+/// async fn echoes(network: &dyn Network, at: IpAddr) -> std::io::Result<SocketAddr> {
+///     let mut listener = network.listen((at, 0).into()).await?;
+///     let address = listener.local_addr()?;
+///     tokio::spawn(async move {
+///         let (stream, _) = listener.accept().await?;
+///         let (mut from, mut to) = tokio::io::split(stream);
+///         tokio::io::copy(&mut from, &mut to).await?;
+///         to.shutdown().await
+///     });
+///     Ok(address)
+/// }
+///
+/// let (left, right) = Sockets::pair()?;
+/// let (left, right) = (InProcess::new(left, Default::default()), InProcess::new(right, Default::default()));
+/// let ours = echoes(&right, [192, 0, 2, 2].into()).await?;
+/// let theirs = echoes(&Host, [127, 0, 0, 1].into()).await?;
+/// assert_eq!(asks(&left, ours).await?, asks(&Host, theirs).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Network: Send + Sync {
     /// Opens a connection; of a name's addresses the first that answers.
     ///
@@ -79,11 +128,55 @@ pub trait Network: Send + Sync {
 }
 
 /// A connection: bytes in order, both ways.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{BoxStream, Stream};
+///
+/// // Whatever reads and writes is one.
+/// let (near, mut far): (BoxStream, _) = { let (a, b) = tokio::io::duplex(64); (Box::new(a), b) };
+/// async fn greet(mut stream: Box<dyn Stream>) -> std::io::Result<()> {
+///     stream.write_all(b"hello").await
+/// }
+/// greet(near).await?;
+/// let mut heard = String::new();
+/// far.read_to_string(&mut heard).await?;
+/// assert_eq!(heard, "hello");
+/// # Ok(())
+/// # }
+/// ```
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A listener.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{Host, Listener, Network};
+///
+/// /// Gives each connection the same bytes, `count` times.
+/// async fn serves(mut listener: Box<dyn Listener>, count: usize) -> std::io::Result<()> {
+///     for _ in 0..count {
+///         let (mut stream, _peer) = listener.accept().await?;
+///         stream.write_all(b"hello").await?;
+///     }
+///     Ok(())
+/// }
+/// let listener = Host.listen(([127, 0, 0, 1], 0).into()).await?;
+/// let target = listener.local_addr()?.into();
+/// let (mut stream, served) = tokio::try_join!(Host.connect(&target), serves(listener, 1))?;
+/// let mut heard = String::new();
+/// stream.read_to_string(&mut heard).await?;
+/// assert_eq!(heard, "hello");
+/// # let () = served;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Listener: Send {
     /// Where it listens.
     ///
@@ -101,6 +194,21 @@ pub trait Listener: Send {
 }
 
 /// A UDP socket.
+///
+/// ```
+/// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use network::{Datagrams, Host, Network};
+///
+/// let socket = Host.bind_udp(([127, 0, 0, 1], 0).into()).await?;
+/// let asking: Box<dyn Datagrams> = Host.bind_udp(([127, 0, 0, 1], 0).into()).await?;
+/// asking.send(b"who?", socket.local_addr()?).await?;
+/// let mut into = [0; 64];
+/// assert_eq!(socket.receive(&mut into).await?, (4, asking.local_addr()?));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Datagrams: Send + Sync {
     /// Where it hears.
     ///

@@ -6,6 +6,16 @@ use packet::Capabilities;
 use time::Duration;
 
 /// The bounds of a stack. Every table and queue has one; the defaults suit a gateway for one machine.
+///
+/// ```
+/// use stack::{BindError, Binding, Config, Stack};
+/// use time::Instant;
+///
+/// let config = Config { udp_sockets_max: 1, ..Config::default() };
+/// let mut stack = Stack::new(config, [7; 32], Instant::from_secs(1));
+/// assert!(stack.udp_bind(Binding::Port(53)).is_ok());
+/// assert_eq!(stack.udp_bind(Binding::Port(54)), Err(BindError::TooMany));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// TCP connections at once, TIME-WAIT included; the one longest in TIME-WAIT goes for a new one. Default 131,072.
@@ -47,6 +57,19 @@ pub struct Config {
 }
 
 /// One stack's part of the dynamic ports (RFC 6335 §6): those that leave `index` when divided by `count`.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// for index in [0, 1] {
+///     let ports = PortShare { index, count: 2 };
+///     let mut stack = host(1, Config { ports, ..Config::default() }, now);
+///     let remote = "192.0.2.2:80".parse().expect("an address");
+///     let connection = stack.tcp_connect(None, remote, Arc::default(), now)?;
+///     let (local, _) = stack.tcp_addresses(connection).expect("it is there");
+///     assert_eq!(local.port() % 2, index);
+/// }
+/// # Ok::<(), ConnectError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortShare {
     /// Which part, below `count`.
@@ -62,6 +85,19 @@ impl Default for PortShare {
 }
 
 /// Who may use Fast Open (RFC 7413): it is asked for by connection and by listener all the same.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let fast_open = FastOpenConfig { client: false, ..FastOpenConfig::default() };
+/// let mut client = host(1, Config { fast_open, ..Config::default() }, now);
+/// let remote = "192.0.2.2:80".parse().expect("an address");
+/// let mut data = Bytes::from_static(b"GET /");
+/// let connection = client.tcp_connect_fast(None, remote, &mut data, Arc::default(), now)?;
+/// // The data follows the handshake, as with any other connection.
+/// let info = client.tcp_info(connection, now).expect("it is there");
+/// assert_eq!((data.len(), info.fast_open), (0, tcp::FastOpenStatus::Unused));
+/// # Ok::<(), ConnectError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FastOpenConfig {
     /// Whether SYNs may take data along that are opened for it. Default yes.
@@ -105,6 +141,24 @@ impl Default for Config {
 }
 
 /// How an interface is set up.
+///
+/// ```
+/// # use packet::{Capabilities, Medium};
+/// # let (medium, mtu) = (Medium::Ip, 1_500);
+/// # let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+/// use stack::{Binding, Config, InterfaceConfig, Prefix, Stack};
+/// use time::Instant;
+///
+/// let now = Instant::from_secs(1);
+/// let mut stack = Stack::new(Config::default(), [7; 32], now);
+/// let addresses = vec!["192.0.2.1/24".parse()?, Prefix::new([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 64)];
+/// let config = InterfaceConfig { intercept: true, ..InterfaceConfig::new(device, [0; 6], addresses) };
+/// stack.add_interface(config, now).expect("it works");
+/// assert!(stack.is_local([192, 0, 2, 1].into()) && !stack.is_local([192, 0, 2, 2].into()));
+/// // Somebody else's address, which the stack answers for.
+/// assert!(stack.udp_bind(Binding::Address("198.51.100.7:53".parse().expect("an address"))).is_ok());
+/// # Ok::<(), stack::NotAPrefix>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct InterfaceConfig {
     /// What the device behind it does; its medium decides whether there are neighbours.
@@ -131,6 +185,29 @@ impl InterfaceConfig {
 }
 
 /// What an interface advertises as an IPv6 router (RFC 4861 §6.2.1).
+///
+/// ```
+/// # use packet::Capabilities;
+/// # let (medium, mtu) = (Medium::Ethernet, 1_500);
+/// # let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+/// use packet::{Batch, Medium};
+/// use stack::{Config, InterfaceConfig, Prefix, RouterConfig, Stack};
+/// use time::Instant;
+///
+/// let now = Instant::from_secs(1);
+/// let mut stack = Stack::new(Config::default(), [7; 32], now);
+/// let here = Prefix::new([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 64);
+/// let router = RouterConfig { prefixes: vec![here], autonomous: true, ..RouterConfig::default() };
+/// let config = InterfaceConfig::new(device, [2, 0, 0, 0, 0, 1], vec![here]);
+/// let interface = stack.add_interface(InterfaceConfig { router: Some(router), ..config }, now)?;
+/// stack.handle_timeout(stack.poll_timeout().expect("an advertisement is due"));
+/// let mut batch = Batch::with_capacity(1);
+/// stack.poll_transmit(interface, &mut batch, now);
+/// let frame = batch.pop().expect("it leaves").into_bytes();
+/// // Behind 14 bytes of Ethernet's header and 40 of IPv6's: a router advertisement (RFC 4861 §4.2).
+/// assert_eq!(frame[54], 134);
+/// # Ok::<(), stack::InterfaceError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
     /// How long hosts may use us as their default router; zero: not at all. Default 1,800 s.
@@ -178,6 +255,19 @@ impl Default for RouterConfig {
 }
 
 /// Which packets a listener or a UDP socket gets.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let exact = Binding::Address("192.0.2.2:53".parse().expect("an address"));
+/// let sockets = [Binding::Port(53), exact].map(|binding| server.udp_bind(binding).expect("it is free"));
+/// let asking = client.udp_bind(Binding::PortV4(0)).expect("a port is free");
+/// let to = "192.0.2.2:53".parse().expect("an address");
+/// let question = Datagram::new("0.0.0.0:0".parse().expect("an address"), to, Bytes::from_static(b"who?"));
+/// client.udp_send(asking, question, now).expect("it leaves");
+/// carry(&mut client, &mut server, now);
+/// // The one that says the most gets it.
+/// assert_eq!(sockets.map(|socket| server.udp_receive(socket).is_some()), [false, true]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binding {
     /// Those for exactly this address and port.
@@ -193,6 +283,14 @@ pub enum Binding {
 }
 
 /// How a listener is set up.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let config = Arc::new(tcp::Config::linux());
+/// let listen = Listen { binding: Binding::PortV4(0), defer: false, backlog: 128, config };
+/// let listener = server.tcp_listen(listen).expect("a port is free");
+/// assert!(matches!(server.tcp_binding(listener), Some(Binding::PortV4(49_152..))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Listen {
     /// Which SYNs it gets.

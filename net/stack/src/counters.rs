@@ -3,6 +3,18 @@
 use core::fmt;
 
 /// What became of a packet that arrived. Every packet ends in exactly one.
+///
+/// ```
+/// use stack::{Drop, Verdict};
+///
+/// fn say(verdict: Verdict) -> &'static str {
+///     match verdict {
+///         Verdict::Accepted => "taken",
+///         Verdict::Dropped(reason) => reason.name(),
+///     }
+/// }
+/// assert_eq!(say(Verdict::Dropped(Drop::UdpChecksum)), "UdpChecksum");
+/// ```
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -15,6 +27,12 @@ pub enum Verdict {
 macro_rules! drops {
     ($($(#[$meta:meta])* $name:ident),+ $(,)?) => {
         /// Why a packet was dropped.
+        ///
+        /// ```
+        /// use stack::Drop;
+        /// assert_eq!(Drop::UdpPortClosed.name(), "UdpPortClosed");
+        /// assert!(Drop::ALL.contains(&Drop::UdpPortClosed));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Drop { $($(#[$meta])* $name),+ }
@@ -131,6 +149,17 @@ drops! {
 const REASONS: usize = Drop::ALL.len();
 
 /// How many packets came, went, and were dropped for which reason.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let mut batch = Batch::with_capacity(1);
+/// batch.push(Packet::received(Bytes::from_static(b"E is 0x45"), Offload::default())).expect("there is room");
+/// server.handle_batch(InterfaceId(0), &mut batch, now);
+/// let counters = server.counters();
+/// assert_eq!((counters.received, counters.dropped(Drop::Ipv4Malformed)), (1, 1));
+/// assert_eq!(counters.drops().collect::<Vec<_>>(), [(Drop::Ipv4Malformed, 1)]);
+/// assert!(counters.refused_by_connections().is_empty());
+/// ```
 #[derive(Clone)]
 pub struct Counters {
     /// Frames taken in; a joined super-frame counts once.
@@ -158,7 +187,7 @@ impl Counters {
         }
     }
 
-    /// How many packets were dropped for `reason`.
+    /// How many packets were dropped for `reason`. An example is at [`Counters`], as for the others.
     pub const fn dropped(&self, reason: Drop) -> u64 {
         self.dropped[reason as usize]
     }
@@ -199,6 +228,19 @@ impl fmt::Debug for Counters {
 }
 
 /// What a stack holds in memory for others, now.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let socket = server.udp_bind(Binding::Port(53)).expect("it is free");
+/// let asking = client.udp_bind(Binding::Port(0)).expect("a port is free");
+/// let question = Datagram::new("0.0.0.0:0".parse()?, "192.0.2.2:53".parse()?, Bytes::from_static(b"who?"));
+/// client.udp_send(asking, question, now).expect("it leaves");
+/// carry(&mut client, &mut server, now);
+/// assert_eq!(server.memory().udp_bytes, 4 + DATAGRAM_OVERHEAD_BYTES);
+/// server.udp_close(socket);
+/// assert_eq!(server.memory(), Memory::default());
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// TCP connections, TIME-WAIT included.

@@ -3,6 +3,20 @@
 use core::fmt;
 
 /// Why an interface cannot be added.
+///
+/// ```
+/// # use packet::{Capabilities, Medium};
+/// # let (medium, mtu) = (Medium::Ip, 1_279);
+/// # let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+/// use stack::{Config, InterfaceConfig, InterfaceError, Stack};
+/// use time::Instant;
+///
+/// let now = Instant::from_secs(1);
+/// let mut stack = Stack::new(Config::default(), [7; 32], now);
+/// let config = InterfaceConfig::new(device, [0; 6], vec!["2001:db8::1/64".parse()?]);
+/// assert_eq!(stack.add_interface(config, now), Err(InterfaceError::MtuTooSmall));
+/// # Ok::<(), stack::NotAPrefix>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InterfaceError {
@@ -17,6 +31,15 @@ pub enum InterfaceError {
 }
 
 /// Why a route cannot be added.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let everywhere = Prefix::new([0, 0, 0, 0], 0);
+/// let gateway = Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into());
+/// let route = Route { destination: everywhere, interface: InterfaceId(0), gateway };
+/// assert_eq!(client.add_route(route), Err(RouteError::VersionMismatch));
+/// assert_eq!(client.add_route(Route { interface: InterfaceId(1), ..route }), Err(RouteError::NoInterface));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RouteError {
@@ -29,6 +52,14 @@ pub enum RouteError {
 }
 
 /// Why a listener or a UDP socket cannot be bound.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// assert!(server.udp_bind(Binding::Port(53)).is_ok());
+/// assert_eq!(server.udp_bind(Binding::Port(53)), Err(BindError::InUse));
+/// let elsewhere = Binding::Address("198.51.100.7:53".parse().expect("an address"));
+/// assert_eq!(server.udp_bind(elsewhere), Err(BindError::NotLocal));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindError {
@@ -41,6 +72,16 @@ pub enum BindError {
 }
 
 /// Why a connection cannot be opened.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let mut connect = |remote: &str| {
+///     client.tcp_connect(None, remote.parse().expect("an address"), Arc::default(), now)
+/// };
+/// assert_eq!(connect("198.51.100.7:80"), Err(ConnectError::NoRoute));
+/// assert_eq!(connect("192.0.2.2:0"), Err(ConnectError::BadRemote));
+/// assert!(connect("192.0.2.2:80").is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -59,6 +100,17 @@ pub enum ConnectError {
 }
 
 /// Why a datagram or an echo reply cannot be sent.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let socket = client.udp_bind(Binding::Port(9)).expect("it is free");
+/// let (any, remote) = ("0.0.0.0:0".parse()?, "192.0.2.2:9".parse()?);
+/// let large = Datagram::new(any, remote, vec![0; 1_473].into());
+/// let whole = Datagram { dont_fragment: true, ..large.clone() };
+/// assert_eq!(client.udp_send(socket, whole, now), Err(SendError::TooBig { mtu: 1_500 }));
+/// assert_eq!(client.udp_send(socket, large, now), Ok(()));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {

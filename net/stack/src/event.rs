@@ -5,6 +5,22 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use packet::Bytes;
 
 /// What the owner is told; drained after every call.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+#[doc = include_str!("connected.md")]
+/// client.tcp_shutdown(ours, now);
+/// carry(&mut client, &mut server, now);
+/// let mut ended = false;
+/// while let Some(event) = server.poll_event() {
+///     match event {
+///         Event::Tcp { connection, event: tcp::Event::PeerClosed } => ended = connection == theirs,
+///         Event::Tcp { .. } | Event::UdpReadable { .. } => {}
+///         other => println!("nothing here waits for {other:?}"),
+///     }
+/// }
+/// assert!(ended);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -61,6 +77,38 @@ pub enum Event {
 }
 
 /// An ICMP or ICMPv6 echo message, without its type (RFC 792, RFC 4443 §4).
+///
+/// ```
+/// # use packet::{Capabilities, Medium};
+/// # let (medium, mtu) = (Medium::Ip, 1_500);
+/// # let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+/// use packet::{Batch, Bytes, Offload, Packet};
+/// use stack::{Config, Event, InterfaceConfig, Prefix, Refusal, Stack};
+/// use time::Instant;
+///
+/// let now = Instant::from_secs(1);
+/// let mut stack = Stack::new(Config::default(), [7; 32], now);
+/// let mut config = InterfaceConfig::new(device, [0; 6], vec![Prefix::new([10, 0, 2, 2], 24)]);
+/// config.intercept = true;
+/// let interface = stack.add_interface(config, now).expect("it works");
+///
+/// // From 10.0.2.15 to 192.0.2.1: an echo request, the second of its kind.
+/// let request = [
+///     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0xac, 0xd1, 10, 0, 2, 15, 192, 0, 2, 1, 8, 0, 0xf7, 0xfc, 0, 1, 0, 2,
+/// ];
+/// let mut batch = Batch::with_capacity(16);
+/// batch.push(Packet::received(Bytes::copy_from_slice(&request), Offload::default())).expect("there is room");
+/// stack.handle_batch(interface, &mut batch, now);
+/// let Some(Event::EchoRequest(echo)) = stack.poll_event() else { panic!("it is for nobody else") };
+/// assert_eq!((echo.identifier, echo.sequence), (1, 2));
+///
+/// // The owner has asked that address itself, and has heard of it; or has not.
+/// stack.icmp_reply(echo.clone(), now).expect("it leaves");
+/// stack.refuse_echo(&echo, Refusal::HostUnreachable, now);
+/// stack.poll_transmit(interface, &mut batch, now);
+/// let types: Vec<u8> = batch.iter().map(|packet| packet.clone().into_bytes()[20]).collect();
+/// assert_eq!(types, [0, 3]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Echo {
     /// Our side: where the request was sent to, and where the reply comes from.
@@ -76,6 +124,21 @@ pub struct Echo {
 }
 
 /// A datagram as it arrived or as it is to leave.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let socket = server.udp_bind(Binding::Port(53)).expect("it is free");
+/// let asking = client.udp_bind(Binding::Port(7_000)).expect("it is free");
+/// let question = Datagram::new("0.0.0.0:0".parse()?, "192.0.2.2:53".parse()?, Bytes::from_static(b"who?"));
+/// client.udp_send(asking, question, now).expect("it leaves");
+/// carry(&mut client, &mut server, now);
+/// let heard = server.udp_receive(socket).expect("it has arrived");
+/// assert_eq!((heard.local, heard.remote), ("192.0.2.2:53".parse()?, "192.0.2.1:7000".parse()?));
+/// // Back from where it came to.
+/// let answer = Datagram { payload: Bytes::from_static(b"me"), ..heard };
+/// assert_eq!(server.udp_send(socket, answer, now), Ok(()));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
     /// Our side's address and port.
@@ -90,13 +153,28 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// A datagram that may be fragmented.
+    /// A datagram that may be fragmented. An unspecified `local` is what the socket is bound to, or fits the way.
     pub const fn new(local: SocketAddr, remote: SocketAddr, payload: Bytes) -> Self {
         Self { local, remote, payload, dont_fragment: false }
     }
 }
 
 /// How a pending SYN or a datagram is refused.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let listen = Listen { binding: Binding::Port(80), defer: true, backlog: 0, config: Arc::default() };
+/// server.tcp_listen(listen).expect("the port is free");
+/// let ours = client.tcp_connect(None, "192.0.2.2:80".parse().expect("an address"), Arc::default(), now)?;
+/// carry(&mut client, &mut server, now);
+/// let Some(Event::TcpRequest { request, .. }) = server.poll_event() else { panic!("a SYN has arrived") };
+/// server.tcp_refuse(request, Refusal::Prohibited, now);
+/// carry(&mut client, &mut server, now);
+/// let told = client.poll_event();
+/// let unreachable = tcp::Event::Closed(tcp::CloseReason::Unreachable);
+/// assert!(matches!(told, Some(Event::Tcp { connection, event }) if connection == ours && event == unreachable));
+/// # Ok::<(), ConnectError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// TCP reset; for a datagram, the same as [`PortUnreachable`](Self::PortUnreachable).

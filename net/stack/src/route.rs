@@ -7,6 +7,20 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 /// An address and how many of its leading bits name the network: 10.0.2.2/24.
+///
+/// ```
+/// use stack::Prefix;
+///
+/// let own: Prefix = "192.0.2.7/24".parse()?;
+/// assert_eq!(own, Prefix::new([192, 0, 2, 7], 24));
+/// assert_eq!((own.length(), own.to_string()), (24, "192.0.2.7/24".to_owned()));
+/// assert!(own.contains([192, 0, 2, 200].into()) && !own.contains([192, 0, 3, 7].into()));
+/// assert_eq!(own.network().to_string(), "192.0.2.0");
+/// assert_eq!(own.broadcast(), Some([192, 0, 2, 255].into()));
+/// // Two machines on a link of their own need no broadcast (RFC 3021).
+/// assert_eq!(Prefix::new([192, 0, 2, 0], 31).broadcast(), None);
+/// # Ok::<(), stack::NotAPrefix>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     /// The address; bits beyond the length may be set, where it is an interface's own.
@@ -53,6 +67,12 @@ impl fmt::Display for Prefix {
 }
 
 /// No prefix, as in 10.0.2.2/24 or fd00:2::2/64; an address alone has its whole length.
+///
+/// ```
+/// use stack::{NotAPrefix, Prefix};
+/// assert_eq!("192.0.2.7/33".parse::<Prefix>(), Err(NotAPrefix));
+/// assert_eq!("example.com".parse::<Prefix>(), Err(NotAPrefix));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAPrefix;
 
@@ -90,6 +110,16 @@ fn masked(address: IpAddr, length: u8) -> IpAddr {
 }
 
 /// Where packets to a destination leave.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+/// let everywhere = Prefix::new([0, 0, 0, 0], 0);
+/// let route = Route { destination: everywhere, interface: InterfaceId(0), gateway: Some([192, 0, 2, 2].into()) };
+/// client.add_route(route)?;
+/// let far = "198.51.100.7:80".parse().expect("an address");
+/// assert!(client.tcp_connect(None, far, Arc::default(), now).is_ok());
+/// # Ok::<(), RouteError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The destinations it is for; the longest prefix wins.

@@ -20,6 +20,60 @@ use time::Instant;
 const INTERFACES_MAX: usize = 64;
 
 /// A network stack: interfaces and sockets, single-threaded, without a clock of its own.
+///
+/// Its owner gives it what arrives and what time it is, and after each such call drains
+/// [`poll_event`](Self::poll_event) and [`poll_transmit`](Self::poll_transmit). Two of them, on a wire that takes no time:
+///
+/// ```
+/// use packet::{Batch, Bytes, Capabilities, Medium, Offload, Packet};
+/// use stack::{Binding, Config, Event, InterfaceConfig, InterfaceId, Listen, Prefix, Stack};
+/// use std::sync::Arc;
+/// use time::Instant;
+///
+/// const LINK: InterfaceId = InterfaceId(0);
+///
+/// fn host(number: u8, now: Instant) -> Stack {
+///     let (medium, mtu) = (Medium::Ip, 1_500);
+///     let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+///     // The seed is its only randomness; here it makes the run repeatable.
+///     let mut stack = Stack::new(Config::default(), [number; 32], now);
+///     let address = Prefix::new([192, 0, 2, number], 24);
+///     let interface = stack.add_interface(InterfaceConfig::new(device, [0; 6], vec![address]), now);
+///     assert_eq!(interface, Ok(LINK));
+///     stack
+/// }
+///
+/// /// What one has to say to the other; whether it had something.
+/// fn speak(from: &mut Stack, to: &mut Stack, now: Instant) -> bool {
+///     let (mut leaving, mut arriving) = (Batch::with_capacity(64), Batch::with_capacity(64));
+///     from.poll_transmit(LINK, &mut leaving, now);
+///     let spoke = !leaving.is_empty();
+///     while let Some(packet) = leaving.pop() {
+///         arriving.push(Packet::received(packet.into_bytes(), Offload::default())).expect("there is room");
+///     }
+///     to.handle_batch(LINK, &mut arriving, now);
+///     spoke
+/// }
+///
+/// fn carry(one: &mut Stack, other: &mut Stack, now: Instant) {
+///     while speak(one, other, now) | speak(other, one, now) {}
+/// }
+///
+/// let now = Instant::from_secs(1);
+/// let (mut client, mut server) = (host(1, now), host(2, now));
+/// let config = Arc::new(tcp::Config::linux());
+/// let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 128, config: config.clone() };
+/// server.tcp_listen(listen).expect("the port is free");
+/// let ours = client.tcp_connect(None, "192.0.2.2:80".parse()?, config, now).expect("there is a route");
+/// client.tcp_write(ours, &mut Bytes::from_static(b"hello"), now);
+/// carry(&mut client, &mut server, now);
+///
+/// let Some(Event::TcpAccepted { connection: theirs, .. }) = server.poll_event() else { panic!("it is accepted") };
+/// assert_eq!(server.tcp_read(theirs, usize::MAX, now).as_deref(), Some(&b"hello"[..]));
+/// // All is acknowledged: nothing waits for time to pass.
+/// assert_eq!((client.poll_timeout(), server.poll_timeout()), (None, None));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Debug)]
 pub struct Stack {
     pub(crate) output: Output,
@@ -32,7 +86,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// An empty stack. `seed` is its only randomness: ISNs, ports, identifiers are keyed by it.
+    /// An empty stack. `seed` is its only randomness: ISNs, ports, identifiers are keyed by it. Examples are at [`Stack`]
+    /// and [`Config`].
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Self {
         Self {
             output: Output::new(&config, &seed, now),
@@ -45,7 +100,7 @@ impl Stack {
     }
 
     /// Adds an interface; its prefixes are routed to it. Its addresses are usable at once, but for IPv4 addresses that
-    /// are probed for first.
+    /// are probed for first (RFC 5227 §2.1). Examples are at [`InterfaceConfig`] and [`InterfaceError`].
     ///
     /// # Errors
     ///
@@ -75,7 +130,7 @@ impl Stack {
         Ok(id)
     }
 
-    /// Adds a route, in place of one for the same destination.
+    /// Adds a route, in place of one for the same destination. An example is at [`Route`].
     ///
     /// # Errors
     ///
@@ -91,7 +146,7 @@ impl Stack {
     }
 
     /// Takes every frame of a batch that arrived on `interface`. Connections answer when all are taken: one
-    /// acknowledgement for each connection and batch.
+    /// acknowledgement for each connection and batch. An example is at [`Stack`].
     pub fn handle_batch(&mut self, interface: InterfaceId, batch: &mut Batch, now: Instant) {
         while let Some(packet) = batch.pop() {
             self.output.counters.received += 1;
@@ -102,7 +157,7 @@ impl Stack {
         self.settle_touched();
     }
 
-    /// Fills `batch` with frames to send on `interface`; call until it stays empty.
+    /// Fills `batch` with frames to send on `interface`; call until it stays empty. An example is at [`Stack`].
     pub fn poll_transmit(&mut self, interface: InterfaceId, batch: &mut Batch, now: Instant) {
         let before = batch.len();
         self.output.drain_queue(interface, batch);
@@ -112,7 +167,7 @@ impl Stack {
         self.output.counters.transmitted += (batch.len() - before) as u64;
     }
 
-    /// The next event; drained until `None`.
+    /// The next event; drained until `None`. An example is at [`Event`].
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         self.output.stations.pass(Station::Event);
@@ -126,6 +181,18 @@ impl Stack {
     }
 
     /// A deadline of [`poll_timeout`](Self::poll_timeout) has come.
+    ///
+    /// ```
+    #[doc = include_str!("two_hosts.md")]
+    #[doc = include_str!("connected.md")]
+    /// client.tcp_write(ours, &mut Bytes::from_static(b"hello"), now);
+    /// // The segment is lost.
+    /// client.poll_transmit(InterfaceId(0), &mut Batch::with_capacity(64), now);
+    /// let now = client.poll_timeout().expect("it waits for an acknowledgement");
+    /// client.handle_timeout(now);
+    /// carry(&mut client, &mut server, now);
+    /// assert_eq!(server.tcp_readable(theirs), 5);
+    /// ```
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.output.wheel.expire(now) {
             match timer {
@@ -140,23 +207,23 @@ impl Stack {
         self.expire_fragments(now);
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// When to call [`handle_timeout`](Self::handle_timeout), where an example is; `None` while nothing waits for time to pass.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let fragments = self.reassembly.poll_timeout();
         self.output.wheel.next().into_iter().chain(fragments).min()
     }
 
-    /// Whether `address` is one of the stack's own.
+    /// Whether `address` is one of the stack's own. An example is at [`InterfaceConfig`].
     pub fn is_local(&self, address: IpAddr) -> bool {
         is_unicast(address) && self.output.owns(address)
     }
 
-    /// What became of packets.
+    /// What became of packets. An example is at [`Counters`].
     pub fn counters(&self) -> &Counters {
         &self.output.counters
     }
 
-    /// What the stack holds in memory now.
+    /// What the stack holds in memory now. An example is at [`Memory`].
     pub fn memory(&self) -> Memory {
         let queued: usize = self.output.interfaces.iter().map(Interface::queued).sum();
         Memory {

@@ -7,6 +7,17 @@ use alloc::vec::Vec;
 const STATIONS_MAX: usize = 4_096;
 
 /// A place that a packet, or the bytes in it, has come to. In the order of one that arrives and is answered.
+///
+/// ```
+#[doc = include_str!("two_hosts.md")]
+#[doc = include_str!("connected.md")]
+/// server.watch_stations();
+/// client.tcp_write(ours, &mut Bytes::from_static(b"hello"), now);
+/// carry(&mut client, &mut server, now);
+/// let stations = server.take_stations();
+/// let names: Vec<&str> = stations.iter().take(3).map(|station| station.name()).collect();
+/// assert_eq!(names, ["network receive", "demultiplex", "connection receive"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Station {
@@ -80,12 +91,12 @@ impl Stations {
 }
 
 impl crate::Stack {
-    /// Starts to note the stations that packets come to, up to 4,096 of them.
+    /// Starts to note the stations that packets come to, up to 4,096 of them. An example is at [`Station`].
     pub fn watch_stations(&mut self) {
         self.output.stations = Stations { watched: true, passed: Vec::new() };
     }
 
-    /// Ends the watching, and tells what was noted, in order.
+    /// Ends the watching, and tells what was noted, in order. An example is at [`Station`].
     pub fn take_stations(&mut self) -> Vec<Station> {
         core::mem::take(&mut self.output.stations).passed
     }

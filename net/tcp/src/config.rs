@@ -14,6 +14,15 @@ const BUFFER_BYTES_MAX: u32 = 65_535 << 14;
 const STEPS_MIN: u32 = 16;
 
 /// A TCP profile, shared by connections. [`Config::linux`] is the default; [`Config::check`] holds the ranges.
+///
+/// ```
+/// use tcp::{Config, ConfigError, CongestionAlgorithm};
+///
+/// let config = Config { congestion: CongestionAlgorithm::Bbr, mss_max: 1_200, ..Config::linux() };
+/// assert_eq!(config.check(), Ok(()));
+/// let breach = Config { mss_max: 10, ..Config::linux() };
+/// assert_eq!(breach.check(), Err(ConfigError { field: "mss_max" }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Bytes that may wait to be sent or acknowledged; 4 MiB, 1 to 1 GiB.
@@ -138,6 +147,15 @@ pub struct Config {
 }
 
 /// Probes of an idle peer (RFC 9293 §3.8.4).
+///
+/// ```
+/// use tcp::{Config, KeepAlive};
+/// use time::Duration;
+///
+/// let often = KeepAlive { idle: Duration::from_secs(30), probes: 3, ..KeepAlive::default() };
+/// assert_eq!(often.interval, Duration::from_secs(75));
+/// assert_eq!(Config { keep_alive: Some(often), ..Config::linux() }.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Silence before the first probe (TCP_KEEPIDLE); 7,200 s, 1 s to 32,767 s.
@@ -154,7 +172,15 @@ impl Default for KeepAlive {
     }
 }
 
-/// How the stack learns what the path carries (Linux: IP_MTU_DISCOVER).
+/// How the stack learns what the path carries (Linux: IP_MTU_DISCOVER): of a connection; for datagrams see
+/// `udp_set_path_discovery` of the stack.
+///
+/// ```
+/// use tcp::{Config, PathDiscovery};
+/// let config = Config { path_discovery: PathDiscovery::Probe, ..Config::linux() };
+/// assert_eq!(config.check(), Ok(()));
+/// assert_eq!(Config::linux().path_discovery, PathDiscovery::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathDiscovery {
     /// Packets may not be fragmented, and routers that say how much they take are believed (RFC 1191 §3, RFC 8201 §4). Only
@@ -171,6 +197,15 @@ pub enum PathDiscovery {
 }
 
 /// Whether the user timeout is exchanged with the peer, which may adapt its own (RFC 5482 §3.1).
+///
+/// ```
+/// use tcp::{Config, UserTimeoutExchange};
+/// use time::Duration;
+///
+/// let user_timeout = Some(Duration::from_secs(30));
+/// let user_timeout_exchange = UserTimeoutExchange::On;
+/// assert_eq!(Config { user_timeout, user_timeout_exchange, ..Config::linux() }.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserTimeoutExchange {
     /// Nothing is told, and what the peer tells is not read.
@@ -183,6 +218,11 @@ pub enum UserTimeoutExchange {
 }
 
 /// A field of [`Config`] that is outside its range.
+///
+/// ```
+/// use tcp::ConfigError;
+/// assert_eq!(ConfigError { field: "dscp" }.to_string(), "dscp is outside its range");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The field's name.
@@ -204,7 +244,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What Linux does, as far as it can be told from outside.
+    /// What Linux does, as far as it can be told from outside. An example is at [`Config`].
     pub const fn linux() -> Self {
         Self {
             send_buffer_bytes: 4 << 20,
@@ -255,7 +295,7 @@ impl Config {
         }
     }
 
-    /// Whether every field is in its range.
+    /// Whether every field is in its range. An example is at [`Config`].
     ///
     /// # Errors
     ///

@@ -99,6 +99,20 @@ pub struct Connection {
 const REOPENED_AFTER: Duration = Duration::from_secs(1);
 
 /// The side that the call needs is closed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use packet::Bytes;
+/// use tcp::NotOpen;
+///
+/// client.shutdown(now);
+/// assert_eq!(client.write(&mut Bytes::from_static(b"more"), now), Err(NotOpen));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOpen;
 

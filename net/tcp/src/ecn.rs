@@ -24,6 +24,14 @@ use wire::Ecn;
 use wire::tcp::{AccurateEcn, Flags};
 
 /// How marks are told to their sender, from nothing to most.
+///
+/// ```
+/// use tcp::{Config, EcnFeedback};
+///
+/// // To ask for it, as a server's peer does; and to answer a peer that asks, which is the default up to classic.
+/// let config = Config { ecn_request: EcnFeedback::Accurate, ..Config::linux() };
+/// assert!(config.ecn_request > config.ecn_accept && config.ecn_accept == EcnFeedback::Classic);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EcnFeedback {
     /// Not at all: nothing may be marked.
@@ -36,6 +44,12 @@ pub enum EcnFeedback {
 
 /// When accurate feedback is told in an option, too (RFC 9768 §3.2.3), where there is room. In any case it is told in the
 /// SYN-ACK and its answer, and read where the peer sends it.
+///
+/// ```
+/// use tcp::{Config, EcnOption};
+/// let config = Config { ecn_option: EcnOption::Changed, ..Config::linux() };
+/// assert_eq!(config.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EcnOption {
     /// Not at all, not in the handshake either.

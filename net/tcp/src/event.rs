@@ -1,6 +1,23 @@
 //! What the owner is told.
 
 /// What the owner is told; drained after every call.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// # let syn = client.poll_transmit(path, now).expect("a SYN is due");
+/// # let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// use tcp::Event;
+///
+/// let answer = server.poll_transmit(path, now).expect("an answer is due");
+/// let _ = client.handle_segment(answer, now);
+/// assert_eq!(client.poll_event(), Some(Event::Established));
+/// assert_eq!(client.poll_event(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The handshake is complete.
@@ -19,6 +36,19 @@ pub enum Event {
 }
 
 /// How a connection ended.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use tcp::{CloseReason, Event};
+///
+/// client.handle_unreachable(true, now);
+/// assert_eq!(client.poll_event(), Some(Event::Closed(CloseReason::Unreachable)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// Both sides closed in order.
@@ -36,6 +66,21 @@ pub enum CloseReason {
 }
 
 /// Why a connection wants to be woken.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use tcp::Why;
+/// use time::Duration;
+///
+/// # client.poll_transmit(path, now).expect("a SYN is due");
+/// // The SYN has left: if nothing comes, it leaves again in a second (RFC 6298 §2.1).
+/// assert_eq!(client.poll_timeout(), Some((now + Duration::from_secs(1), Why::Retransmit)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// A segment that left before one that has arrived is late: it will be deemed lost (RFC 8985 §6.2).

@@ -4,6 +4,31 @@ use crate::{FastOpenStatus, State};
 use time::Duration;
 
 /// How a connection fares. The name in brackets is Linux's, without its `tcpi_`.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use packet::Bytes;
+/// use tcp::State;
+///
+/// client.write(&mut Bytes::from(vec![7; 4_000]), now)?;
+/// assert_eq!(client.info(now).state, State::SynSent);
+/// # let syn = client.poll_transmit(path, now).expect("a SYN is due");
+/// # let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// # let answer = server.poll_transmit(path, now).expect("an answer is due");
+/// # let _ = client.handle_segment(answer, now);
+/// # while client.poll_transmit(path, now).is_some() {}
+/// // The handshake is over, and all has left.
+/// let info = client.info(now);
+/// assert_eq!((info.state, info.unsent_bytes, info.unacknowledged_bytes), (State::Established, 0, 4_000));
+/// assert_eq!((info.mss_bytes, info.segments(info.unacknowledged_bytes)), (1_448, 3));
+/// assert_eq!(info.delivered_segments(), 0);
+/// # Ok::<(), tcp::NotOpen>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
@@ -124,6 +149,23 @@ pub struct Info {
 }
 
 /// What is being done about losses (Linux: `enum tcp_ca_state`).
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use tcp::Repair;
+///
+/// assert_eq!(client.info(now).repair, Repair::Open);
+/// # client.poll_transmit(path, now).expect("a SYN is due");
+/// // The SYN is lost.
+/// let (later, _why) = client.poll_timeout().expect("it waits for an answer");
+/// client.handle_timeout(later);
+/// assert_eq!(client.info(later).timeouts, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
@@ -142,16 +184,12 @@ pub enum Repair {
 impl Info {
     /// Bytes of data in segments, the last of which may not be full.
     ///
-    /// ```
-    /// # fn show(info: &tcp::Info) {
-    /// println!("{} segments are unacknowledged", info.segments(info.unacknowledged_bytes));
-    /// # }
-    /// ```
+    /// An example is at [`Info`].
     pub fn segments(&self, bytes: u32) -> u32 {
         bytes.div_ceil(self.mss_bytes.max(1))
     }
 
-    /// Segments that the peer has told to have arrived, the SYN not counted (`delivered`).
+    /// Segments that the peer has told to have arrived, the SYN not counted (`delivered`). An example is at [`Info`].
     pub fn delivered_segments(&self) -> u32 {
         let first = self.data_segments_out.saturating_sub(self.segments_repeated);
         (first + self.segments(self.sacked_bytes)).saturating_sub(self.segments(self.unacknowledged_bytes))

@@ -21,6 +21,15 @@ use alloc::boxed::Box;
 use time::{Duration, Instant, SequenceNumber};
 
 /// When segments larger than those that are known to pass are tried (Linux: tcp_mtu_probing).
+///
+/// ```
+/// use tcp::{Config, MtuProbing};
+///
+/// // For paths whose routers are silent: sizes are tried from 1,200 bytes on.
+/// let config = Config { mtu_probing: MtuProbing::Always, probe_base_mss: 1_200, ..Config::linux() };
+/// assert_eq!(config.check(), Ok(()));
+/// assert_eq!(Config::linux().mtu_probing, MtuProbing::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MtuProbing {
     /// Never: the size is what the path tells by ICMP.

@@ -6,6 +6,21 @@ use wire::Ecn;
 use wire::tcp::{Flags, Header};
 
 /// A segment as it arrives or leaves.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// # let syn = client.poll_transmit(path, now).expect("a SYN is due");
+/// # let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// let segment = server.poll_transmit(path, now).expect("an answer is due");
+/// // Number 7 was the client's SYN.
+/// assert_eq!((segment.header.sequence, segment.header.acknowledgement), (SequenceNumber(9), SequenceNumber(8)));
+/// assert!(segment.payload.is_empty() && segment.segment_size.is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// The header. The window is unscaled, as on the wire.
@@ -32,6 +47,15 @@ impl Segment {
 }
 
 /// What the stack's path allows for a segment that leaves now.
+///
+/// ```
+/// use tcp::Path;
+///
+/// // A link of 1,500 bytes, less 20 of IPv4's header, whose device cuts 64 KB by itself.
+/// let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 65_536 };
+/// let slow = Path { offload_bytes_max: 0, ..path };
+/// assert!(slow.segment_bytes_max == path.segment_bytes_max);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
     /// The largest TCP segment (header, options, payload) that one IP packet carries here, in bytes.
@@ -41,6 +65,24 @@ pub struct Path {
 }
 
 /// What became of a segment that arrived. Counted by the stack by name.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// # let syn = client.poll_transmit(path, now).expect("a SYN is due");
+/// # let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// use tcp::{Drop, Verdict};
+///
+/// let mut answer = server.poll_transmit(path, now).expect("an answer is due");
+/// answer.header.acknowledgement = SequenceNumber(1_000);
+/// assert_eq!(client.handle_segment(answer.clone(), now), Verdict::Dropped(Drop::AcknowledgesUnsent));
+/// answer.header.acknowledgement = SequenceNumber(8);
+/// assert_eq!(client.handle_segment(answer, now), Verdict::Accepted);
+/// ```
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -51,6 +93,23 @@ pub enum Verdict {
 }
 
 /// Why a segment was not processed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// # let syn = client.poll_transmit(path, now).expect("a SYN is due");
+/// # let mut server = Connection::accept(config, &syn.header, SequenceNumber(9), 0, now);
+/// use tcp::{Drop, Verdict};
+///
+/// // A segment for a connection that has just been given up.
+/// let answer = server.poll_transmit(path, now).expect("an answer is due");
+/// client.abort(now);
+/// assert_eq!(client.handle_segment(answer, now), Verdict::Dropped(Drop::Over));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Drop {

@@ -5,6 +5,20 @@ use crate::CloseReason;
 use time::Instant;
 
 /// The name of a state.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use tcp::State;
+///
+/// assert_eq!(client.info(now).state, State::SynSent);
+/// client.abort(now);
+/// assert_eq!(client.info(now).state, State::Closed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// No connection, no more or not yet.

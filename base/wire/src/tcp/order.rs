@@ -8,6 +8,21 @@ use super::{END, MSS, NO_OPERATION, Options, SACK_PERMITTED, TIMESTAMPS, WINDOW_
 /// |---|---|---|
 /// | Linux | MSS, SACK permitted, timestamps, window scale, Fast Open, user timeout | no-operations before an option, or behind Fast Open |
 /// | FreeBSD | MSS, window scale, SACK permitted, timestamps, user timeout, Fast Open | no-operations before an option, end of options at last |
+///
+/// ```
+/// use wire::tcp::{HEADER_LENGTH, Header, OptionOrder, Options};
+///
+/// /// The four bytes behind the MSS, which is first in both.
+/// fn second(order: OptionOrder) -> [u8; 4] {
+///     let (mss, window_scale) = (Some(1_460), Some(7));
+///     let options = Options { mss, window_scale, sack_permitted: true, order, ..Options::default() };
+///     let mut bytes = [0; 60];
+///     Header { options, ..Header::default() }.emit(&mut bytes);
+///     [4, 5, 6, 7].map(|at| bytes[HEADER_LENGTH + at])
+/// }
+/// assert_eq!(second(OptionOrder::Linux), [1, 1, 4, 2]);
+/// assert_eq!(second(OptionOrder::FreeBsd), [1, 3, 3, 7]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OptionOrder {
     /// Linux's.

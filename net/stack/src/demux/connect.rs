@@ -37,6 +37,21 @@ enum Vacancy {
 impl Stack {
     /// Opens a connection. Without `local`, or with a port of 0, both are chosen (RFC 6724, RFC 6056).
     ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let remote = "192.0.2.2:80".parse()?;
+    /// let connection = client.tcp_connect(None, remote, Arc::default(), now).expect("there is a route");
+    /// let (local, _) = client.tcp_addresses(connection).expect("it is there");
+    /// assert!(local.ip().to_string() == "192.0.2.1" && local.port() >= 49_152);
+    /// // Nobody listens.
+    /// carry(&mut client, &mut server, now);
+    /// let told = client.poll_event();
+    /// let refused = tcp::Event::Closed(tcp::CloseReason::Refused);
+    /// assert!(matches!(told, Some(Event::Tcp { event, .. }) if event == refused));
+    /// client.tcp_release(connection, now);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ConnectError`] where no SYN can leave.

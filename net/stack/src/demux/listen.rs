@@ -21,6 +21,20 @@ const LISTENERS_MAX: usize = 65_536;
 impl Stack {
     /// Listens for connections. A port of 0 is chosen from the dynamic range (RFC 6056); `tcp_binding` tells it.
     ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let config = Arc::new(tcp::Config::linux());
+    /// let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 128, config };
+    /// let listener = server.tcp_listen(listen.clone())?;
+    /// assert_eq!(server.tcp_listen(listen), Err(BindError::InUse));
+    /// let remote = "192.0.2.2:80".parse().expect("an address");
+    /// client.tcp_connect(None, remote, Arc::default(), now).expect("there is a route");
+    /// carry(&mut client, &mut server, now);
+    /// let told = server.poll_event();
+    /// assert!(matches!(told, Some(Event::TcpAccepted { listener: at, .. }) if at == listener));
+    /// # Ok::<(), BindError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`BindError`] where the binding is taken or not ours.
@@ -38,6 +52,25 @@ impl Stack {
 
     /// Listens beside others with the same binding that were opened by this call too (SO_REUSEPORT): each peer's SYNs
     /// come to one of them, by a keyed hash of addresses and ports.
+    ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 128, config: Arc::default() };
+    /// let listeners = [server.tcp_listen_shared(listen.clone())?, server.tcp_listen_shared(listen)?];
+    /// let remote = "192.0.2.2:80".parse().expect("an address");
+    /// for _ in 0..32 {
+    ///     client.tcp_connect(None, remote, Arc::default(), now).expect("there is a route");
+    /// }
+    /// carry(&mut client, &mut server, now);
+    /// let mut accepted = [0, 0];
+    /// while let Some(event) = server.poll_event() {
+    ///     if let Event::TcpAccepted { listener, .. } = event {
+    ///         accepted[usize::from(listener == listeners[1])] += 1;
+    ///     }
+    /// }
+    /// assert!(accepted[0] > 0 && accepted[1] > 0 && accepted[0] + accepted[1] == 32);
+    /// # Ok::<(), BindError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -67,7 +100,7 @@ impl Stack {
         Ok(ListenerId(number))
     }
 
-    /// What a listener is bound to.
+    /// What a listener is bound to. Examples are at [`ListenerId`] and [`Listen`].
     pub fn tcp_binding(&self, listener: ListenerId) -> Option<Binding> {
         self.tcp.listeners.find(listener.0).map(|listener| listener.setup.binding)
     }
@@ -88,7 +121,7 @@ impl Stack {
         Ok(Listen { binding, ..listen })
     }
 
-    /// Ends a listener. SYNs that wait for its verdict are forgotten; its connections go on.
+    /// Ends a listener. SYNs that wait for its verdict are forgotten; its connections go on. An example is at [`ListenerId`].
     pub fn tcp_unlisten(&mut self, listener: ListenerId) {
         let Some(gone) = self.tcp.listeners.remove(listener.0) else { return };
         self.tcp.leave_binding(listener.0, &gone);

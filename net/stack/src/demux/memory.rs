@@ -97,6 +97,18 @@ impl Stack {
 
     /// A writer waits for room that [`tcp_writable`](Self::tcp_writable) does not find, without having tried to write:
     /// `Writable` tells it as one whose write was refused.
+    ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    #[doc = include_str!("../connected.md")]
+    /// let room = client.tcp_writable(ours);
+    /// client.tcp_write(ours, &mut vec![7; room].into(), now);
+    /// client.tcp_wait_for_room(ours);
+    /// carry(&mut client, &mut server, now);
+    /// let writable = tcp::Event::Writable;
+    /// let mut told = std::iter::from_fn(|| client.poll_event());
+    /// assert!(told.any(|event| matches!(event, Event::Tcp { event, .. } if event == writable)));
+    /// ```
     pub fn tcp_wait_for_room(&mut self, connection: TcpId) {
         let Some(flow) = self.tcp.flows.find_mut(connection.0) else { return };
         if flow.connection.writable() == 0 {

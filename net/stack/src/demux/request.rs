@@ -81,6 +81,22 @@ impl Stack {
 
     /// Answers a pending SYN with a SYN-ACK; the owner holds the connection from now on. `None` where the request
     /// has ended or as many connections as may be are open.
+    ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let listen = Listen { binding: Binding::Port(80), defer: true, backlog: 0, config: Arc::default() };
+    /// server.tcp_listen(listen).expect("the port is free");
+    /// let ours = client.tcp_connect(None, "192.0.2.2:80".parse()?, Arc::default(), now).expect("there is a route");
+    /// carry(&mut client, &mut server, now);
+    /// let Some(Event::TcpRequest { request, .. }) = server.poll_event() else { panic!("a SYN has arrived") };
+    /// assert_eq!(client.tcp_info(ours, now).map(|info| info.state), Some(tcp::State::SynSent));
+    /// let theirs = server.tcp_admit(request, Arc::default(), now).expect("there is room");
+    /// carry(&mut client, &mut server, now);
+    /// for (stack, connection) in [(&client, ours), (&server, theirs)] {
+    ///     assert_eq!(stack.tcp_info(connection, now).map(|info| info.state), Some(tcp::State::Established));
+    /// }
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn tcp_admit(&mut self, request: RequestId, config: Arc<tcp::Config>, now: Instant) -> Option<TcpId> {
         let Request { opening, .. } = self.forget_request(request.0)?;
         match self.accept(&opening, config, Owner::Held, now) {
@@ -95,7 +111,7 @@ impl Stack {
         }
     }
 
-    /// Refuses a pending SYN.
+    /// Refuses a pending SYN. An example is at [`Refusal`].
     pub fn tcp_refuse(&mut self, request: RequestId, refusal: Refusal, now: Instant) {
         let Some(Request { opening, .. }) = self.forget_request(request.0) else { return };
         let Opening { interface, tuple, syn, .. } = opening;

@@ -51,7 +51,7 @@ impl Stack {
         }
     }
 
-    /// Sends an echo reply from `echo.local` to `echo.remote`.
+    /// Sends an echo reply from `echo.local` to `echo.remote` (RFC 792, RFC 4443 §4.2). An example is at [`Echo`].
     ///
     /// # Errors
     ///

@@ -175,6 +175,22 @@ impl Stack {
     }
 
     /// Answers a datagram that was received with the ICMP error that says `refusal`.
+    ///
+    /// ```
+    #[doc = include_str!("../two_hosts.md")]
+    /// let socket = server.udp_bind(Binding::Port(53)).expect("it is free");
+    /// let asking = client.udp_bind(Binding::Port(0)).expect("a port is free");
+    /// let question = Datagram::new("0.0.0.0:0".parse()?, "192.0.2.2:53".parse()?, Bytes::from_static(b"who?"));
+    /// client.udp_send(asking, question, now).expect("it leaves");
+    /// carry(&mut client, &mut server, now);
+    /// let heard = server.udp_receive(socket).expect("it has arrived");
+    /// server.refuse_datagram(&heard, Refusal::PortUnreachable, now);
+    /// let mut batch = Batch::with_capacity(1);
+    /// server.poll_transmit(InterfaceId(0), &mut batch, now);
+    /// let packet = batch.pop().expect("it leaves").into_bytes();
+    /// assert_eq!(packet[20..22], [3, 3], "destination unreachable, port (RFC 792)");
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn refuse_datagram(&mut self, datagram: &Datagram, refusal: Refusal, now: Instant) {
         let Some(problem) = Problem::of(refusal) else { return };
         let (local, remote) = (datagram.local, datagram.remote);
@@ -198,7 +214,7 @@ impl Stack {
 }
 
 impl Stack {
-    /// Answers an echo request that was received with the ICMP error that says `refusal`.
+    /// Answers an echo request that was received with the ICMP error that says `refusal`. An example is at [`Echo`].
     pub fn refuse_echo(&mut self, echo: &Echo, refusal: Refusal, now: Instant) {
         let Some(problem) = Problem::of(refusal) else { return };
         let Echo { local, remote, identifier, sequence, .. } = *echo;

@@ -1,6 +1,12 @@
 //! The laws that a connection can be asked for, by name.
 
 /// A law of congestion control; [`Config::congestion`](crate::Config::congestion) names the one to start with.
+///
+/// ```
+/// use tcp::CongestionAlgorithm;
+/// let names = CongestionAlgorithm::ALL.map(CongestionAlgorithm::name);
+/// assert_eq!(names, ["reno", "cubic", "bbr"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CongestionAlgorithm {

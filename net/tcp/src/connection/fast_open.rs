@@ -27,6 +27,19 @@ use wire::Ecn;
 use wire::tcp::{FastOpen, Header};
 
 /// How Fast Open went for a connection.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// use tcp::FastOpenStatus;
+///
+/// // A connection that was opened without.
+/// assert_eq!(client.info(now).fast_open, FastOpenStatus::Unused);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FastOpenStatus {
     /// It was not used, or nothing is known yet.
@@ -43,6 +56,17 @@ pub enum FastOpenStatus {
 }
 
 /// What the stack learns from a client's handshake, for its cache of cookies (RFC 7413 §4.1.3).
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use tcp::{Config, Connection, Path};
+/// # use time::{Instant, SequenceNumber};
+/// # let (config, now) = (Arc::new(Config::linux()), Instant::from_secs(1));
+/// # let path = Path { segment_bytes_max: 1_480, offload_bytes_max: 0 };
+/// # let mut client = Connection::connect(config.clone(), 40_000, 80, SequenceNumber(7), 0, now);
+/// // A handshake without Fast Open teaches nothing.
+/// assert_eq!(client.take_fast_open_outcome(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FastOpenOutcome {
     /// The cookie that the server gave.

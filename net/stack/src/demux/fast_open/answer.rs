@@ -75,6 +75,23 @@ impl Stack {
     /// The server may get what the SYN takes along twice, as two connections, where the network duplicates the SYN (RFC 7413
     /// §6.1): only what may be done twice is to be sent so.
     ///
+    /// ```
+    #[doc = include_str!("../../two_hosts.md")]
+    /// let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 8, config: Arc::default() };
+    /// let listener = server.tcp_listen(listen).expect("the port is free");
+    /// server.tcp_set_fast_open(listener, 8);
+    /// let remote = "192.0.2.2:80".parse().expect("an address");
+    /// for expected in [tcp::FastOpenStatus::Requested, tcp::FastOpenStatus::Taken] {
+    ///     let mut data = Bytes::from_static(b"GET /");
+    ///     let ours = client.tcp_connect_fast(None, remote, &mut data, Arc::default(), now)?;
+    ///     carry(&mut client, &mut server, now);
+    ///     assert_eq!(client.tcp_info(ours, now).map(|info| info.fast_open), Some(expected));
+    /// }
+    /// // A packet of 1,500 bytes, less IPv4's header and the largest that TCP's can be.
+    /// assert_eq!(client.tcp_fast_open_room(None, remote, now), Some(1_420));
+    /// # Ok::<(), ConnectError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ConnectError`] where no SYN can leave.
@@ -94,7 +111,7 @@ impl Stack {
     }
 
     /// How many bytes a SYN from `local` to `remote` would take along; `None` where the server has given no cookie, or
-    /// something speaks against its use.
+    /// something speaks against its use. An example is at [`tcp_connect_fast`](Self::tcp_connect_fast).
     pub fn tcp_fast_open_room(
         &self,
         local: Option<SocketAddr>,
@@ -116,7 +133,8 @@ impl Stack {
     /// Lets the SYNs of a listener bring data, for up to `pending_max` connections whose handshake is not over (RFC 7413
     /// §5.1; TCP_FASTOPEN); 0: not at all, as at first. They are told as `Event::TcpAccepted` before their handshake is over.
     ///
-    /// Not for a listener that defers: what comes before the verdict is not looked at.
+    /// Not for a listener that defers: what comes before the verdict is not looked at. An example is at
+    /// [`tcp_connect_fast`](Self::tcp_connect_fast).
     pub fn tcp_set_fast_open(&mut self, listener: ListenerId, pending_max: usize) {
         let Some(listener) = self.tcp.listeners.find_mut(listener.0) else { return };
         match &mut listener.fast_open {
@@ -128,6 +146,25 @@ impl Stack {
 
     /// Makes cookies with `current` from now on, and lets those made with `previous` hold. Else both come from the seed and
     /// change by themselves. Servers behind one address need the same keys.
+    ///
+    /// ```
+    #[doc = include_str!("../../two_hosts.md")]
+    /// let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 8, config: Arc::default() };
+    /// let listener = server.tcp_listen(listen).expect("the port is free");
+    /// server.tcp_set_fast_open(listener, 8);
+    /// let remote = "192.0.2.2:80".parse().expect("an address");
+    /// let mut opening = |client: &mut Stack, server: &mut Stack| {
+    ///     let mut data = Bytes::from_static(b"GET /");
+    ///     let ours = client.tcp_connect_fast(None, remote, &mut data, Arc::default(), now).expect("it leaves");
+    ///     carry(client, server, now);
+    ///     client.tcp_info(ours, now).map(|info| info.fast_open)
+    /// };
+    /// let (old, new) = (*b"sixteen bytes ..", *b"and sixteen more");
+    /// server.set_fast_open_keys(old, None);
+    /// opening(&mut client, &mut server);
+    /// server.set_fast_open_keys(new, Some(old));
+    /// assert_eq!(opening(&mut client, &mut server), Some(tcp::FastOpenStatus::Taken));
+    /// ```
     pub fn set_fast_open_keys(&mut self, current: [u8; 16], previous: Option<[u8; 16]>) {
         self.tcp.fast_open.keys.give(current, previous);
     }
