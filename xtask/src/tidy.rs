@@ -1,9 +1,10 @@
 //! Sizes, names and words: what a reader of the code may rely on, held by a program.
 //!
 //! - [`source`]: a Rust file with its comments and strings apart from its code, and its tests apart from the rest
-//! - [`sizes`], [`shape`], [`names`], [`words`], [`safety`], [`purity`]: the rules
+//! - [`sizes`], [`shape`], [`names`], [`words`], [`safety`], [`purity`], [`examples`]: the rules
 //! - [`exceptions`]: what is let through all the same, a list that may only shrink
 
+mod examples;
 mod exceptions;
 mod names;
 mod purity;
@@ -34,6 +35,7 @@ Checks sizes, names and words of everything in the repository:
   no-std           base and net say #![no_std] and use nothing of std
   ignored-test     no #[ignore]
   sleep            no test sleeps, and nothing blocks a thread by sleeping
+  examples         a public type of a crate that weft gives on has an example in its documentation
 
 Usage: cargo xtask tidy
 
@@ -116,7 +118,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
 }
 
 fn check_source(source: &Source) -> Vec<Finding> {
-    let rules: [fn(&Source) -> Vec<Finding>; 5] =
-        [sizes::check, shape::check, names::check, safety::check, purity::check];
+    let rules: [fn(&Source) -> Vec<Finding>; 6] =
+        [sizes::check, shape::check, names::check, safety::check, purity::check, examples::check];
     rules.iter().flat_map(|rule| rule(source)).collect()
 }
