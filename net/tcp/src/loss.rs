@@ -298,4 +298,17 @@ mod tests {
         assert!(!loss.handle_duplicate(una) && !loss.handle_duplicate(una));
         assert!(loss.handle_duplicate(una), "three mean a loss");
     }
+
+    #[test]
+    fn what_came_twice_more_than_a_window_ago_is_not_believed() {
+        let mut loss = Loss::new(SequenceNumber(7));
+        loss.agree(true);
+        let una = SequenceNumber(100_000);
+        let mut read = |left: u32| {
+            let block = (SequenceNumber(left), SequenceNumber(left + 1_000));
+            let selective = Selective { number: una, blocks: [Some(block), None, None, None] };
+            loss.read(&selective, una, una + 10, 60_000, &mut Delivery::default()) == Some(block)
+        };
+        assert!(read(40_000) && !read(39_999));
+    }
 }

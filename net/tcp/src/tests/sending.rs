@@ -65,6 +65,17 @@ fn established_smaller_path_makes_smaller_segments() {
     it.leaves("P 1201+300 ack 1");
 }
 
+/// RFC 9293 §3.10.7.4, fifth: SND.WL1 and SND.WL2 keep what is older from telling a window.
+#[test]
+fn established_older_segment_that_came_late_tells_no_window() {
+    let mut it = Script::established(plain());
+    it.arrives(". 11+10 ack 1 win 500");
+    it.arrives(". 1+10 ack 1 win 60000");
+    assert_eq!(it.connection.info(it.now).window_peer_bytes, 500);
+    it.arrives(". 21+10 ack 1 win 700");
+    assert_eq!(it.connection.info(it.now).window_peer_bytes, 700);
+}
+
 #[test]
 fn established_nagle_holds_the_second_small_segment() {
     let mut it = Script::established(plain());
