@@ -3,7 +3,7 @@
 use super::draw::Scenario;
 use super::network::Cut;
 use super::talk::Conversation;
-use super::watch::Watch;
+use super::watch::{Tally, Watch};
 use crate::world::{HostId, LinkId, World};
 use stack::Memory;
 use time::{Duration, Instant};
@@ -21,6 +21,10 @@ pub struct Outcome {
     pub span: Duration,
     /// Packets that the hosts sent.
     pub packets: u64,
+    /// Bytes of payload that the hosts sent.
+    pub bytes: u64,
+    /// Those of them that had left before.
+    pub again_bytes: u64,
     /// Packets that the links lost, alone, in runs or for want of room.
     pub lost: u64,
     /// Packets that were too big for a router's next link.
@@ -33,6 +37,8 @@ impl Outcome {
         Self {
             span: self.span + other.span,
             packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+            again_bytes: self.again_bytes + other.again_bytes,
             lost: self.lost + other.lost,
             too_big: self.too_big + other.too_big,
         }
@@ -74,8 +80,8 @@ impl Scenario {
         let passages = links.iter().flat_map(|link| world.passage(*link));
         let lost = passages.map(|passage| passage.lost + passage.queue_full + passage.corrupted).sum();
         let too_big = routers.iter().map(|router| world.refusals(*router).too_big).sum();
-        let packets = watch.finish(lost + too_big, span);
-        Outcome { span, packets, lost, too_big }
+        let Tally { packets, bytes, again_bytes, .. } = watch.finish(span);
+        Outcome { span, packets, bytes, again_bytes, lost, too_big }
     }
 
     fn begin(&self, world: &mut World, hosts: [HostId; 2], links: &[LinkId]) -> Vec<Conversation> {

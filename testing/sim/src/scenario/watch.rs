@@ -8,7 +8,8 @@
 //! - no more is in flight than any law lets a window grow to: the initial window and all that was acknowledged
 //!   (RFC 5681 §3.1: at most a segment for each one acknowledged)
 //! - acknowledgements answer something: none answers another (RFC 9293 §3.10.7.4)
-//! - what is sent twice has a cause
+//!
+//! What is sent twice is summed up: over many cases it says how often a cause is seen that is none.
 
 use super::draw::Scenario;
 use super::flight::Flight;
@@ -36,16 +37,16 @@ pub(super) struct Watch {
 }
 
 /// Sums over all connections and both hosts.
-#[derive(Debug, Default)]
-struct Tally {
-    packets: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) packets: u64,
     /// Acknowledgements without anything else.
     bare: u64,
     /// Arrived segments that ask for an answer.
     asking: u64,
     /// Bytes of payload, and those of them that had left before.
-    bytes: u64,
-    again_bytes: u64,
+    pub(super) bytes: u64,
+    pub(super) again_bytes: u64,
 }
 
 /// One direction of a connection, as its sender's host sees it.
@@ -199,14 +200,14 @@ impl Watch {
         }
     }
 
-    /// Judges the sums, where so many packets were lost or harmed in all that time. Returns how many were sent.
-    pub(super) fn finish(self, _harmed: u64, span: Duration) -> u64 {
-        let Tally { packets, bare, asking, .. } = self.tally;
+    /// Judges the sums of all that time, and returns them.
+    pub(super) fn finish(self, span: Duration) -> Tally {
+        let Tally { bare, asking, .. } = self.tally;
         // Windows that open are told without being asked, at most once for each read that makes room; probes of closed
         // windows and of silent peers are answered.
         let by_time = 20 * self.connections + 2 * span.as_secs() * self.connections;
         assert!(bare <= 2 * asking + by_time, "{bare} acknowledgements to {asking} segments in {span:?}");
-        packets
+        self.tally
     }
 }
 
