@@ -4,6 +4,7 @@
 //!   client 192.0.2.2, processor 1 ── TAP or veth ── 192.0.2.1 server, processor 0
 //! ```
 
+use std::net::Ipv4Addr;
 use std::process::ChildStdin;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::topology::{Namespace, SHELF, workload_program};
 const PROCESSORS: [usize; 2] = [0, 1];
 /// Frames that wait in a TAP before the kernel loses one: the same for all.
 const QUEUE_FRAMES: u32 = 8_192;
+/// The law of every candidate and of the client, whatever the machine's is: one that paces by timers (BBR) costs the client more
+/// than all else, and what would be measured is that.
+const CONGESTION: &str = "cubic";
 /// A server that takes longer to be ready is not measured.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 /// Besides the time that a workload takes by itself: the last exchange may hang until its own limit.
@@ -64,13 +68,9 @@ impl Lan {
 
     fn over_veth(candidate: Candidate, client: Namespace, purpose: Purpose) -> Result<Self, String> {
         let far = Namespace::new()?;
-        client.ip(&format!(
-            "link add veth0 type veth peer name veth0 netns {}\n\
-             address add {CLIENT}/24 dev veth0\n\
-             link set veth0 up\n",
-            far.path()
-        ))?;
-        far.ip(&format!("address add {ADDRESS}/24 dev veth0\nlink set veth0 up\n"))?;
+        client.ip(&format!("link add veth0 type veth peer name veth0 netns {}\n", far.path()))?;
+        client.ip(&up("veth0", CLIENT))?;
+        far.ip(&up("veth0", ADDRESS))?;
         if candidate == Candidate::Nginx {
             let (running, lan) = (start_nginx(&far)?, client.place(User::Same));
             await_server(&lan)?;
@@ -134,9 +134,16 @@ fn processor(role: usize) -> usize {
     PROCESSORS[role] % count
 }
 
-fn tap_up(address: std::net::Ipv4Addr) -> String {
+fn tap_up(address: Ipv4Addr) -> String {
+    format!("link set {TAP} txqueuelen {QUEUE_FRAMES}\n{}", up(TAP, address))
+}
+
+/// Lines that bring a link up, across which the kernel's TCP obeys [`CONGESTION`].
+fn up(link: &str, address: Ipv4Addr) -> String {
+    let network = Ipv4Addr::from_bits(address.to_bits() & !0xff);
     format!(
-        "address add {address}/24 dev {TAP}\nlink set {TAP} txqueuelen {QUEUE_FRAMES}\nlink set {TAP} up\n"
+        "address add {address}/24 dev {link} noprefixroute\nlink set {link} up\n\
+         route add {network}/24 dev {link} src {address} congctl {CONGESTION}\n"
     )
 }
 

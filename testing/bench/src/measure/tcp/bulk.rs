@@ -8,7 +8,7 @@ const SEND: &[Goal] = &[Goal::Times(1.5, Candidate::Kernel), Goal::Times(1.0, Ca
 
 pub const BULK: Measure = Measure {
     name: "tcp-bulk",
-    about: "one stream between the server and the kernel's TCP; processor time is the server process's own, for itself \
+    about: "one stream between the server and the kernel's TCP, CUBIC at both ends; processor time is the server process's own, for itself \
             (user) and in the kernel (system).",
     tables: &[
         table("received", "Gbit/s", Better::Higher, RECEIVE),
