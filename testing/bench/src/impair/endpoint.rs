@@ -15,7 +15,7 @@ const PORT: u16 = 7_000;
 /// Bytes handed over at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The law that both sides obey.
-const CONGESTION: &[u8] = b"cubic";
+const CONGESTION: &str = "cubic";
 
 /// Runs one end: `linux` or `cable:PATH ADDRESS`.
 pub fn run(place: &str, role: &str, own: Ipv4Addr, far: Ipv4Addr, words: &[&str]) -> Result<(), String> {
@@ -85,9 +85,10 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 async fn connect_linux(far: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
-    let stream = tokio::net::TcpStream::connect(far).await?;
-    rustix::net::sockopt::set_tcp_congestion(&stream, std::str::from_utf8(CONGESTION).expect("a word"))?;
-    Ok(stream)
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    // Before it is open: one that has been under BBR is paced for ever.
+    rustix::net::sockopt::set_tcp_congestion(&socket, CONGESTION)?;
+    socket.connect(far).await
 }
 
 /// Sends until nobody takes it any more.
