@@ -110,9 +110,9 @@ pub struct Config {
     pub quick_acks: u8,
     /// The retransmission timeout before anything was measured (RFC 6298 §2.1); 1 s, 1 ms to `rto_max`.
     pub rto_initial: Duration,
-    /// The least retransmission timeout; 200 ms, 1 ms to `rto_max`.
+    /// By how much the retransmission timeout is longer than the smoothed round trip, at least; 200 ms, 1 ms to `rto_max`.
     ///
-    /// DEVIATES RFC 6298 §2.4 (1 s): as every system in use does.
+    /// DEVIATES RFC 6298 §2.4 (1 s at least): as Linux.
     pub rto_min: Duration,
     /// The largest retransmission timeout and probe interval; 120 s, 60 s (RFC 6298 §2.5) to 32,767 s.
     pub rto_max: Duration,

@@ -3,7 +3,7 @@
 use crate::Config;
 use time::Duration;
 
-/// The clock's granularity G, in microseconds.
+/// The clock's granularity G, in microseconds. A timeout is longer by [`Config::rto_min`], which is no less.
 const GRANULARITY_US: u32 = 1_000;
 /// The largest sample that is believed, in microseconds: more is not a round trip.
 const SAMPLE_US_MAX: u32 = 300_000_000;
@@ -21,6 +21,8 @@ pub(crate) struct Rtt {
     smoothed_us: u32,
     variation_us: u32,
     measured: bool,
+    /// Data has been measured, not the handshake alone.
+    settled: bool,
     /// How often the timeout was doubled since the last progress (§5.5).
     doubled: u8,
     /// The handshake's SYN timed out: the first timeout for data is 3 s (§5.7).
@@ -31,7 +33,11 @@ impl Rtt {
     /// A measurement of a segment that was sent once (§3: Karn's algorithm).
     pub(crate) fn sample(&mut self, rtt: Duration) {
         let rtt_us = micros(rtt);
-        if self.measured {
+        // DEVIATES RFC 6298 §2.3 (the second smooths the first): a handshake may have waited for a neighbour's address, or for
+        // a program; where data is faster it counts alone, else slow start would be paced by what is no round trip.
+        let anew = !self.settled && rtt_us < self.smoothed_us;
+        self.settled = self.measured;
+        if self.measured && !anew {
             // RFC 6298 §2.3, beta 1/4 and alpha 1/8.
             let deviation = self.smoothed_us.abs_diff(rtt_us);
             self.variation_us = self.variation_us - self.variation_us / 4 + deviation / 4;
@@ -80,8 +86,10 @@ impl Rtt {
     /// RTO, doubled as often as the back-off says.
     pub(crate) fn timeout(&self, config: &Config) -> Duration {
         let base = if self.measured {
-            let spread = (4 * self.variation_us).max(GRANULARITY_US);
-            Duration::from_micros(u64::from(self.smoothed_us) + u64::from(spread)).max(config.rto_min)
+            let spread = Duration::from_micros(4 * u64::from(self.variation_us));
+            // The floor is below what is added, not below the sum: on a long way whose round trips are alike, an
+            // acknowledgement that the peer delays would be a timeout.
+            Duration::from_micros(self.smoothed_us.into()) + spread.max(config.rto_min)
         } else if self.cautious {
             // RFC 6298 §5.7.
             config.rto_initial.max(Duration::from_secs(3))
@@ -129,19 +137,45 @@ mod tests {
     }
 
     #[test]
+    fn data_that_is_faster_than_the_handshake_counts_alone() {
+        let ms = Duration::from_millis;
+        let mut rtt = Rtt::default();
+        rtt.sample(ms(400));
+        rtt.sample(ms(200));
+        assert_eq!((rtt.smoothed(), rtt.variation()), (Some(ms(200)), ms(100)));
+        rtt.sample(ms(100));
+        assert_eq!(rtt.smoothed(), Some(Duration::from_micros(187_500)), "once");
+        let mut rtt = Rtt::default();
+        rtt.sample(ms(100));
+        rtt.sample(ms(180));
+        assert_eq!(rtt.smoothed(), Some(ms(110)), "data that is slower smooths");
+    }
+
+    #[test]
     fn the_back_off_doubles_up_to_the_maximum_and_ends_with_a_measurement() {
         let config = Config::linux();
         let mut rtt = Rtt::default();
         rtt.sample(Duration::from_millis(10));
-        assert_eq!(rtt.timeout(&config), config.rto_min);
+        let once = Duration::from_millis(10) + config.rto_min;
+        assert_eq!(rtt.timeout(&config), once);
         rtt.back_off();
-        assert_eq!(rtt.timeout(&config), 2 * config.rto_min);
+        assert_eq!(rtt.timeout(&config), 2 * once);
         for _ in 0..40 {
             rtt.back_off();
         }
         assert_eq!(rtt.timeout(&config), config.rto_max);
         rtt.sample(Duration::from_millis(10));
-        assert_eq!(rtt.timeout(&config), config.rto_min);
+        assert_eq!(rtt.timeout(&config), once);
+    }
+
+    #[test]
+    fn round_trips_that_are_alike_leave_room_for_a_delayed_acknowledgement() {
+        let config = Config::linux();
+        let mut rtt = Rtt::default();
+        for _ in 0..100 {
+            rtt.sample(Duration::from_millis(600));
+        }
+        assert_eq!(rtt.timeout(&config), Duration::from_millis(800));
     }
 
     #[test]
@@ -150,7 +184,7 @@ mod tests {
         rtt.be_cautious();
         assert_eq!(rtt.timeout(&Config::linux()), Duration::from_secs(3));
         rtt.sample(Duration::from_millis(10));
-        assert_eq!(rtt.timeout(&Config::linux()), Duration::from_millis(200));
+        assert_eq!(rtt.timeout(&Config::linux()), Duration::from_millis(210));
     }
 
     #[test]

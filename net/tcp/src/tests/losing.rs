@@ -64,11 +64,12 @@ fn established_repeated_segment_times_nothing() {
     it.arrives(". 1 ack 21 win 65535");
     it.write(21, 10);
     it.leaves("P 21+10 ack 1");
-    it.after(10);
+    it.after(8);
     it.arrives(". 1 ack 31 win 65535");
     it.write(31, 10);
     it.leaves("P 31+10 ack 1");
-    it.after(200);
+    // 200 ms and an eighth of 8.
+    it.after(201);
     it.leaves("P 31+10 ack 1");
 }
 
@@ -81,11 +82,12 @@ fn established_timestamp_times_a_repeated_segment() {
     it.leaves("P 1+10 ack 1");
     it.after(200);
     it.leaves("P 1+10 ack 1 ts 1000200:1");
-    it.after(20);
+    it.after(24);
     it.arrives(". 1 ack 11 win 65535 ts 2:1000200");
     it.write(11, 10);
     it.leaves("P 11+10 ack 1");
-    it.after(200);
+    // 200 ms and an eighth of 24.
+    it.after(203);
     it.leaves("P 11+10 ack 1");
 }
 

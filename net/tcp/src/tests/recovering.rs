@@ -193,7 +193,7 @@ fn established_silent_flight_is_probed_by_something_new() {
     it.after(80);
     // Beyond the congestion window, and once.
     leave(&mut it, 10..11);
-    it.after(199);
+    it.after(239);
     it.is_quiet();
     it.after(1);
     leave(&mut it, 0..1);
@@ -210,7 +210,7 @@ fn established_lone_segment_is_given_time_for_a_delayed_acknowledgement() {
     it.after(1);
     it.leaves("P 1+1000 ack 1");
     // RFC 6298: the timeout counts from the probe.
-    it.after(199);
+    it.after(239);
     it.is_quiet();
     it.after(1);
     it.leaves("P 1+1000 ack 1");
@@ -265,7 +265,7 @@ fn established_timeout_repeats_what_is_not_held() {
     it.after(10);
     leave(&mut it, 0..1);
     // It is lost again; no acknowledgement lets the other hole be filled.
-    it.after(200);
+    it.after(240);
     leave(&mut it, 0..1);
     it.after(40);
     it.arrives(". 1 ack 2001 win 65535 sack 3001:4001");
@@ -292,7 +292,7 @@ fn established_peer_that_drops_what_it_held_gets_it_again() {
     leave(&mut it, 0..1);
     // RFC 2018 §8: it acknowledges the first, but no longer what followed.
     it.arrives(". 1 ack 1001 win 65535");
-    it.after(200);
+    it.after(240);
     leave(&mut it, 1..2);
     it.arrives(". 1 ack 2001 win 65535");
     it.leaves("P 2001+1000 ack 1");
@@ -305,7 +305,7 @@ fn established_late_segments_after_a_timeout_undo_it() {
     leave(&mut it, 0..10);
     it.after(80);
     leave(&mut it, 10..11);
-    it.after(200);
+    it.after(240);
     leave(&mut it, 0..1);
     // RFC 5682: something new instead of what seems lost.
     it.arrives(". 1 ack 1001 win 65535");
@@ -326,7 +326,7 @@ fn established_duplicate_after_a_timeout_makes_it_right() {
     leave(&mut it, 0..10);
     it.after(80);
     leave(&mut it, 10..11);
-    it.after(200);
+    it.after(240);
     leave(&mut it, 0..1);
     it.arrives(". 1 ack 1001 win 65535");
     leave(&mut it, 11..13);
@@ -343,10 +343,10 @@ fn established_echo_of_the_first_transmission_undoes_the_timeout() {
     }
     it.after(80);
     leave(&mut it, 10..11);
-    it.after(200);
-    it.leaves(". 1+1000 ack 1 ts 1000320:1");
+    it.after(240);
+    it.leaves(". 1+1000 ack 1 ts 1000360:1");
     it.after(10);
-    // RFC 3522: it answers what left at 40, not at 320.
+    // RFC 3522: it answers what left at 40, not at 360.
     it.arrives(". 1 ack 1001 win 65535 ts 2:1000040");
     // The window is ten, and ten are in flight.
     it.is_quiet();
@@ -361,13 +361,13 @@ fn established_echo_of_the_repetition_leaves_the_timeout() {
     leave(&mut it, 0..10);
     it.after(80);
     leave(&mut it, 10..11);
-    it.after(200);
-    it.leaves(". 1+1000 ack 1 ts 1000320:1");
+    it.after(240);
+    it.leaves(". 1+1000 ack 1 ts 1000360:1");
     it.after(40);
-    it.arrives(". 1 ack 1001 win 65535 ts 2:1000320");
+    it.arrives(". 1 ack 1001 win 65535 ts 2:1000360");
     leave(&mut it, 11..13);
     it.after(40);
-    it.arrives(". 1 ack 1001 win 65535 ts 2:1000320 sack 11001:12001");
+    it.arrives(". 1 ack 1001 win 65535 ts 2:1000360 sack 11001:12001");
     leave(&mut it, 1..2);
 }
 
