@@ -134,9 +134,9 @@ impl Congestion {
         matches!(self.law, Law::Bbr(_))
     }
 
-    /// Bytes a second at which to send. A window is spread over the round trip, with room to fill it (Linux:
-    /// tcp_update_pacing_rate).
-    pub(crate) fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<u64> {
+    /// Bytes a second at which to send, on a way of `rtt`. A window is spread over the round trip, with room to fill it
+    /// (Linux: tcp_update_pacing_rate).
+    pub(crate) fn pacing_rate(&self, rtt: Option<Duration>) -> Option<u64> {
         let percent = match &self.law {
             Law::Bbr(law) => match law.pacing_rate() {
                 Some(rate) => return Some(rate),
@@ -145,7 +145,7 @@ impl Congestion {
             Law::NewReno(_) | Law::Cubic(_) if self.window < self.threshold / 2 => PACING_SLOW_START_PERCENT,
             Law::NewReno(_) | Law::Cubic(_) => PACING_AVOIDANCE_PERCENT,
         };
-        Some(rate(u64::from(self.window) * percent / 100, smoothed_rtt?))
+        Some(rate(u64::from(self.window) * percent / 100, rtt?))
     }
 
     /// cwnd, in bytes.
@@ -239,18 +239,24 @@ impl Congestion {
     /// RFC 6582 §3.2, step 2).
     pub(crate) fn enter_recovery(&mut self, flight: u32, mss: u32, _now: Instant) {
         self.save();
-        // RFC 5681 §3.2 (2): what limited transmit sent beyond the window does not count. RFC 7661 §4.4.1: what counts is
-        // what was in flight, not a window that may not have been used.
-        let flight = flight.min(self.window);
+        let used = self.used_of(flight);
         let threshold = match &mut self.law {
-            Law::NewReno(law) => law.reduce(flight),
-            Law::Cubic(law) => law.reduce(self.window, flight),
-            Law::Bbr(law) => law.enter_recovery(self.window, flight, mss),
+            Law::NewReno(law) => law.reduce(used),
+            Law::Cubic(law) => law.reduce(self.window, used),
+            Law::Bbr(law) => law.enter_recovery(self.window, flight.min(self.window), mss),
         };
         self.threshold = threshold.max(2 * mss);
         self.window = self.threshold;
         self.recovering = true;
         self.reductions = self.reductions.wrapping_add(1);
+    }
+
+    /// What of the window was used, with `flight` in flight now. Not a window that may not have been used (RFC 7661 §4.4.1),
+    /// nor what limited transmit sent beyond it (RFC 5681 §3.2 (2)); but what this round trip had in flight before: where
+    /// acknowledgements come many at a time, those ahead of the one that tells of a loss have made room that nothing could
+    /// fill yet.
+    fn used_of(&self, flight: u32) -> u32 {
+        flight.max(self.used).min(self.window)
     }
 
     /// Everything that was in flight at the loss is acknowledged.
@@ -331,10 +337,10 @@ impl Congestion {
         if self.recovering {
             return;
         }
-        let flight = flight.min(self.window);
+        let used = self.used_of(flight);
         let threshold = match &mut self.law {
-            Law::NewReno(law) => law.reduce_for_mark(flight),
-            Law::Cubic(law) => law.reduce_for_mark(self.window, flight),
+            Law::NewReno(law) => law.reduce_for_mark(used),
+            Law::Cubic(law) => law.reduce_for_mark(self.window, used),
             Law::Bbr(_) => return,
         };
         self.threshold = threshold.max(2 * mss);

@@ -150,10 +150,21 @@ fn cubic_takes_three_tenths_and_a_mark_fifteen_hundredths() {
     congestion.enter_recovery(100 * MSS, MSS, NOW);
     assert_eq!((congestion.window(), congestion.threshold()), (70 * MSS, 70 * MSS));
     congestion.leave_recovery();
-    congestion.handle_ecn(60 * MSS, MSS, NOW);
-    assert_eq!(congestion.window(), 51 * MSS);
+    congestion.handle_ecn(70 * MSS, MSS, NOW);
+    assert_eq!(congestion.window(), 59_500);
     congestion.collapse(50 * MSS, MSS, true, NOW);
     assert_eq!((congestion.window(), congestion.threshold()), (MSS, 35 * MSS));
+}
+
+#[test]
+fn what_the_round_trip_had_in_flight_before_was_used() {
+    // A hundred in flight, of which ninety are acknowledged before anything can leave, and then a loss shows.
+    for (algorithm, percent) in [(CongestionAlgorithm::Cubic, 70), (CongestionAlgorithm::NewReno, 50)] {
+        let mut congestion = started_with(algorithm);
+        congestion.handle_ack(&ack(90 * MSS, 100 * MSS));
+        congestion.enter_recovery(10 * MSS, MSS, NOW);
+        assert_eq!(congestion.window(), MSS * percent);
+    }
 }
 
 #[test]
