@@ -37,6 +37,10 @@ pub(crate) use sizing::Departing;
 /// What a peer that names no MSS can take (RFC 9293 §3.7.1).
 const MSS_DEFAULT: u16 = 536;
 
+/// Room for which a writer is called back at the latest, in bytes: a paced window that waits for a third of a large buffer is
+/// two thirds of it.
+const WRITER_ROOM_BYTES: usize = 256 << 10;
+
 /// What one write may put beyond a bound of what is unsent, in bytes: what leaves as one large segment.
 const UNSENT_WRITE_BYTES: usize = 64 << 10;
 
@@ -462,11 +466,12 @@ impl SendHalf {
         self.loss.clear();
     }
 
-    /// Whether the writer who was refused can go on: a third of the buffer is free, or half of what may be unsent.
+    /// Whether the writer who was refused can go on: a third of the buffer is free, or as much as is worth a call, or half
+    /// of what may be unsent.
     pub(crate) fn unblock(&mut self, config: &Config) -> bool {
         let room = self.room(config);
         let free = match config.unsent_bytes_max {
-            u32::MAX => room >= self.buffer(config) / 3 && room > 0,
+            u32::MAX => room >= (self.buffer(config) / 3).min(WRITER_ROOM_BYTES) && room > 0,
             most => self.unsent() < most.div_ceil(2) && room > 0,
         };
         self.blocked && {

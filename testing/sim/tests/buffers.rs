@@ -47,6 +47,28 @@ fn a_fast_reader_on_a_long_path_gets_the_full_rate() {
 }
 
 #[test]
+fn a_long_path_carries_a_send_buffer_each_round_trip_from_the_ninth_on() {
+    // The first round trips ask for the neighbour's address and shake hands; then the window doubles from ten segments to
+    // more than the buffer, of which nothing is held back but what a writer is not yet called for.
+    let (round_trip, round_trips) = (Duration::from_millis(200), 40);
+    let mut world = World::new(3);
+    let hosts = [world.host(), world.host()];
+    let link = Link { delay: round_trip / 2, queue_packets: 100_000, ..Link::default() };
+    let link = world.link(hosts[0], hosts[1], link);
+    let reader = Config { receive_buffer_bytes: 64 << 20, ..Config::linux() };
+    let mut flows = Flows::with(&mut world, hosts[0], hosts[1], link, reader);
+    flows.start(&mut world, Config::linux());
+    world.run_until(round_trip * round_trips, |world| {
+        flows.poll(world);
+        false
+    });
+    let (arrived, full) = (flows.arrived_bytes()[0], u64::from(Config::linux().send_buffer_bytes));
+    let started = u64::from(round_trips) - 11;
+    println!("{arrived} bytes of {}", started * full);
+    assert!(arrived * 100 >= started * full * 95, "{arrived} of {}", started * full);
+}
+
+#[test]
 fn a_short_path_and_a_slow_reader_keep_small_buffers() {
     for sip in [None, Some((2_000, Duration::from_millis(5)))] {
         let mut world = World::new(4);
