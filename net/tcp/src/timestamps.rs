@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_echoed_now_is_as_old_as_its_arrival() {
+        let age = Duration::from_secs(RECENT_AGE_SECS_MAX.into());
+        let now = Instant::from_secs(1) + age;
+        let mut clock = agreed(10, Instant::from_secs(1));
+        clock.update(20, SequenceNumber(100), SequenceNumber(100), now);
+        assert!(clock.is_old(15, now) && !clock.is_old(15, now + age));
+    }
+
+    #[test]
     fn only_the_segment_that_the_last_acknowledgement_left_open_is_echoed() {
         let now = Instant::from_secs(1);
         let mut clock = agreed(10, now);

@@ -25,6 +25,17 @@ fn established_old_duplicate_is_dropped_and_acknowledged() {
 }
 
 #[test]
+fn established_fin_behind_a_full_window_has_no_room() {
+    let mut it = Script::established(plain());
+    it.arrives("F 1+60000 ack 1 win 65535");
+    assert_eq!(it.connection.state(), State::Established);
+    it.reads(1, 60_000);
+    while it.poll_any() {}
+    it.arrives("F 60001 ack 1 win 65535");
+    assert_eq!(it.connection.state(), State::CloseWait);
+}
+
+#[test]
 fn established_segment_behind_the_window_is_dropped_and_acknowledged() {
     let mut it = Script::established(plain());
     it.is_dropped(". 60001+10 ack 1 win 65535", Drop::OutsideWindow);

@@ -2,6 +2,7 @@
 
 use super::script::{Script, plain, stream};
 use crate::{CloseReason, Config, Event, KeepAlive, NotOpen, Path, Why};
+use std::format;
 use time::Duration;
 
 #[test]
@@ -63,6 +64,35 @@ fn established_smaller_path_makes_smaller_segments() {
     it.leaves(". 1+600 ack 1");
     it.leaves(". 601+600 ack 1");
     it.leaves("P 1201+300 ack 1");
+}
+
+/// RFC 6298 §3: more would make its variation seem small.
+#[test]
+fn established_round_trip_is_measured_once() {
+    let mut it = Script::roomy(plain());
+    it.write(1, 3_000);
+    for number in [1, 1_001, 2_001] {
+        it.leaves(&format!(". {number}+1000 ack 1").replace(". 2001", "P 2001"));
+    }
+    it.now += Duration::from_millis(100);
+    it.arrives(". 1 ack 1001 win 65535");
+    let measured = it.connection.info(it.now).rtt;
+    it.now += Duration::from_millis(60);
+    it.arrives(". 1 ack 2001 win 65535");
+    assert_eq!(it.connection.info(it.now).rtt, measured);
+}
+
+#[test]
+fn established_progress_ends_the_count_of_timeouts() {
+    let mut it = Script::roomy(plain());
+    it.write(1, 3_000);
+    while it.poll_any() {}
+    let (at, _) = it.connection.poll_timeout().expect("the retransmission timer runs");
+    it.now = at;
+    it.connection.handle_timeout(at);
+    assert_eq!(it.connection.timeouts(), 1);
+    it.arrives(". 1 ack 1001 win 65535");
+    assert_eq!(it.connection.timeouts(), 0);
 }
 
 /// RFC 9293 §3.10.7.4, fifth: SND.WL1 and SND.WL2 keep what is older from telling a window.

@@ -85,3 +85,13 @@ fn what_is_told_late_counts_for_what_is_unacknowledged_already() {
     it.arrives(". 1 ack 1 win 65535 uto 120");
     assert_eq!(lasts(it), Duration::from_secs(120));
 }
+
+#[test]
+fn what_is_acknowledged_begins_it_anew_for_the_rest() {
+    let mut it = accepted(telling(Some(5), UserTimeoutExchange::Off), 150);
+    it.write(1, 2_000);
+    while it.poll_any() {}
+    it.now += Duration::from_secs(4);
+    it.arrives(". 1 ack 1001 win 65535");
+    assert_eq!(lasts(it), Duration::from_secs(5));
+}
