@@ -86,10 +86,11 @@ impl Rtt {
     /// RTO, doubled as often as the back-off says.
     pub(crate) fn timeout(&self, config: &Config) -> Duration {
         let base = if self.measured {
-            let spread = Duration::from_micros(4 * u64::from(self.variation_us));
             // The floor is below what is added, not below the sum: on a long way whose round trips are alike, an
             // acknowledgement that the peer delays would be a timeout.
-            Duration::from_micros(self.smoothed_us.into()) + spread.max(config.rto_min)
+            let floor_us = config.rto_min.as_secs() * 1_000_000 + u64::from(config.rto_min.subsec_micros());
+            let spread_us = (4 * u64::from(self.variation_us)).max(floor_us);
+            Duration::from_micros(u64::from(self.smoothed_us) + spread_us)
         } else if self.cautious {
             // RFC 6298 §5.7.
             config.rto_initial.max(Duration::from_secs(3))
