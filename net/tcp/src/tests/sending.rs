@@ -82,6 +82,22 @@ fn established_round_trip_is_measured_once() {
     assert_eq!(it.connection.info(it.now).rtt, measured);
 }
 
+/// RFC 6298 §3, Karn: what arrived long ago is acknowledged with what was sent again.
+#[test]
+fn established_round_trip_is_not_measured_across_a_repetition() {
+    let mut it = Script::roomy(plain());
+    it.write(1, 4_000);
+    while it.poll_any() {}
+    for _ in 0..3 {
+        it.arrives(". 1 ack 1 win 65535");
+    }
+    assert!(it.poll_any(), "the first leaves again");
+    let measured = it.connection.info(it.now).rtt;
+    it.now += Duration::from_millis(300);
+    it.arrives(". 1 ack 4001 win 65535");
+    assert_eq!(it.connection.info(it.now).rtt, measured);
+}
+
 #[test]
 fn established_progress_ends_the_count_of_timeouts() {
     let mut it = Script::roomy(plain());
