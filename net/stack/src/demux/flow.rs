@@ -119,7 +119,7 @@ pub(crate) struct Flow {
     pub over: bool,
     /// It is in the list of those whose writer waits for memory.
     pub waits_for_memory: bool,
-    /// It is in the list of those in TIME-WAIT.
+    /// It is in the list of those in TIME-WAIT that nobody holds.
     pub time_wait: bool,
     /// What its timer is set to; [`Instant::MAX`] where it is not.
     pub deadline: Instant,

@@ -75,7 +75,8 @@ impl Stack {
         let waits_for_memory = flow.waits_for_memory;
         let bytes = flow.buffered();
         self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
-        let waits = flow.connection.state() == State::TimeWait;
+        // One that is held is to be released first, and comes back here then.
+        let waits = flow.connection.state() == State::TimeWait && flow.owner == Owner::Released;
         let newly = waits && !core::mem::replace(&mut flow.time_wait, true);
         if flow.connection.is_over() {
             self.finish(number);
@@ -186,7 +187,7 @@ impl Stack {
 }
 
 impl Tcp {
-    /// A connection has come to TIME-WAIT. Those that are through with it leave the front of the list: most wait for
+    /// A connection that nobody holds has come to TIME-WAIT. Those that are through with it leave the front of the list: most wait for
     /// the same time.
     fn note_time_wait(&mut self, number: u64) {
         if self.time_wait.len() > 2 * self.flows.len() {

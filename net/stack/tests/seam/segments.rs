@@ -318,6 +318,27 @@ fn connection_longest_in_time_wait_goes_for_a_new_one() {
 }
 
 #[test]
+fn connection_in_time_wait_goes_for_a_new_one_once_nobody_holds_it() {
+    let mut link = Link::with(Config { connections_max: 1, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    listen(&mut link, 80, 100);
+    let (from, to) = (at(PEER_V4, 1), at(OUR_V4, 80));
+    let (connection, ours, theirs) = handshake(&mut link, from, to, 1_000);
+    let now = link.now;
+    link.stack.tcp_shutdown(connection, now);
+    assert!(answer(&mut link).flags.contains(Flags::FIN));
+    link.receive(tcp_frame(from, to, segment(ours, theirs + 1, Flags::FIN | Flags::ACK), b""));
+    let _ = (link.frames(), link.events());
+    for refused in 1..=2 {
+        link.receive(tcp_frame(at(PEER_V4, 2), to, syn(1), b""));
+        assert_eq!((link.dropped(Drop::TcpConnectionsFull), link.frames().len()), (refused, 0));
+    }
+    link.stack.tcp_release(connection, now);
+    link.receive(tcp_frame(at(PEER_V4, 2), to, syn(1), b""));
+    assert!(answer(&mut link).flags.contains(Flags::SYN));
+}
+
+#[test]
 fn segment_that_its_connection_refuses_is_counted_by_its_reason() {
     let mut link = Link::acquainted();
     listen(&mut link, 80, 1);
