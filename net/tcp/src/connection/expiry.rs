@@ -20,7 +20,14 @@ impl Connection {
                     self.send.handle_reordering_timeout(now);
                     self.schedule_probes(now);
                 }
-                Why::TailProbe => self.send.handle_probe_timeout(),
+                Why::TailProbe => {
+                    self.send.handle_probe_timeout();
+                    // RFC 8985 §7.2: where the timeout comes as soon, it is the probe that leaves, and the timeout has its full
+                    // time again behind it (§7.3).
+                    if self.timers.at(Why::Retransmit) <= now {
+                        self.timers.set(Why::Retransmit, now + self.send.timeout(&self.config));
+                    }
+                }
                 Why::Retransmit => self.expire_retransmission(now),
                 Why::Persist => self.expire_persist(now),
                 Why::DelayedAck => self.receive.acks_mut().set_now(),
