@@ -23,7 +23,8 @@ use wire::tcp::{Flags, Header, Options, Timestamps};
 const AGE: Duration = Duration::from_secs(64);
 /// A cookie is good for its own age and the next.
 const AGES: u32 = 2;
-/// The segment sizes that can be told; a peer's is rounded down (RFC 4987 §3.6).
+/// The segment sizes that can be told; a peer's is rounded down (RFC 4987 §3.6), and a smaller one is taken for the first, as
+/// Linux does: a table that went further down would help guessing more than it would help anybody.
 const SEGMENT_SIZES: [u16; 8] = [536, 1_220, 1_300, 1_380, 1_440, 1_460, 4_312, 8_940];
 /// Bits of the cookie below its age.
 const LOW_BITS: u32 = 24;
