@@ -1,4 +1,4 @@
-//! A device that fails: whoever waits for a socket of its stack is told, and so is whoever calls later.
+//! A device that fails, or a stack that is stopped: whoever waits for a socket is told, and so is whoever calls later.
 
 use rustix::io::Errno;
 use std::io::{self, ErrorKind, PipeWriter, Read, Write};
@@ -150,6 +150,32 @@ async fn everybody_who_waits_is_told_of_a_panic() {
     let (client, server, fate) = pair();
     let told = all_told(&client, &server, || fate.store(PANICS, Ordering::SeqCst)).await;
     assert_all(&told, "has panicked");
+}
+
+#[tokio::test]
+async fn everybody_who_waits_is_told_that_the_program_has_stopped_it() {
+    let (client, server, _fate) = pair();
+    let told = all_told(&client, &server, || client.stop()).await;
+    assert_all(&told, "its program stopped it");
+}
+
+#[tokio::test]
+async fn a_stack_that_is_stopped_lets_go_of_its_device() {
+    let (inner, _far) = FrameSocket::pair(1_500).expect("a cable");
+    let fate = Arc::new(AtomicU8::new(WORKS));
+    let stopped = start(Frail { inner, fate: fate.clone() }, "192.0.2.1/24");
+    stopped.stop();
+    let gone = async {
+        while Arc::strong_count(&fate) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("the task ends");
+    let turning = {
+        let (left, _right) = FrameSocket::pair(1_500).expect("a cable");
+        stopped.clone().drive(left)
+    };
+    tokio::time::timeout(PATIENCE, turning).await.expect("it ends at once").expect("as it was asked to");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl From<crate::Sockets> for Sockets {
 
 impl Sockets {
     /// A stack of its own behind `device`, as [`crate::Sockets::start`] makes it, turned by a thread of its own until the
-    /// device fails.
+    /// device fails or the program [stops](Self::stop) it.
     ///
     /// # Errors
     ///
@@ -107,6 +107,23 @@ impl Sockets {
             .name("weft-stack".to_owned())
             .spawn(move || drop(runtime.block_on(driven.drive(device))))?;
         Ok(Self(sockets))
+    }
+
+    /// Stops the stack and the thread that turns it, as [`crate::Sockets::stop`] does.
+    ///
+    /// ```
+    /// # use runtime::blocking::Sockets;
+    /// # fn main() -> std::io::Result<()> {
+    /// let (client, server) = Sockets::pair()?;
+    /// client.stop();
+    /// server.stop();
+    /// let told = client.connect(([192, 0, 2, 2], 7).into()).unwrap_err();
+    /// assert_eq!(told.kind(), std::io::ErrorKind::NotConnected);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop(&self) {
+        self.0.stop();
     }
 
     /// Opens a connection and waits for its handshake, as [`crate::Sockets::connect`] does. An example is at [`Sockets`].

@@ -26,7 +26,8 @@ fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 impl Sockets {
-    /// Moves frames between the stack and `device`; to be spawned. Returns only when the device fails.
+    /// Moves frames between the stack and `device`; to be spawned. Returns when the device fails, or after
+    /// [`stop`](Self::stop).
     ///
     /// From then on, and where it panics or is dropped, nothing moves any more: whoever waits for a socket of the stack is
     /// told why, by an error of the kind `NotConnected`, and so is every later call that would wait.
@@ -62,6 +63,31 @@ impl Sockets {
         self.drive_among(device, Siblings::default())
     }
 
+    /// Stops the stack for good: [`drive`](Self::drive) returns and lets go of the device, and whoever waits for a socket is
+    /// told, as where the device fails.
+    ///
+    /// The peers are told nothing. What they should see end is to be [closed](crate::TcpStream::close) before.
+    ///
+    /// ```
+    /// # use runtime::Sockets;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (client, server) = Sockets::pair()?;
+    /// let listener = server.listen(([192, 0, 2, 2], 7).into())?;
+    /// let (accepted, ()) = tokio::join!(listener.accept(), async {
+    ///     tokio::task::yield_now().await;
+    ///     server.stop();
+    /// });
+    /// assert_eq!(accepted.unwrap_err().to_string(), "the stack has stopped: its program stopped it");
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop(&self) {
+        self.shared.lock().stop(Stopped::Asked);
+        self.shared.work.notify_one();
+    }
+
     /// As [`drive`](Self::drive), and hands on to siblings what arrives for all.
     pub(super) fn drive_among<D: Device + AsFd>(
         self,
@@ -73,7 +99,10 @@ impl Sockets {
         async move {
             let Err(stopped) = self.turn_on(device, siblings).await;
             end.because(stopped);
-            Err(stopped.error())
+            match stopped {
+                Stopped::Asked => Ok(()),
+                _ => Err(stopped.error()),
+            }
         }
     }
 
@@ -85,8 +114,7 @@ impl Sockets {
         let mut port = Port::new(self.shared.interface, device);
         let mut spin = Spin::new(self.shared.clock.now());
         loop {
-            let turned = self.turn(&mut port, &siblings).map_err(Stopped::Device)?;
-            let Turned { worked, more, blocked, next } = turned;
+            let Turned { worked, more, blocked, next } = self.turn(&mut port, &siblings)?;
             let now = self.shared.clock.now();
             if worked {
                 spin.handle_work(now);
@@ -114,25 +142,25 @@ impl Sockets {
     }
 
     /// One exchange with the device.
-    fn turn<D: Device>(
-        &self,
-        port: &mut Port<D>,
-        siblings: &Siblings,
-    ) -> Result<Turned, packet::DeviceError> {
+    fn turn<D: Device>(&self, port: &mut Port<D>, siblings: &Siblings) -> Result<Turned, Stopped> {
         let now = self.shared.clock.now();
         let mut for_all = Vec::new();
         let mut state = self.shared.lock();
+        if let Some(stopped) = state.stopped {
+            return Err(stopped);
+        }
         let before = state.exchanged();
-        let more = if siblings.is_empty() {
-            port.receive(&mut state.stack, now)?
+        let received = if siblings.is_empty() {
+            port.receive(&mut state.stack, now)
         } else {
-            port.receive_after(&mut state.stack, now, |frame| siblings.look(frame, &mut for_all))?
+            port.receive_after(&mut state.stack, now, |frame| siblings.look(frame, &mut for_all))
         };
+        let more = received.map_err(Stopped::Device)?;
         if state.stack.poll_timeout().is_some_and(|at| at <= now) {
             state.stack.handle_timeout(now);
         }
         state.dispatch(now);
-        let blocked = port.transmit(&mut state.stack, now)?;
+        let blocked = port.transmit(&mut state.stack, now).map_err(Stopped::Device)?;
         // Sending can end a connection or free room.
         state.dispatch(now);
         let next = state.stack.poll_timeout();

@@ -15,6 +15,8 @@ pub(super) enum Stopped {
     Watch(ErrorKind),
     /// What turned it panicked.
     Panicked,
+    /// The program stopped it.
+    Asked,
     /// What turned it was dropped: the program ended the task, or the runtime that it ran in.
     Dropped,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Stopped {
             }
             Self::Device(error) => write!(f, "{} failed", error.doing),
             Self::Watch(kind) => write!(f, "watching its device: {kind}"),
+            Self::Asked => f.write_str("its program stopped it"),
             Self::Panicked => f.write_str("what turned it has panicked"),
             Self::Dropped => f.write_str("what turned it was dropped"),
         }
@@ -45,7 +48,7 @@ impl std::error::Error for Stopped {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Device(error) => Some(error),
-            Self::Watch(_) | Self::Panicked | Self::Dropped => None,
+            Self::Watch(_) | Self::Panicked | Self::Asked | Self::Dropped => None,
         }
     }
 }

@@ -11,7 +11,8 @@ use std::os::fd::AsFd;
 
 impl Sockets {
     /// A stack of its own behind `device`, with `addresses` there, which sends by `gateways` what is on no network of
-    /// these. A task of the tokio runtime that this is called in turns it until the device fails.
+    /// these. A task of the tokio runtime that this is called in turns it until the device fails or the program
+    /// [stops](Self::stop) it.
     ///
     /// # Errors
     ///
