@@ -3,7 +3,13 @@
 //!
 //! ```text
 //! ip tuntap add weft0 mode tap; ip address add 192.0.2.1/24 dev weft0; ip link set weft0 up
-//! cargo run --example blocking & nc 192.0.2.2 7
+//! cargo run -p weft --example blocking
+//! ```
+//!
+//! and, in another terminal, once it says that it listens:
+//!
+//! ```text
+//! nc 192.0.2.2 7
 //! ```
 
 use std::error::Error;
@@ -14,6 +20,7 @@ use weft::device::Tap;
 fn main() -> Result<(), Box<dyn Error>> {
     let tap = Tap::open("weft0", 1500)?;
     let sockets = Sockets::start(tap, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
+    println!("listening at 192.0.2.2, TCP port 7");
     Ok(serve(&sockets.listen("0.0.0.0:7".parse()?)?)?)
 }
 

@@ -2,7 +2,13 @@
 //!
 //! ```text
 //! ip tuntap add weft0 mode tap; ip address add 192.0.2.1/24 dev weft0; ip link set weft0 up
-//! cargo run --example echo & nc 192.0.2.2 7
+//! cargo run -p weft --example echo
+//! ```
+//!
+//! and, in another terminal, once it says that it listens:
+//!
+//! ```text
+//! nc 192.0.2.2 7
 //! ```
 
 use std::error::Error;
@@ -13,6 +19,7 @@ use weft::sockets::{Sockets, TcpListener};
 async fn main() -> Result<(), Box<dyn Error>> {
     let tap = Tap::open("weft0", 1500)?;
     let sockets = Sockets::start(tap, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
+    println!("listening at 192.0.2.2, TCP port 7");
     serve(sockets.listen("0.0.0.0:7".parse()?)?).await
 }
 

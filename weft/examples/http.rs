@@ -2,7 +2,13 @@
 //!
 //! ```text
 //! ip tuntap add weft0 mode tap; ip address add 192.0.2.1/24 dev weft0; ip link set weft0 up
-//! cargo run --example http & curl http://192.0.2.2/
+//! cargo run -p weft --example http
+//! ```
+//!
+//! and, in another terminal, once it says that it listens:
+//!
+//! ```text
+//! curl http://192.0.2.2/
 //! ```
 
 use http_body_util::Full;
@@ -19,6 +25,7 @@ use weft::sockets::{Bytes, Sockets, TcpListener};
 async fn main() -> Result<(), Box<dyn Error>> {
     let tap = Tap::open("weft0", 1500)?;
     let sockets = Sockets::start(tap, &["192.0.2.2/24".parse()?], &["192.0.2.1".parse()?])?;
+    println!("listening at http://192.0.2.2/");
     serve(sockets.listen("0.0.0.0:80".parse()?)?).await
 }
 

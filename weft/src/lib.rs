@@ -108,8 +108,8 @@
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub mod device {
-    pub use link::{FrameSocket, PacketSocket, Pcap, Tap};
-    pub use packet::{Batch, Capabilities, Device, DeviceError, Medium, Packet};
+    pub use link::{FrameSocket, PacketSocket, Pcap, Tap, TapError};
+    pub use packet::{Batch, Capabilities, Checksum, Device, DeviceError, Medium, Packet};
 }
 
 /// The stack as a value: frames, calls and time go in; frames, events and deadlines come out. An example is at
@@ -118,6 +118,28 @@ pub mod stack {
     pub use ::stack::*;
     pub use tcp::{Config as TcpConfig, CongestionAlgorithm};
     pub use time::{Duration, Instant};
+}
+
+/// The packet filter: rules that a stack judges by what it receives and sends, and that an owner that passes packets on can
+/// judge by those too. docs/filter.md tells what rules say.
+///
+/// ```
+/// use weft::device::{Capabilities, Medium};
+/// use weft::filter::{Config, Filter, Ruleset};
+/// use weft::stack::{self, InterfaceConfig, Instant, Prefix, Stack};
+///
+/// let now = Instant::from_secs(1);
+/// let mut stack = Stack::new(stack::Config::default(), [7; 32], now);
+/// let (medium, mtu) = (Medium::Ip, 1_500);
+/// let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+/// stack.add_interface(InterfaceConfig::new(device, [0; 6], vec![Prefix::new([192, 0, 2, 1], 24)]), now)?;
+/// let rules = Ruleset::parse("receive default drop\n accept state established\n accept on wan tcp to port 443")?;
+/// // The names of the stack's interfaces, in the order in which they were added.
+/// stack.set_filter(Some(Filter::new(rules, &["wan"], Config::default(), &[9; 32])?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub mod filter {
+    pub use ::filter::*;
 }
 
 pub mod sockets {

@@ -20,5 +20,5 @@ pub use drops::{DropReason, Drops};
 pub use frame_socket::FrameSocket;
 pub use packet_socket::PacketSocket;
 pub use pcap::Pcap;
-pub use tap::Tap;
+pub use tap::{Tap, TapError};
 pub use virtio::{VIRTIO_HEADER_LENGTH, VirtioHeader};

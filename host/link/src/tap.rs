@@ -1,5 +1,9 @@
 //! A TAP interface: Ethernet frames of the namespace that it was made in, through `/dev/net/tun`.
 
+mod error;
+
+pub use error::TapError;
+
 use crate::drops::Drops;
 use crate::framed::{FRAME_BYTES_MAX, Framed};
 use crate::virtio::VIRTIO_HEADER_LENGTH;
@@ -7,9 +11,18 @@ use packet::{Batch, Capabilities, Device, DeviceError, Medium};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use std::thread;
+use std::time::Duration;
 
 /// The device that makes TAP interfaces.
 pub const TUN_DEVICE: &str = "/dev/net/tun";
+
+/// How long an interface that is busy is waited for. Where a process with a TAP was killed, the kernel gives its
+/// interface back up to some 30 ms later.
+const BUSY_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// How long between two attempts at an interface that is busy.
+const BUSY_STEP: Duration = Duration::from_millis(10);
 
 /// A TAP interface, with segmentation and checksum offload both ways.
 ///
@@ -26,7 +39,7 @@ pub const TUN_DEVICE: &str = "/dev/net/tun";
 /// let mut batch = Batch::with_capacity(64);
 /// device.receive(&mut batch)?;
 /// println!("{} frames, {:?}", batch.len(), device.drops());
-/// # Ok::<(), packet::DeviceError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Tap {
@@ -44,13 +57,16 @@ impl Tap {
     /// // In a process that may, for one that need not.
     /// let descriptor = Tap::create("weft0")?;
     /// let device = Tap::from_fd(descriptor, 1_500);
-    /// # Ok::<(), packet::DeviceError>(())
+    /// # Ok::<(), link::TapError>(())
     /// ```
+    ///
+    /// An interface that is busy is waited for, up to 250 ms: one whose process was killed a moment ago is.
     ///
     /// # Errors
     ///
-    /// Where `/dev/net/tun` cannot be opened, or the kernel lacks what is asked of it.
-    pub fn create(name: &str) -> Result<OwnedFd, DeviceError> {
+    /// Where `/dev/net/tun` cannot be opened, another process has the interface, or the kernel lacks what is asked of
+    /// it.
+    pub fn create(name: &str) -> Result<OwnedFd, TapError> {
         Self::create_as(name, Queues::One)
     }
 
@@ -65,25 +81,29 @@ impl Tap {
     /// for device in Tap::open_queues("weft0", 1_500, 2)? {
     ///     std::thread::spawn(move || println!("{device:?}"));
     /// }
-    /// # Ok::<(), packet::DeviceError>(())
+    /// # Ok::<(), link::TapError>(())
     /// ```
     ///
     /// # Errors
     ///
     /// As [`create`](Self::create); where the interface takes no more queues.
-    pub fn open_queues(name: &str, mtu: u16, count: usize) -> Result<Vec<Self>, DeviceError> {
+    pub fn open_queues(name: &str, mtu: u16, count: usize) -> Result<Vec<Self>, TapError> {
         let queue = |_| Ok(Self::from_fd(Self::create_as(name, Queues::Several)?, mtu));
         (0..count).map(queue).collect()
     }
 
-    fn create_as(name: &str, queues: Queues) -> Result<OwnedFd, DeviceError> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())
-            .map_err(|error| DeviceError { doing: "opening /dev/net/tun", code: error.raw_os_error() })?;
-        set_interface(&fd, name, queues)?;
-        set_number(&fd, libc::TUNSETVNETHDRSZ, "setting the size of the virtio-net header")?;
-        set_offloads(&fd)?;
-        Ok(fd)
+    fn create_as(name: &str, queues: Queues) -> Result<OwnedFd, TapError> {
+        let attempt = || {
+            let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let fd = rustix::fs::open(TUN_DEVICE, flags, Mode::empty())
+                .map_err(|error| DeviceError { doing: "opening /dev/net/tun", code: error.raw_os_error() })?;
+            set_interface(&fd, name, queues)?;
+            set_number(&fd, libc::TUNSETVNETHDRSZ, "setting the size of the virtio-net header")?;
+            set_offloads(&fd)?;
+            Ok(fd)
+        };
+        // Nobody tells when the kernel has given it back.
+        while_busy(attempt, thread::park_timeout).map_err(|error| TapError::new(error, name))
     }
 
     /// Makes the interface `name` in the caller's network namespace, or attaches to the one that is there and has no
@@ -92,7 +112,7 @@ impl Tap {
     /// # Errors
     ///
     /// As [`create`](Self::create).
-    pub fn open(name: &str, mtu: u16) -> Result<Self, DeviceError> {
+    pub fn open(name: &str, mtu: u16) -> Result<Self, TapError> {
         Ok(Self::from_fd(Self::create(name)?, mtu))
     }
 
@@ -139,10 +159,27 @@ enum Queues {
     Several,
 }
 
+/// Tries again while the interface is busy, after a [`BUSY_STEP`] each, until [`BUSY_WAIT_MAX`] is waited.
+fn while_busy<T>(
+    mut attempt: impl FnMut() -> Result<T, DeviceError>,
+    mut wait: impl FnMut(Duration),
+) -> Result<T, DeviceError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match attempt() {
+            Err(error) if error.code == Errno::BUSY.raw_os_error() && waited < BUSY_WAIT_MAX => {
+                wait(BUSY_STEP);
+                waited += BUSY_STEP;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Attaches the descriptor to a new interface: no packet information, a virtio-net header, and no NAPI, which
 /// costs a wake-up for each frame written.
 fn set_interface(fd: &OwnedFd, name: &str, queues: Queues) -> Result<(), DeviceError> {
-    const DOING: &str = "making a TAP interface";
+    const DOING: &str = "making the TAP interface";
     // SAFETY: `ifreq` is plain data, for which all zeroes is a value.
     let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
     if name.is_empty() || name.len() >= request.ifr_name.len() {
@@ -190,4 +227,37 @@ fn check(result: libc::c_int, doing: &'static str) -> Result<(), DeviceError> {
         return Err(DeviceError { doing, code });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out where each attempt ends with the next of these numbers, 0 for success, the last one over and over;
+    /// and how long was waited.
+    fn waited(codes: &[i32]) -> (Result<(), i32>, Duration) {
+        let mut codes = codes.iter().copied();
+        let mut code = 0;
+        let attempt = || {
+            code = codes.next().unwrap_or(code);
+            if code == 0 { Ok(()) } else { Err(DeviceError { doing: "trying", code }) }
+        };
+        let mut sum = Duration::ZERO;
+        let outcome = while_busy(attempt, |step| sum += step);
+        (outcome.map_err(|error| error.code), sum)
+    }
+
+    #[test]
+    fn a_busy_interface_is_waited_for_up_to_a_bound() {
+        let busy = Errno::BUSY.raw_os_error();
+        assert_eq!(waited(&[busy, busy, busy, 0]), (Ok(()), BUSY_STEP * 3));
+        assert_eq!(waited(&[busy]), (Err(busy), BUSY_WAIT_MAX));
+    }
+
+    #[test]
+    fn nothing_else_is_waited_for() {
+        let denied = Errno::PERM.raw_os_error();
+        assert_eq!(waited(&[denied]), (Err(denied), Duration::ZERO));
+        assert_eq!(waited(&[0]), (Ok(()), Duration::ZERO));
+    }
 }

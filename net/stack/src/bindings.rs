@@ -1,10 +1,10 @@
 //! Who gets what arrives at an address and port: exact bindings first, then ports, then interception.
 
-use crate::hash::{Key, Stream};
 use crate::index::words_of;
 use crate::interface::Reach;
 use crate::{BindError, Binding};
 use core::net::SocketAddr;
+use hash::{Key, Stream};
 use hashbrown::HashTable;
 
 /// The dynamic range (RFC 6335 §6).

@@ -20,9 +20,11 @@ use time::Duration;
 pub struct Config {
     /// TCP connections at once, TIME-WAIT included; the one longest in TIME-WAIT goes for a new one. Default 131,072.
     pub connections_max: usize,
-    /// Bytes in the send and receive buffers of all connections, beyond which no payload is taken in; one batch of
-    /// frames more may be held. From three quarters of it on until it is half again, no buffer grows and little more is
-    /// offered to peers; writers find no room from seven eighths on, so that readers go on. Default 1 GiB.
+    /// Bytes of payload in the send and receive buffers of all connections, beyond which no payload is taken in; one batch
+    /// of frames more may be held. What lies behind it is the device's: a TAP's frame takes up to four times what arrived in
+    /// it. From three quarters of it on until it is half again, no buffer grows and little more is
+    /// offered to peers; writers find no room from seven eighths on, so that readers go on, but for 4 KiB of each that has
+    /// nothing on its way, which may stand beyond the bound: what is read can be answered. Default 1 GiB.
     pub tcp_bytes_max: usize,
     /// Whether SYNs beyond a listener's backlog are answered by SYN cookies (RFC 4987 §3.6), and not dropped. Default
     /// yes.

@@ -76,6 +76,12 @@ drops! {
     SourceElsewhere,
     /// Its destination address is none of ours.
     NotForUs,
+    /// The packet filter drops it, on its way in or out.
+    FilterDropped,
+    /// It came beyond a rate that the packet filter keeps, on its way in or out.
+    FilterLimited,
+    /// The packet filter rejects it, on its way in or out: its sender is told.
+    FilterRejected,
     /// Its upper-layer protocol is none that the stack speaks.
     ProtocolUnknown,
     /// An IPv6 option that says "discard" (RFC 8200 §4.2), or a routing header that is not for us.
@@ -122,6 +128,8 @@ drops! {
     TcpBadAddress,
     /// A SYN to a listener with as many handshakes under way as its backlog.
     TcpBacklogFull,
+    /// A SYN, or the end of a handshake, to a listener whose connections wait to be taken, as many as may.
+    TcpAcceptQueueFull,
     /// A SYN that waited longest for its verdict gave way for another: as many wait as may.
     TcpRequestsFull,
     /// A SYN that waits for its verdict came again.

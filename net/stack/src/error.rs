@@ -129,6 +129,8 @@ pub enum SendError {
     },
     /// The interface's transmit queue is full.
     QueueFull,
+    /// The packet filter rejects it.
+    Prohibited,
 }
 
 macro_rules! say {
@@ -173,4 +175,5 @@ say!(SendError {
     TooLarge => "the datagram is too large",
     TooBig { .. } => "the way does not carry the datagram in one packet",
     QueueFull => "the transmit queue is full",
+    Prohibited => "the packet filter rejects the datagram",
 });

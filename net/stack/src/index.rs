@@ -1,7 +1,7 @@
 //! A hash index over a slab: keyed hashes to numbers, so that a peer cannot fill one bucket.
 
-use crate::hash::Key;
 use core::net::IpAddr;
+use hash::Key;
 use hashbrown::HashTable;
 
 /// Numbers by the hash of what they stand for. Never walked: its order means nothing.

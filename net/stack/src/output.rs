@@ -1,18 +1,19 @@
 //! The way out: routes, IP headers, neighbours, queues. Nothing here knows of sockets.
 
 use crate::counters::Counters;
-use crate::hash::{Key, Stream};
 use crate::interface::{Interface, Reach};
 use crate::ip::Identifications;
-use crate::limit::TokenBucket;
 use crate::neighbour::{NeighbourId, Neighbours, Use, Waiting};
 use crate::path::{PathMtu, Paths};
 use crate::route::Routes;
 use crate::station::{Station, Stations};
 use crate::{Config, Drop, InterfaceId, SendError, TcpId};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use filter::{Bucket, Filter, Period, Rate, Unit};
+use hash::{Key, Stream};
 use packet::{Batch, Checksum, Medium, Packet};
 use time::{Instant, Wheel};
 use wire::checksum::Sum;
@@ -69,9 +70,12 @@ pub(crate) struct Output {
     pub paths: Paths,
     pub neighbours: Neighbours,
     pub identifications: Identifications,
-    pub errors: TokenBucket,
+    /// What ICMP errors may leave; none where there is none.
+    pub errors: Option<Bucket>,
     pub wheel: Wheel<Timer>,
     pub counters: Counters,
+    /// What packets are judged by, in and out; most stacks have none.
+    pub filter: Option<Box<Filter>>,
     pub random: Stream,
     pub stations: Stations,
     /// Connections whose neighbour did not answer.
@@ -82,6 +86,14 @@ pub(crate) struct Output {
     pub queue_max: usize,
 }
 
+/// How many ICMP errors may leave (RFC 1812 §4.3.2.8, RFC 4443 §2.4); a burst of none allows none at all.
+fn errors_allowed(config: &Config, now: Instant) -> Option<Bucket> {
+    let rate =
+        Rate { amount: config.icmp_errors_per_second.into(), unit: Unit::Packets, period: Period::Second };
+    let burst = u64::from(config.icmp_errors_burst);
+    (burst > 0).then(|| Bucket::new(rate, burst, now))
+}
+
 impl Output {
     pub(crate) fn new(config: &Config, seed: &[u8; 32], now: Instant) -> Self {
         Self {
@@ -90,9 +102,10 @@ impl Output {
             paths: Paths::new(config.paths_max),
             neighbours: Neighbours::new(Key::derive(seed, 1), config.neighbours_max),
             identifications: Identifications::new(Key::derive(seed, 2)),
-            errors: TokenBucket::new(config.icmp_errors_per_second, config.icmp_errors_burst, now),
+            errors: errors_allowed(config, now),
             wheel: Wheel::new(now),
             counters: Counters::new(),
+            filter: None,
             random: Stream::new(Key::derive(seed, 3)),
             stations: Stations::default(),
             unreachable: Vec::new(),
@@ -161,6 +174,9 @@ impl Output {
         mut packet: Packet,
         now: Instant,
     ) -> Result<(), SendError> {
+        if self.filter.is_some() && !self.filter_sent(hop, &out, &packet, now)? {
+            return Ok(());
+        }
         let Some(interface) = self.interfaces.get(usize::from(hop.interface.0)) else {
             return Err(SendError::NoRoute);
         };

@@ -1,13 +1,10 @@
 //! Path MTUs that routers have told, by destination, for all connections to it and for later ones (RFC 1191 §5, §6.3;
 //! RFC 8201 §5.2, §5.3). What is not here is as large as the interface takes.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::recent::Recent;
 use core::net::IpAddr;
-use time::{Duration, Instant};
+use time::Instant;
 use wire::ipv6;
-
-/// How long what a router told is believed: RFC 1191 §6.3 and RFC 8201 §5.3 recommend ten minutes.
-const AGE_MAX: Duration = Duration::from_secs(600);
 
 /// The least path MTU with which packets are kept from being fragmented. DEVIATES RFC 1191 §3: a smaller one is taken for
 /// this, and routers may fragment, so that nobody can make us send tiny segments. As Linux (min_pmtu).
@@ -51,26 +48,17 @@ impl PathMtu {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Learnt {
-    mtu: PathMtu,
-    at: Instant,
-}
-
-/// What is known of paths. The destination that was told of longest ago is forgotten for a new one.
+/// What is known of paths.
 #[derive(Debug)]
 pub(crate) struct Paths {
-    by_destination: BTreeMap<IpAddr, Learnt>,
-    /// Destinations in the order in which they were told of; some have been told of again since.
-    by_age: VecDeque<(IpAddr, Instant)>,
-    paths_max: usize,
+    told: Recent<PathMtu>,
     /// How often something was learnt: who has looked before looks again.
     changes: u32,
 }
 
 impl Paths {
     pub(crate) const fn new(paths_max: usize) -> Self {
-        Self { by_destination: BTreeMap::new(), by_age: VecDeque::new(), paths_max, changes: 0 }
+        Self { told: Recent::new(paths_max), changes: 0 }
     }
 
     /// Changes whenever something is learnt.
@@ -81,39 +69,19 @@ impl Paths {
 
     /// Destinations that are known.
     pub(crate) fn len(&self) -> usize {
-        self.by_destination.len()
+        self.told.len()
     }
 
-    /// The MTU of the path to `destination`, if a router told less than ten minutes ago, and until when that is believed.
+    /// The MTU of the path to `destination`, if a router told lately, and until when that is believed.
     pub(crate) fn find(&self, destination: IpAddr, now: Instant) -> Option<(PathMtu, Instant)> {
-        let learnt = self.by_destination.get(&destination)?;
-        let until = learnt.at + AGE_MAX;
-        (now < until).then_some((learnt.mtu, until))
+        self.told.find(destination, now)
     }
 
     /// A router told the MTU of the path to `destination`. Where more than one did, the smallest counts.
     pub(crate) fn learn(&mut self, destination: IpAddr, mtu: PathMtu, now: Instant) {
-        if self.paths_max == 0
-            || self.find(destination, now).is_some_and(|(known, _)| known.bytes < mtu.bytes)
-        {
-            return;
-        }
-        self.changes = self.changes.wrapping_add(1);
-        let before = self.by_destination.insert(destination, Learnt { mtu, at: now });
-        // Told of twice at one time it has one place: there are never more valid ones than destinations.
-        if before.is_none_or(|before| before.at != now) {
-            self.by_age.push_back((destination, now));
-        }
-        while self.by_destination.len() > self.paths_max || self.by_age.len() > 2 * self.paths_max {
-            let Some((oldest, at)) = self.by_age.pop_front() else { return };
-            match self.by_destination.get(&oldest) {
-                Some(learnt) if learnt.at == at && self.by_destination.len() > self.paths_max => {
-                    self.by_destination.remove(&oldest);
-                }
-                // It is known all the same, and waits its turn again.
-                Some(learnt) if learnt.at == at => self.by_age.push_back((oldest, at)),
-                Some(_) | None => {}
-            }
+        let smallest = self.find(destination, now).is_none_or(|(known, _)| known.bytes >= mtu.bytes);
+        if smallest && self.told.learn(destination, mtu, now) {
+            self.changes = self.changes.wrapping_add(1);
         }
     }
 }
@@ -121,6 +89,8 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recent::AGE_MAX;
+    use time::Duration;
 
     const NOW: Instant = Instant::from_secs(1_000);
 
@@ -133,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_believed_for_ten_minutes_and_the_smallest_counts() {
+    fn the_smallest_that_was_told_counts_while_it_is_believed() {
         let mut paths = Paths::new(8);
         paths.learn(to(1), PathMtu::of_link(1_400), NOW);
         assert_eq!((bytes(&paths, 1, NOW), bytes(&paths, 2, NOW)), (Some(1_400), None));
@@ -145,35 +115,6 @@ mod tests {
         paths.learn(to(1), PathMtu::of_link(1_450), later + AGE_MAX);
         assert_eq!(bytes(&paths, 1, later + AGE_MAX), Some(1_450));
         assert_eq!(paths.changes(), 3);
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_the_oldest_goes() {
-        let mut paths = Paths::new(4);
-        for n in 0..100_u8 {
-            let now = NOW + Duration::from_secs(n.into());
-            // The first destination is told of again and again.
-            paths.learn(to(0), PathMtu::of_link(1_000 - u16::from(n)), now);
-            paths.learn(to(n), PathMtu::of_link(1_400), now);
-            assert!(paths.len() <= 4 && paths.by_age.len() <= 8);
-        }
-        let known = (0..100).filter(|n| bytes(&paths, *n, NOW + Duration::from_secs(100)).is_some());
-        assert_eq!(known.collect::<alloc::vec::Vec<_>>(), [0, 97, 98, 99]);
-        let mut none = Paths::new(0);
-        none.learn(to(1), PathMtu::of_link(1_400), NOW);
-        assert_eq!(none.len(), 0);
-    }
-
-    #[test]
-    fn what_is_told_again_and_again_at_one_time_has_one_place() {
-        let mut paths = Paths::new(4);
-        for n in 0..4 {
-            for bytes in (1_400..1_500).rev() {
-                paths.learn(to(n), PathMtu::of_link(bytes), NOW);
-                assert!(paths.by_age.len() <= 8);
-            }
-        }
-        assert_eq!((paths.len(), bytes(&paths, 0, NOW)), (4, Some(1_400)));
     }
 
     #[test]

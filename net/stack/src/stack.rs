@@ -1,7 +1,6 @@
 //! The stack itself: frames and time in, frames and events out.
 
 use crate::demux::Tcp;
-use crate::hash::Key;
 use crate::interface::{Interface, is_unicast};
 use crate::ip::reassembly::Reassembly;
 use crate::output::{Output, Timer};
@@ -13,6 +12,7 @@ use crate::{
 };
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, Ipv6Addr};
+use hash::Key;
 use packet::Batch;
 use time::Instant;
 
@@ -146,7 +146,8 @@ impl Stack {
     }
 
     /// Takes every frame of a batch that arrived on `interface`. Connections answer when all are taken: one
-    /// acknowledgement for each connection and batch. An example is at [`Stack`].
+    /// acknowledgement for each connection and batch, but where segments are lost or out of order, of which acknowledgements
+    /// may tell each. An example is at [`Stack`].
     pub fn handle_batch(&mut self, interface: InterfaceId, batch: &mut Batch, now: Instant) {
         while let Some(packet) = batch.pop() {
             self.output.counters.received += 1;

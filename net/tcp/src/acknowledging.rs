@@ -12,8 +12,12 @@ pub(crate) struct Acknowledging {
     due: Due,
     /// Duplicates among those that are due.
     duplicates: u8,
-    /// How many more leave at once because the connection is young.
+    /// How many more leave at once.
     quick: u8,
+    /// How many more do not wait for what else comes in their turn.
+    apart: u8,
+    /// Data is answered with data, which acknowledgements can wait for.
+    answered: bool,
     /// The largest segment that the peer has sent.
     segment_bytes: u16,
     /// Last.ACK.sent.
@@ -29,7 +33,15 @@ enum Due {
 
 impl Acknowledging {
     pub(crate) fn new(quick: u8) -> Self {
-        Self { due: Due::No, duplicates: 0, quick, segment_bytes: SEGMENT_BYTES_MIN, sent: SequenceNumber(0) }
+        Self {
+            due: Due::No,
+            duplicates: 0,
+            quick,
+            apart: 0,
+            answered: false,
+            segment_bytes: SEGMENT_BYTES_MIN,
+            sent: SequenceNumber(0),
+        }
     }
 
     /// The peer's SYN is known, and `next` acknowledges it.
@@ -64,8 +76,42 @@ impl Acknowledging {
         self.duplicates = self.duplicates.saturating_add(joined).min(DUPLICATES_MAX);
     }
 
-    /// So many leave at once from now on.
+    /// The peer sends what has arrived: it has not seen what was acknowledged, and may be at its last segment. The next
+    /// `quick` leave at once (Linux: tcp_enter_quickack_mode).
+    pub(crate) fn handle_duplicate(&mut self, quick: u8) {
+        self.answered = false;
+        self.quick = self.quick.max(quick);
+        self.handle_loss();
+    }
+
+    /// Data comes after a pause as long as a timeout: the peer begins with a small window, and waits for each
+    /// acknowledgement. The next `quick` leave at once, unless data is likely to carry them (Linux: tcp_event_data_recv).
+    pub(crate) fn handle_pause(&mut self, quick: u8) {
+        if !self.answered {
+            self.quick = self.quick.max(quick);
+        }
+    }
+
+    /// Something was lost, so that acknowledgements may be too. Where the one for a whole window is lost the peer stands still
+    /// until a timeout: the next leave for each second segment, and for each beyond a gap (RFC 5681 §4.2).
+    pub(crate) fn handle_loss(&mut self) {
+        self.apart = u8::MAX;
+    }
+
+    /// One is due now, and none of the segments that are still to come in this turn is waited for.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart > 0 && self.due == Due::Now
+    }
+
+    /// The next has waited for data in vain.
+    pub(crate) fn handle_timeout(&mut self) {
+        self.answered = false;
+        self.due = Due::Now;
+    }
+
+    /// So many leave at once from now on; with none, they can wait for data until they have done so in vain.
     pub(crate) fn set_quick(&mut self, quick: u8) {
+        self.answered = quick == 0;
         self.quick = quick;
     }
 
@@ -100,9 +146,11 @@ impl Acknowledging {
 
     /// A segment that acknowledges `next` leaves, with data or without.
     pub(crate) fn handle_sent(&mut self, next: SequenceNumber, with_data: bool) {
+        self.apart = self.apart.saturating_sub(1);
         if with_data && self.due != Due::No {
             // Whoever answers data with data needs no quick acknowledgements.
             self.quick = 0;
+            self.answered = true;
         } else {
             self.quick = self.quick.saturating_sub(1);
         }

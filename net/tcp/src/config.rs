@@ -35,6 +35,9 @@ pub struct Config {
     /// How many of these at first, and more as the reader takes more in a round trip; no less than
     /// `receive_buffer_bytes` is that from the first (SO_RCVBUF); 64 KiB, 256 to 1 GiB.
     pub receive_start_bytes: u32,
+    /// Whether, as FreeBSD does, these are rounded up to whole segments when the connection opens, and each segment that
+    /// leaves tells all the room there is, rather than what has grown by a segment (RFC 9293 §3.8.6.2.2); off.
+    pub receive_whole_segments: bool,
     /// Whether window scaling is offered (RFC 7323 §2); on.
     pub window_scaling: bool,
     /// The least shift that is offered, though the buffer would need less; 8, 0 to 14.
@@ -106,7 +109,8 @@ pub struct Config {
     pub delayed_ack: Duration,
     /// How long the peer may let an acknowledgement wait (RFC 8985 §7.2, TLP.max_ack_delay); 200 ms, 0 to 1 s.
     pub ack_delay_max: Duration,
-    /// How many acknowledgements leave at once at the start, while the peer's window grows; 16, 0 to 255.
+    /// How many acknowledgements leave at once at the start, while the peer's window grows, and where it begins anew after
+    /// a timeout; 16, 0 to 255.
     pub quick_acks: u8,
     /// The retransmission timeout before anything was measured (RFC 6298 §2.1); 1 s, 1 ms to `rto_max`.
     pub rto_initial: Duration,
@@ -251,6 +255,7 @@ impl Config {
             send_start_bytes: 128 << 10,
             receive_buffer_bytes: 6 << 20,
             receive_start_bytes: 64 << 10,
+            receive_whole_segments: false,
             window_scaling: true,
             window_scale_min: 8,
             timestamps: true,

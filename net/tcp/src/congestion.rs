@@ -134,9 +134,9 @@ impl Congestion {
         matches!(self.law, Law::Bbr(_))
     }
 
-    /// Bytes a second at which to send, on a way of `rtt`. A window is spread over the round trip, with room to fill it
-    /// (Linux: tcp_update_pacing_rate).
-    pub(crate) fn pacing_rate(&self, rtt: Option<Duration>) -> Option<u64> {
+    /// Bytes a second at which to send. A window is spread over the round trip, with room to fill it (Linux:
+    /// tcp_update_pacing_rate).
+    pub(crate) fn pacing_rate(&self, smoothed_rtt: Option<Duration>) -> Option<u64> {
         let percent = match &self.law {
             Law::Bbr(law) => match law.pacing_rate() {
                 Some(rate) => return Some(rate),
@@ -145,7 +145,7 @@ impl Congestion {
             Law::NewReno(_) | Law::Cubic(_) if self.window < self.threshold / 2 => PACING_SLOW_START_PERCENT,
             Law::NewReno(_) | Law::Cubic(_) => PACING_AVOIDANCE_PERCENT,
         };
-        Some(rate(u64::from(self.window) * percent / 100, rtt?))
+        Some(rate(u64::from(self.window) * percent / 100, smoothed_rtt?))
     }
 
     /// cwnd, in bytes.

@@ -264,6 +264,23 @@ impl Connection {
         segment
     }
 
+    /// Whether [`poll_acknowledgement`](Self::poll_acknowledgement) has one.
+    pub fn acknowledges_apart(&self) -> bool {
+        let due = self.receive.acks().is_apart() && self.send.queued() == 0;
+        due && self.phase.is_synchronised() && self.reset.is_none()
+    }
+
+    /// An acknowledgement that leaves before the next segment of the same turn is looked at, for owners who take in several
+    /// and send then: there is one where segments were lost a short while ago (RFC 5681 §4.2), and nothing of ours
+    /// is unacknowledged. Where nothing is lost, one for the turn does.
+    ///
+    /// [`acknowledges_apart`](Self::acknowledges_apart) says whether there is one.
+    pub fn poll_acknowledgement(&mut self, now: Instant) -> Option<Segment> {
+        let segment = self.depart_apart(now)?;
+        self.figures.handle_departure(0, None);
+        Some(segment)
+    }
+
     /// The next event; drained until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()
@@ -369,6 +386,17 @@ impl Connection {
     /// Lets go of what came out of order; the peer sends it again (RFC 2018 §8). Returns how many bytes.
     pub fn prune(&mut self) -> usize {
         self.receive.prune()
+    }
+
+    /// There is no memory for what `segment` carries. Its header is left: an acknowledgement or a reset counts, and the peer
+    /// is answered as one that probes a window that is closed (RFC 9293 §3.8.6.1).
+    pub fn refuse_payload(&mut self, segment: &mut Segment) {
+        segment.payload = packet::Chain::new();
+        segment.header.flags.0 &= !Flags::FIN.0;
+        (segment.joined, segment.segment_size) = (1, None);
+        if self.phase.is_synchronised() {
+            self.receive.acks_mut().set_now();
+        }
     }
 
     fn tell_window(&mut self) {

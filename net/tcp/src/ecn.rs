@@ -125,6 +125,8 @@ pub(crate) struct Heard {
     pub(crate) answer: bool,
     /// What the connection has sent was marked.
     pub(crate) marked: bool,
+    /// How much of it, in segments, as far as that is told.
+    pub(crate) marks: u32,
     /// Its SYN-ACK was.
     pub(crate) syn_marked: bool,
 }
@@ -299,7 +301,9 @@ impl Marking {
         let accurate = match &mut self.feedback {
             Feedback::Classic(classic) => {
                 let answer = classic.handle_arrival(flags, ecn, data);
-                return Heard { answer, marked: flags.contains(Flags::ECE), syn_marked: false };
+                let marked = flags.contains(Flags::ECE);
+                let marks = arrived.delivered.filter(|_| marked).unwrap_or(0);
+                return Heard { answer, marked, marks, syn_marked: false };
             }
             Feedback::Accurate(accurate) => accurate,
         };
@@ -309,7 +313,7 @@ impl Marking {
             accurate.handle_final(echo);
             accurate.handle_option(arrived.option);
             self.hear_of_syn(echo);
-            return Heard { answer, marked: false, syn_marked: echo == Echo::Arrived(Ecn::Ce) };
+            return Heard { answer, syn_marked: echo == Echo::Arrived(Ecn::Ce), ..Heard::default() };
         }
         // RFC 9768 §3.2.2.2: what another has superseded tells nothing.
         let Some(packets) = arrived.delivered else { return Heard { answer, ..Heard::default() } };
@@ -319,7 +323,7 @@ impl Marking {
         // RFC 9768 §3.2.2.4, §3.2.3.2.5.
         self.capable &= !changed;
         self.spared |= packets > 0 && !(arrived.exact && marks >= packets);
-        Heard { answer, marked: marks > 0, syn_marked: false }
+        Heard { answer, marked: marks > 0, marks, syn_marked: false }
     }
 
     /// The option of a SYN-ACK that leaves for the first time: whoever drops it for its sake lets the next one through

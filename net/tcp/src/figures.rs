@@ -1,4 +1,5 @@
-//! What is counted of a connection for whoever asks how it fares: [`Info`](crate::Info). Nothing is decided by it.
+//! What is counted of a connection for whoever asks how it fares: [`Info`](crate::Info). When data last arrived, and what has left more
+//! than once, is asked here by who decides as well.
 
 use alloc::boxed::Box;
 use time::{Duration, Instant};
@@ -17,7 +18,7 @@ pub(crate) struct Figures {
     pub(crate) segments_out: u32,
     pub(crate) data_segments_in: u32,
     pub(crate) data_segments_out: u32,
-    /// When data last arrived, in milliseconds modulo 2^32.
+    /// When data last arrived, or the handshake ended, in milliseconds modulo 2^32.
     data_heard_ms: u32,
     /// Ticks spent, by what limited the sender.
     spent: [u32; 3],
@@ -32,6 +33,15 @@ pub(crate) struct Rare {
     pub(crate) bytes_repeated: u64,
     pub(crate) segments_repeated: u32,
     pub(crate) segments_out_of_order: u32,
+    /// Our segments that the peer has told to have arrived marked, and those of its own that have.
+    pub(crate) segments_marked: u32,
+    pub(crate) segments_marked_received: u32,
+    pub(crate) timeouts: u32,
+    /// Timeouts that followed progress, and how long it took until there was some again, in milliseconds.
+    pub(crate) standstills: u32,
+    pub(crate) standstill_ms: u32,
+    /// Since when nothing goes on, in milliseconds modulo 2^32.
+    still_since_ms: Option<u32>,
 }
 
 /// What keeps the sender from sending more.
@@ -50,12 +60,16 @@ pub(crate) enum Limit {
 
 impl Figures {
     /// A segment arrives, which a device may have `joined` of several.
-    pub(crate) fn handle_arrival(&mut self, joined: u16, data: bool, now: Instant) {
+    pub(crate) fn handle_arrival(&mut self, joined: u16, data: bool) {
         self.segments_in = self.segments_in.wrapping_add(joined.into());
         if data {
             self.data_segments_in = self.data_segments_in.wrapping_add(joined.into());
-            self.data_heard_ms = now.as_millis() as u32;
         }
+    }
+
+    /// Data arrives that is acceptable.
+    pub(crate) fn handle_data(&mut self, now: Instant) {
+        self.data_heard_ms = now.as_millis() as u32;
     }
 
     /// A segment leaves, which a device may cut into pieces of `size`.
@@ -78,6 +92,35 @@ impl Figures {
     pub(crate) fn handle_out_of_order(&mut self, joined: u16) {
         let rare = self.rare.get_or_insert_default();
         rare.segments_out_of_order = rare.segments_out_of_order.wrapping_add(joined.into());
+    }
+
+    /// Marked segments: `told` of ours by the peer, and `received` from it.
+    pub(crate) fn handle_marks(&mut self, told: u32, received: u16) {
+        if told > 0 || received > 0 {
+            let rare = self.rare.get_or_insert_default();
+            rare.segments_marked = rare.segments_marked.wrapping_add(told);
+            rare.segments_marked_received = rare.segments_marked_received.wrapping_add(received.into());
+        }
+    }
+
+    /// The retransmission timer goes off, the `first` time since there was progress, or once more.
+    pub(crate) fn handle_timeout(&mut self, first: bool, now: Instant) {
+        let rare = self.rare.get_or_insert_default();
+        rare.timeouts = rare.timeouts.wrapping_add(1);
+        if first {
+            rare.standstills = rare.standstills.wrapping_add(1);
+            rare.still_since_ms = Some(now.as_millis() as u32);
+        }
+    }
+
+    /// The peer has acknowledged something new.
+    pub(crate) fn handle_progress(&mut self, now: Instant) {
+        if let Some(rare) = &mut self.rare
+            && let Some(since) = rare.still_since_ms.take()
+        {
+            rare.standstill_ms =
+                rare.standstill_ms.wrapping_add((now.as_millis() as u32).wrapping_sub(since));
+        }
     }
 
     pub(crate) fn rare(&self) -> Rare {

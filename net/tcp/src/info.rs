@@ -138,6 +138,17 @@ pub struct Info {
     pub segments_out_of_order: u32,
     /// Segments of which the peer has told that they came twice (`dsack_dups`).
     pub segments_duplicated: u32,
+    /// Segments that the peer has told to have arrived marked; with classic ECN, those that it acknowledged while it told of
+    /// a mark (`delivered_ce`).
+    pub segments_marked: u32,
+    /// Segments that have arrived marked (`received_ce`).
+    pub segments_marked_received: u32,
+    /// Retransmission timeouts, those of the handshake included (`total_rto`).
+    pub timeouts_total: u32,
+    /// Of these, the first ones since there was progress (`total_rto_recoveries`).
+    pub standstills: u32,
+    /// How long it took from those until there was progress again (`total_rto_time`).
+    pub standstill_time: Duration,
     /// Whether the path was ever seen to reorder (`reord_seen`, as a number).
     pub reordering_seen: bool,
     /// How long there was something to send or unacknowledged (`busy_time`).

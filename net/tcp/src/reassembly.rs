@@ -8,7 +8,7 @@ use time::SequenceNumber;
 /// Pieces that are held at most: a window of 4 MiB in segments of 1,024 bytes. A piece that finds no place is
 /// dropped, and the peer sends it again.
 pub(crate) const PIECES_MAX: usize = 4_096;
-/// A piece smaller than this is copied, so that it does not pin the frame that it came in.
+/// A piece smaller than this is copied, and one that was cut, so that it does not pin the frame that it came in.
 const COPIED_BYTES_MAX: usize = 1_024;
 
 /// Disjoint pieces in order. Their bytes are bounded by the receive window, in which they all lie.
@@ -77,6 +77,7 @@ impl Reassembly {
     /// peer cannot make us walk the list again and again.
     #[must_use]
     pub(crate) fn insert(&mut self, mut start: SequenceNumber, mut bytes: Bytes) -> bool {
+        let whole = bytes.len();
         let mut at = self.place(start);
         if let Some(before) = at.checked_sub(1).and_then(|index| self.pieces.get(index))
             && before.end().after(start)
@@ -105,7 +106,7 @@ impl Reassembly {
         if self.pieces.len() >= PIECES_MAX {
             return false;
         }
-        if bytes.len() < COPIED_BYTES_MAX {
+        if bytes.len() < whole.max(COPIED_BYTES_MAX) {
             bytes = Bytes::copy_from_slice(&bytes);
         }
         self.length += bytes.len();

@@ -195,6 +195,11 @@ impl ReceiveHalf {
         freed
     }
 
+    /// The peer's MSS is known: segments carry `mss` bytes.
+    pub(crate) fn handle_mss(&mut self, mss: u32) {
+        self.window.handle_mss(mss);
+    }
+
     pub(crate) fn set_limit(&mut self, bytes: usize) {
         self.window.set_limit(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
@@ -277,8 +282,10 @@ impl ReceiveHalf {
         true
     }
 
-    /// Cuts off what was received before and what lies behind the window.
+    /// Cuts off what was received before and what lies behind the window. What is left is copied: a frame of 64 KB must not
+    /// stay for its last byte.
     fn trim(&mut self, segment: &mut Segment) {
+        let whole = segment.payload.len();
         if segment.header.sequence.before(self.next) {
             self.note_duplicate(segment);
         }
@@ -301,6 +308,9 @@ impl ReceiveHalf {
             // The FIN itself has no room.
             header.flags.0 &= !Flags::FIN.0;
         }
+        if segment.payload.len() < whole && !segment.payload.is_empty() {
+            segment.payload = Bytes::from(segment.payload.to_vec()).into();
+        }
     }
 
     /// Takes the payload and FIN of a segment that was admitted (RFC 9293 §3.10.7.4, seventh and eighth).
@@ -315,7 +325,7 @@ impl ReceiveHalf {
             && (start + length).after(fin)
         {
             let room = if start.before(fin) { fin - start } else { 0 };
-            segment.payload = segment.payload.split_to(room as usize);
+            segment.payload = Bytes::from(segment.payload.split_to(room as usize).to_vec()).into();
             length = room;
         }
         let before = self.queue.len();
@@ -357,6 +367,7 @@ impl ReceiveHalf {
         if self.reassembly.is_some() {
             // RFC 5681 §4.2: what fills a gap, or a part of it, is acknowledged at once.
             self.acks.set_now();
+            self.acks.handle_loss();
             self.note_overlap(self.next - length, self.next);
             while let Some(bytes) = self.reassembly.as_mut().and_then(|pieces| pieces.take(self.next)) {
                 self.next += bytes.len() as u32;
@@ -369,6 +380,7 @@ impl ReceiveHalf {
     }
 
     fn hold(&mut self, start: SequenceNumber, mut payload: packet::Chain, joined: u16) -> Option<Drop> {
+        self.acks.handle_loss();
         if self.selective {
             // Blocks say what duplicates can only count.
             self.acks.set_now();

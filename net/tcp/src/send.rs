@@ -242,7 +242,7 @@ impl SendHalf {
     }
 
     /// The MSS that peer and path have room for.
-    fn ceiling(&self) -> u16 {
+    pub(crate) fn ceiling(&self) -> u16 {
         self.mss_peer.min(self.mss_path)
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct ReceiveWindow {
     scale: u8,
     /// The peer scales windows too.
     scaled: bool,
+    /// It holds whole segments, and all of its room is told: as FreeBSD.
+    whole: bool,
     /// Memory is short: no more than a few segments are offered beyond what waits.
     pressed: bool,
 }
@@ -31,6 +33,7 @@ impl ReceiveWindow {
         Self {
             edge: SequenceNumber(0),
             bound: config.receive_start(),
+            whole: config.receive_whole_segments,
             pressed: false,
             limit: u32::MAX,
             scale: if config.window_scaling { config.window_scale() } else { 0 },
@@ -95,6 +98,13 @@ impl ReceiveWindow {
         self.bound = bytes;
     }
 
+    /// The peer's MSS is known: segments carry `mss` bytes.
+    pub(crate) fn handle_mss(&mut self, mss: u32) {
+        if self.whole {
+            self.bound = self.bound.next_multiple_of(mss.max(1));
+        }
+    }
+
     pub(crate) fn set_limit(&mut self, bytes: u32) {
         self.limit = bytes;
     }
@@ -104,8 +114,10 @@ impl ReceiveWindow {
     /// RFC 7323 §2.4: what is less than one step of the scale cannot be told, so that the edge that the peer
     /// sees may stand that much before the one that we honour.
     pub(crate) fn open(&mut self, next: SequenceNumber, waiting: usize, mss: u32) -> u16 {
-        if self.gain(next, waiting, mss) >= self.step(mss) {
-            self.edge = next + self.target(waiting, mss);
+        let target = self.target(waiting, mss);
+        let step = if self.whole && target >= mss.min(self.bound / 4) { 1 } else { self.step(mss) };
+        if self.gain(next, waiting, mss) >= step {
+            self.edge = next + target;
         }
         (self.size(next) >> self.scale).min(UNSCALED_MAX) as u16
     }

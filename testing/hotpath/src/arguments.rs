@@ -4,16 +4,18 @@
 pub const HELP: &str = "\
 What one segment costs the stack, without a device around it.
 
-Usage: hotpath [OPTIONS] cost|receive|send|memory
+Usage: hotpath [OPTIONS] cost|receive|send|memory|filter
 
   receive nanoseconds a full segment that is received and acknowledged
   send    the same of one that is sent and acknowledged
   cost    both
   memory  bytes that the process holds for each established, idle connection
+  filter  nanoseconds a packet that the packet filter judges, by how much it knows
 
 Options:
   --connections N  established connections, used in turn (default 1, 1 to 2,000,000)
   --segments N     segments each way (default 1,000,000)
+  --packets N      packets that are judged (default 1,000,000)
   --help           this text
 ";
 
@@ -29,6 +31,11 @@ pub enum Request {
     Cost(Ways, Settings),
     /// What a connection holds.
     Memory(Settings),
+    /// What the packet filter costs.
+    Filter {
+        /// Packets of each course.
+        packets: usize,
+    },
 }
 
 /// Which ways segments go.
@@ -49,10 +56,18 @@ pub struct Settings {
     pub segments: usize,
 }
 
+/// A word that says what is asked for.
+enum Task {
+    Cost(Ways),
+    Memory,
+    Filter,
+}
+
 /// Reads the words after the program's name.
 pub fn parse(words: &[String]) -> Result<Request, String> {
     let mut settings = Settings { connections: 1, segments: 1_000_000 };
     let mut request = None;
+    let mut packets = 1_000_000;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut number = |max: usize| {
@@ -64,16 +79,19 @@ pub fn parse(words: &[String]) -> Result<Request, String> {
             "--help" | "-h" => return Ok(Request::Help),
             "--connections" => settings.connections = number(CONNECTIONS_MAX)?,
             "--segments" => settings.segments = number(usize::MAX)?,
-            "memory" => request = Some(None),
-            "cost" => request = Some(Some(Ways { receive: true, send: true })),
-            "receive" => request = Some(Some(Ways { receive: true, send: false })),
-            "send" => request = Some(Some(Ways { receive: false, send: true })),
+            "--packets" => packets = number(usize::MAX)?,
+            "memory" => request = Some(Task::Memory),
+            "filter" => request = Some(Task::Filter),
+            "cost" => request = Some(Task::Cost(Ways { receive: true, send: true })),
+            "receive" => request = Some(Task::Cost(Ways { receive: true, send: false })),
+            "send" => request = Some(Task::Cost(Ways { receive: false, send: true })),
             other => return Err(format!("{other} is not understood")),
         }
     }
     match request {
-        Some(Some(ways)) => Ok(Request::Cost(ways, settings)),
-        Some(None) => Ok(Request::Memory(settings)),
+        Some(Task::Cost(ways)) => Ok(Request::Cost(ways, settings)),
+        Some(Task::Memory) => Ok(Request::Memory(settings)),
+        Some(Task::Filter) => Ok(Request::Filter { packets }),
         None => Err("what is to be measured?".to_owned()),
     }
 }
@@ -93,6 +111,7 @@ mod tests {
             parsed("--connections 100,000 --segments 5 send"),
             Ok(Request::Cost(Ways { receive: false, send: true }, settings))
         );
+        assert_eq!(parsed("--packets 7 filter"), Ok(Request::Filter { packets: 7 }));
         assert!(parsed("--connections 0 cost").is_err());
         assert!(parsed("--connections").is_err());
         assert!(parsed("").is_err());

@@ -8,11 +8,13 @@
 //! - [`peer`]: the frames of the other side
 //! - [`load`]: the stack and its connections
 //! - [`operation`]: what is counted
+//! - [`judging`]: what the packet filter costs
 //! - [`memory`]: what the process holds
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod judging;
 mod load;
 mod memory;
 mod operation;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Ok(Request::Help) => print!("{}", arguments::HELP),
         Ok(Request::Cost(ways, settings)) => cost(ways, &settings),
         Ok(Request::Memory(settings)) => hold(&settings),
+        Ok(Request::Filter { packets }) => judging::run(packets),
         Err(reason) => {
             eprintln!("hotpath: {reason}; see --help");
             return ExitCode::from(2);

@@ -43,6 +43,7 @@ impl Profile {
                 tcp: tcp::Config {
                     receive_buffer_bytes: 65_536,
                     receive_start_bytes: 65_536,
+                    receive_whole_segments: true,
                     send_buffer_bytes: 32_768,
                     send_start_bytes: 32_768,
                     window_scale_min: 6,

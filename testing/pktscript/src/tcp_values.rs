@@ -7,7 +7,7 @@ use tcp::{FastOpenStatus, Info, Repair, State};
 type Figure = fn(&Info) -> i64;
 
 /// What the stack tells, in Linux's units: segments, microseconds, bytes; milliseconds where it says when something was.
-const FIGURES: [(&str, Figure); 53] = [
+const FIGURES: [(&str, Figure); 58] = [
     ("tcpi_state", |i| state_number(i.state)),
     ("tcpi_ca_state", |i| repair_number(i.repair)),
     ("tcpi_retransmits", |i| i.timeouts.into()),
@@ -68,6 +68,11 @@ const FIGURES: [(&str, Figure); 53] = [
     ("tcpi_total_retrans", |i| i.segments_repeated.into()),
     ("tcpi_rcv_ooopack", |i| i.segments_out_of_order.into()),
     ("tcpi_dsack_dups", |i| i.segments_duplicated.into()),
+    ("tcpi_delivered_ce", |i| i.segments_marked.into()),
+    ("tcpi_received_ce", |i| i.segments_marked_received.into()),
+    ("tcpi_total_rto", |i| i.timeouts_total.into()),
+    ("tcpi_total_rto_recoveries", |i| i.standstills.into()),
+    ("tcpi_total_rto_time", |i| i.standstill_time.as_millis() as i64),
     ("tcpi_reord_seen", |i| i.reordering_seen.into()),
     ("tcpi_notsent_bytes", |i| i.unsent_bytes.into()),
     ("tcpi_busy_time", |i| micros(i.busy_time)),

@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::router::{Refusals, Router};
 use crate::world::{HostId, LinkId, World, addresses};
+use filter::Filter;
 use packet::Medium;
 use stack::{Prefix, Route};
 use std::collections::{BTreeMap, VecDeque};
@@ -76,6 +77,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Lets a router judge what it passes on; the filter's interfaces are its links, in the order in which they were joined.
+    pub fn set_filter(&mut self, router: RouterId, filter: Filter) {
+        self.routers[router.0].filter = Some(filter);
+    }
+
+    /// What a router judges by.
+    pub fn filter(&self, router: RouterId) -> Option<&Filter> {
+        self.routers[router.0].filter.as_ref()
     }
 
     /// What a router did not pass on.

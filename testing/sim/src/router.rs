@@ -3,8 +3,10 @@
 //! device.
 
 use crate::port::Port;
+use filter::{Filter, Hook, Verdict};
 use packet::{Batch, Bytes, Device, Offload, Packet};
 use std::net::IpAddr;
+use time::Instant;
 use wire::checksum::checksum;
 use wire::{Protocol, icmpv4, icmpv6, ipv4, ipv6};
 
@@ -18,6 +20,8 @@ const QUOTED_BYTES_MAX: usize = 500;
 pub struct Refusals {
     /// Larger than the next link's MTU.
     pub too_big: u64,
+    /// Not let pass by its packet filter.
+    pub filtered: u64,
     /// Malformed, without a route, or at the end of their life.
     pub others: u64,
 }
@@ -30,16 +34,27 @@ pub(crate) struct Router {
     pub routes: Vec<(IpAddr, usize)>,
     /// Whether the sender of a packet that is too big is told (RFC 1191, RFC 8201).
     tells: bool,
+    /// What packets are judged by before they are passed on; the interfaces are its ports, in their order.
+    pub filter: Option<Filter>,
     pub refusals: Refusals,
+}
+
+/// What is wrong with a packet, that its sender is told.
+#[derive(Clone, Copy)]
+enum Problem {
+    /// It is too big for a link of this MTU: fragmentation needed, or Packet Too Big.
+    TooBig(u16),
+    /// The packet filter rejects it.
+    Prohibited,
 }
 
 impl Router {
     pub(crate) fn new(tells: bool) -> Self {
-        Self { ports: Vec::new(), routes: Vec::new(), tells, refusals: Refusals::default() }
+        Self { ports: Vec::new(), routes: Vec::new(), tells, filter: None, refusals: Refusals::default() }
     }
 
     /// Takes what has arrived and passes it on.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn turn(&mut self, now: Instant) {
         let mut batch = Batch::with_capacity(BATCH);
         for at in 0..self.ports.len() {
             loop {
@@ -48,13 +63,13 @@ impl Router {
                     break;
                 }
                 while let Some(packet) = batch.pop() {
-                    self.pass_on(packet.into_bytes().to_vec(), at);
+                    self.pass_on(packet.into_bytes().to_vec(), at, now);
                 }
             }
         }
     }
 
-    fn pass_on(&mut self, mut packet: Vec<u8>, from: usize) {
+    fn pass_on(&mut self, mut packet: Vec<u8>, from: usize, now: Instant) {
         let Some(destination) = destination(&packet) else {
             self.refusals.others += 1;
             return;
@@ -63,10 +78,20 @@ impl Router {
             self.refusals.others += 1;
             return;
         };
+        if let verdict @ (Verdict::Dropped | Verdict::Limited | Verdict::Rejected(_)) =
+            self.judge(&packet, from, now)
+        {
+            self.refusals.filtered += 1;
+            let tells = matches!(verdict, Verdict::Rejected(_));
+            if let Some(error) = self.error(&packet, Problem::Prohibited, from).filter(|_| tells) {
+                self.send(error, from);
+            }
+            return;
+        }
         let mtu = self.ports[to].0.capabilities().mtu;
         if packet.len() > usize::from(mtu) {
             self.refusals.too_big += 1;
-            if let Some(error) = self.too_big(&packet, mtu, from).filter(|_| self.tells) {
+            if let Some(error) = self.error(&packet, Problem::TooBig(mtu), from).filter(|_| self.tells) {
                 self.send(error, from);
             }
             return;
@@ -85,8 +110,17 @@ impl Router {
         self.ports[port].0.transmit(&mut batch).expect("a simulated device does not break");
     }
 
-    /// What tells the sender of `packet` that it is too big: fragmentation needed, or Packet Too Big.
-    fn too_big(&self, packet: &[u8], mtu: u16, from: usize) -> Option<Vec<u8>> {
+    /// What becomes of a packet that came by a port and is for another.
+    fn judge(&mut self, packet: &[u8], from: usize, now: Instant) -> Verdict {
+        let Some(filter) = &mut self.filter else { return Verdict::Accepted };
+        match filter::Packet::parse(packet) {
+            Ok(packet) => filter.judge(Hook::Forward, from as u16, &packet, now).verdict,
+            Err(_) => Verdict::Dropped,
+        }
+    }
+
+    /// What tells the sender of `packet` of a problem.
+    fn error(&self, packet: &[u8], problem: Problem, from: usize) -> Option<Vec<u8>> {
         let quoted = &packet[..packet.len().min(QUOTED_BYTES_MAX)];
         if packet[0] >> 4 == 4 {
             let (cause, _) = ipv4::Header::parse(packet).ok()?;
@@ -103,7 +137,10 @@ impl Router {
                 ..cause
             };
             header.emit(&mut bytes);
-            let code = icmpv4::Unreachable::FRAGMENTATION_NEEDED;
+            let (code, mtu) = match problem {
+                Problem::TooBig(mtu) => (icmpv4::Unreachable::FRAGMENTATION_NEEDED, mtu),
+                Problem::Prohibited => (icmpv4::Unreachable::PROHIBITED, 0),
+            };
             let message = icmpv4::Message::DestinationUnreachable { code, mtu };
             message.emit([quoted], &mut bytes[ipv4::HEADER_LENGTH..]);
             bytes.extend_from_slice(quoted);
@@ -121,7 +158,12 @@ impl Router {
             ..cause
         };
         header.emit(&mut bytes);
-        let message = icmpv6::Message::PacketTooBig { mtu: mtu.into() };
+        let message = match problem {
+            Problem::TooBig(mtu) => icmpv6::Message::PacketTooBig { mtu: mtu.into() },
+            Problem::Prohibited => {
+                icmpv6::Message::DestinationUnreachable { code: icmpv6::Unreachable::PROHIBITED }
+            }
+        };
         message.emit(source, cause.source, [quoted], &mut bytes[ipv6::HEADER_LENGTH..]);
         bytes.extend_from_slice(quoted);
         Some(bytes)

@@ -153,6 +153,12 @@ impl World {
         host.ports.push((interface, link, port));
     }
 
+    /// The largest packet that one of a host's links carries, in bytes.
+    pub(crate) fn mtu_max(&self, host: HostId) -> u16 {
+        let mtus = self.hosts[host.0].ports.iter().map(|(_, _, port)| port.capabilities().mtu);
+        mtus.max().unwrap_or(0)
+    }
+
     /// The world's time.
     pub fn now(&self) -> Instant {
         self.clock.get()
@@ -306,7 +312,7 @@ impl World {
     fn deliver(&mut self) {
         let now = self.now();
         let mut batch = Batch::with_capacity(BATCH);
-        self.routers.iter_mut().for_each(Router::turn);
+        self.routers.iter_mut().for_each(|router| router.turn(now));
         for (number, host) in self.hosts.iter_mut().enumerate() {
             for (interface, _, port) in &mut host.ports {
                 loop {

@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Wake};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use weft::device::{Device, FrameSocket};
-use weft::sockets::{Clock, ConnectOptions, Sockets, State, TcpStream};
-use weft::stack::{Config, InterfaceConfig, PortShare, Prefix, Stack};
+use weft::sockets::{Clock, ConnectOptions, ListenOptions, Sockets, State, TcpStream};
+use weft::stack::{Config, Drop, InterfaceConfig, PortShare, Prefix, Stack};
 
 /// A stack with bounds of its own, and one at the other end of its cable.
 fn pair(config: Config) -> (Sockets, Sockets) {
@@ -163,13 +164,15 @@ async fn read(accepted: &mut TcpStream, mut length: usize) {
 }
 
 #[tokio::test]
-async fn who_waits_for_memory_without_having_written_is_told() {
+async fn who_waits_for_memory_without_a_write_that_was_refused_is_told() {
     let (client, host) = pair(Config { tcp_bytes_max: 64 << 10, ..Config::default() });
     let listener = host.listen(server(80)).expect("a listener");
     let greedy = client.connect(server(80)).await.expect("a connection");
     let (mut accepted, _) = listener.accept().await.expect("a connection");
     let patient = client.connect(server(80)).await.expect("a connection");
     let written = fill(&greedy);
+    // What anybody may always write; nothing is refused.
+    assert_eq!(patient.try_write(&[7; 4_096]).expect("room"), 4_096);
     let mut room = pin!(patient.writable());
     let waiter = waits(room.as_mut());
     read(&mut accepted, written).await;
@@ -199,4 +202,45 @@ async fn a_stream_that_is_closed_before_its_handshake_is_over_waits_for_it() {
     let stream = client.connect_fast(server(80), ConnectOptions::default(), "hello".into()).await;
     let closed = timeout(PATIENCE, stream.expect("a SYN").close()).await.expect("in time");
     assert_eq!(closed.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn who_comes_while_nobody_accepts_is_served_when_somebody_does() {
+    for backlog in [0, 2] {
+        let (client, host) = pair(Config::default());
+        let options = ListenOptions { backlog, ..ListenOptions::default() };
+        let listener = host.listen_with(server(80), options).expect("a listener");
+        let mut asking = tokio::task::JoinSet::new();
+        for number in 0..6u8 {
+            let client = client.clone();
+            asking.spawn(async move {
+                let mut stream = client.connect(server(80)).await?;
+                stream.write_all(&[number]).await?;
+                let mut answer = [0];
+                stream.read_exact(&mut answer).await.map(|_| answer == [number])
+            });
+        }
+        // More have tried than have room.
+        let full = async {
+            while host.counters().dropped(Drop::TcpAcceptQueueFull) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, full).await.expect("in time");
+        let serving = async {
+            let mut accepted = Vec::new();
+            for _ in 0..6 {
+                let (mut stream, _) = listener.accept().await?;
+                let mut question = [0];
+                stream.read_exact(&mut question).await?;
+                stream.write_all(&question).await?;
+                accepted.push(stream);
+            }
+            io::Result::Ok(accepted)
+        };
+        let accepted = timeout(PATIENCE, serving).await.expect("in time").expect("none is reset");
+        let answers = timeout(PATIENCE, asking.join_all()).await.expect("in time");
+        assert!(answers.into_iter().all(|answer| answer.is_ok_and(|right| right)));
+        drop(accepted);
+    }
 }

@@ -1,6 +1,7 @@
 //! What the driver and the sockets share.
 
 use super::error::{Stopped, close_error};
+use super::waiting::Waiting;
 use crate::Clock;
 use packet::{Bytes, Pool};
 use stack::{Datagram, InterfaceId, ListenerId, Stack, TcpId, UdpId};
@@ -8,7 +9,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 use tcp::CloseReason;
 use time::Instant;
 use tokio::io::Ready;
@@ -86,8 +86,6 @@ pub(super) struct Connection {
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     pub ready: VecDeque<Accepted>,
-    /// As many as may wait.
-    pub backlog: usize,
     pub task: Waiting,
 }
 
@@ -104,24 +102,6 @@ pub(super) struct Accepted {
 pub(super) struct Receiving {
     pub peeked: Option<Datagram>,
     pub task: Waiting,
-}
-
-/// Tasks and threads that wait; nearly always one at most.
-#[derive(Debug, Default)]
-pub(super) struct Waiting(Vec<Waker>);
-
-impl Waiting {
-    pub fn park(&mut self, cx: &Context<'_>) {
-        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.0.push(cx.waker().clone());
-        }
-    }
-
-    pub fn wake(&mut self) {
-        for waker in std::mem::take(&mut self.0) {
-            waker.wake();
-        }
-    }
 }
 
 impl Sockets {

@@ -230,10 +230,7 @@ impl State {
                     connection.handle_event(event);
                 }
                 Event::TcpAccepted { listener, connection, local, remote } => {
-                    let accepting = self.listeners.get_mut(&listener);
-                    let Some(accepting) =
-                        accepting.filter(|accepting| accepting.ready.len() < accepting.backlog)
-                    else {
+                    let Some(accepting) = self.listeners.get_mut(&listener) else {
                         self.stack.tcp_abort(connection, now);
                         self.stack.tcp_release(connection, now);
                         continue;

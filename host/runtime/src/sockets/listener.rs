@@ -109,6 +109,7 @@ impl TcpListener {
             accepting.task.park(cx);
             return Poll::Pending;
         };
+        state.stack.tcp_take_accepted(self.id);
         Poll::Ready(Ok((TcpStream::new(self.shared.clone(), id, local, remote), remote)))
     }
 }

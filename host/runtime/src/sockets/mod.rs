@@ -17,6 +17,7 @@ mod split;
 mod start;
 mod tcp;
 mod udp;
+mod waiting;
 
 pub use self::core::Sockets;
 pub use group::Member;

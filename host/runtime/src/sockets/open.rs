@@ -202,6 +202,8 @@ impl Sockets {
         // Those of one profile share it.
         let shared = *self.shared.profile == config;
         let config = if shared { self.shared.profile.clone() } else { Arc::new(config) };
+        // As everywhere, one may always wait.
+        let backlog = backlog.max(1);
         let listen = Listen { binding: Binding::to(local, only_v6), defer: false, backlog, config };
         let mut state = self.shared.lock();
         state.check_turned()?;
@@ -209,7 +211,8 @@ impl Sockets {
             if reuse_port { state.stack.tcp_listen_shared(listen) } else { state.stack.tcp_listen(listen) };
         let id = listening.map_err(bind_error)?;
         state.stack.tcp_set_fast_open(id, fast_open_pending_max);
-        state.listeners.insert(id, Accepting { backlog, ..Accepting::default() });
+        state.stack.tcp_set_accept_queue_max(id, backlog);
+        state.listeners.insert(id, Accepting::default());
         let local = bound(local, state.stack.tcp_binding(id));
         Ok(TcpListener::new(self.shared.clone(), id, local))
     }

@@ -28,7 +28,8 @@ pub(super) const BACKLOG: usize = 1_024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
-    /// Connections that wait to be accepted, and as many again in their handshake; 1,024.
+    /// Connections that wait to be accepted, and as many again in their handshake; 1,024, and at least 1. While as many
+    /// wait, others' handshakes do not end: their peers send again, and nothing is reset.
     pub backlog: usize,
     /// Whether `[::]` means IPv6 alone (IPV6_V6ONLY); no.
     pub only_v6: bool,

@@ -102,7 +102,7 @@ impl Stack {
             }
         };
         let offset = self.tcp.timestamp_offset(&tuple);
-        let config = self.tcp.unanswered.advise(config, remote.ip(), now);
+        let config = self.tcp.advise(config, remote.ip(), now);
         let connection =
             Connection::connect(config, tuple.local().port(), remote.port(), initial, offset, now);
         Ok(Flow::new(tuple, connection, Owner::Held, hop, mtu))

@@ -13,7 +13,7 @@
 //! SYN is answered again.
 
 use super::Tuple;
-use crate::hash::Key;
+use hash::Key;
 use tcp::EcnFeedback;
 use time::{Duration, Instant, SequenceNumber};
 use wire::Ecn;
@@ -23,8 +23,8 @@ use wire::tcp::{Flags, Header, Options, Timestamps};
 const AGE: Duration = Duration::from_secs(64);
 /// A cookie is good for its own age and the next.
 const AGES: u32 = 2;
-/// The segment sizes that can be told; a peer's is rounded down (RFC 4987 §3.6), and a smaller one is taken for the first, as
-/// Linux does: a table that went further down would help guessing more than it would help anybody.
+/// The segment sizes that can be told; a peer's is rounded down (RFC 4987 §3.6), and one whose segments are smaller yet gets no
+/// cookie: a table that went further down would help guessing more than it would help anybody.
 const SEGMENT_SIZES: [u16; 8] = [536, 1_220, 1_300, 1_380, 1_440, 1_460, 4_312, 8_940];
 /// Bits of the cookie below its age.
 const LOW_BITS: u32 = 24;
@@ -56,15 +56,15 @@ impl Cookies {
         now < self.good_until
     }
 
-    /// The cookie that answers `syn`.
-    pub(super) fn make(&mut self, tuple: &Tuple, syn: &Header, now: Instant) -> SequenceNumber {
-        self.good_until = now + AGE * AGES;
+    /// The cookie that answers `syn`; `None` where its segment size cannot be told.
+    pub(super) fn make(&mut self, tuple: &Tuple, syn: &Header, now: Instant) -> Option<SequenceNumber> {
         let told = syn.options.mss.unwrap_or(SEGMENT_SIZES[0]);
-        let place = SEGMENT_SIZES.iter().rposition(|size| *size <= told).unwrap_or(0);
+        let place = SEGMENT_SIZES.iter().rposition(|size| *size <= told)?;
+        self.good_until = now + AGE * AGES;
         let age = age(now);
         let low = self.hash(tuple, age + 1).wrapping_add(place as u32) & LOW_MASK;
         let base = self.hash(tuple, 0).wrapping_add(syn.sequence.0);
-        SequenceNumber(base.wrapping_add((age as u32) << LOW_BITS).wrapping_add(low))
+        Some(SequenceNumber(base.wrapping_add((age as u32) << LOW_BITS).wrapping_add(low)))
     }
 
     /// The SYN that the acknowledgement of a cookie stands for, where `accept` was agreed to at most; `None` where it is
@@ -155,7 +155,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_put_in_comes_out(
-            sequence: u32, mss in proptest::option::of(0u16..), scale in proptest::option::of(0u8..20),
+            sequence: u32, mss in proptest::option::of(536u16..), scale in proptest::option::of(0u8..20),
             sack: bool, ecn: bool, stamped: bool, port in 1u16.., at_ms in 0u64..1 << 40, later_ms in 0u64..64_000, clock: u32,
         ) {
             let mut cookies = Cookies::new(Key::derive(&[7; 32], 1));
@@ -165,7 +165,7 @@ mod tests {
             let syn = Header { sequence: SequenceNumber(sequence), flags, options, ..Header::default() };
             let syn = answerable(&syn, Ecn::NotEct, EcnFeedback::Classic);
             let now = Instant::from_millis(at_ms);
-            let cookie = cookies.make(&tuple(port), &syn, now);
+            let cookie = cookies.make(&tuple(port), &syn, now).expect("a size that can be told");
             let slow = slowness(&syn, clock);
             prop_assert!(slow < 64);
             let echo = timestamps.map(|_| Timestamps { value: 6, echo: clock.wrapping_sub(slow) });
@@ -184,7 +184,7 @@ mod tests {
             prop_assert_eq!(opened.options.window_scale, syn.options.window_scale.map(|scale| scale.min(14)));
             prop_assert_eq!(opened.options.sack_permitted, syn.options.sack_permitted);
             let told = opened.options.mss.expect("a size");
-            prop_assert!(told <= mss.unwrap_or(536).max(536));
+            prop_assert!(told <= mss.unwrap_or(536));
             let old = now + AGE * AGES;
             prop_assert!(cookies.open(&tuple(port), &acknowledgement, EcnFeedback::Classic, old).is_none(), "too old");
             prop_assert!(!cookies.are_out(old));

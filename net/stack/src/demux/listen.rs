@@ -44,8 +44,7 @@ impl Stack {
             return Err(BindError::InUse);
         }
         let binding = setup.binding;
-        let number =
-            self.tcp.listeners.insert(Listener { setup, half_open: 0, fast_open: None, sharing: None });
+        let number = self.tcp.listeners.insert(Listener::new(setup, None));
         self.tcp.bindings.insert(binding, number)?;
         Ok(ListenerId(number))
     }
@@ -82,12 +81,7 @@ impl Stack {
         if first.is_none() && self.tcp.bindings.is_bound(binding) {
             return Err(BindError::InUse);
         }
-        let number = self.tcp.listeners.insert(Listener {
-            setup,
-            half_open: 0,
-            fast_open: None,
-            sharing: Some(Vec::new()),
-        });
+        let number = self.tcp.listeners.insert(Listener::new(setup, Some(Vec::new())));
         let shares = first.and_then(|first| self.tcp.listeners.find_mut(first)?.sharing.as_mut());
         match (first, shares) {
             (None, _) => self.tcp.bindings.insert(binding, number)?,
@@ -147,6 +141,9 @@ impl Stack {
         if setup.defer {
             return self.ask(opening, ListenerId(listener), now);
         }
+        if found.accepted.is_full() {
+            return Verdict::Dropped(Drop::TcpAcceptQueueFull);
+        }
         let config = Arc::clone(&setup.config);
         if found.half_open >= setup.backlog {
             return self.answer_by_cookie(&opening, config, now);
@@ -157,7 +154,8 @@ impl Stack {
     /// Whether a listener keeps what a SYN asks for, or has no room left.
     pub(super) fn takes_syn(&self, listener: u64) -> bool {
         let found = self.tcp.listeners.find(listener);
-        found.is_some_and(|found| found.setup.defer || found.half_open < found.setup.backlog)
+        let has_room = |found: &Listener| found.half_open < found.setup.backlog && !found.accepted.is_full();
+        found.is_some_and(|found| found.setup.defer || has_room(found))
     }
 
     /// Answers a SYN of which nothing is kept (RFC 4987 §3.6).
@@ -175,7 +173,9 @@ impl Stack {
             return Verdict::Dropped(Drop::NoRoute);
         };
         let syn = cookie::answerable(syn, ecn, config.ecn_accept);
-        let initial = self.tcp.cookies.make(&tuple, &syn, now);
+        let Some(initial) = self.tcp.cookies.make(&tuple, &syn, now) else {
+            return Verdict::Dropped(Drop::TcpBacklogFull);
+        };
         let offset = self.tcp.timestamp_offset(&tuple);
         let slow = cookie::slowness(&syn, (now.as_millis() as u32).wrapping_add(offset));
         let flow_label = self.tcp.flow_label(&tuple);
@@ -193,27 +193,32 @@ impl Stack {
         Verdict::Accepted
     }
 
-    /// The connection whose handshake the acknowledgement of a cookie ends, if it is one.
+    /// The connection whose handshake the acknowledgement of a cookie ends, if it is one; or why there is no room for it.
+    /// Its peer has a connection, and sends again what it says first.
     pub(crate) fn accept_by_cookie(
         &mut self,
         incoming: &Incoming,
         tuple: Tuple,
         header: &Header,
         now: Instant,
-    ) -> Option<u64> {
+    ) -> Option<Result<u64, Drop>> {
         let ends = header.flags.contains(Flags::ACK) && !header.flags.intersects(Flags::SYN | Flags::RST);
         if !ends || !self.tcp.cookies.are_out(now) || self.tcp.find_request(&tuple).is_some() {
             return None;
         }
         let listener = self.listener_for(incoming, &tuple)?;
-        let setup = &self.tcp.listeners.find(listener)?.setup;
+        let found = self.tcp.listeners.find(listener)?;
+        let (setup, queue_full) = (&found.setup, found.accepted.is_full());
         if setup.defer {
             return None;
         }
         let config = Arc::clone(&setup.config);
         let syn = self.tcp.cookies.open(&tuple, header, config.ecn_accept, now)?;
+        if queue_full {
+            return Some(Err(Drop::TcpAcceptQueueFull));
+        }
         if !self.has_room() {
-            return None;
+            return Some(Err(Drop::TcpConnectionsFull));
         }
         let hop = self.output.hop_back(incoming.interface, tuple.remote().ip())?;
         let mtu = self.output.interface(hop.interface)?.capabilities.mtu;
@@ -226,7 +231,7 @@ impl Stack {
         if let Some(listener) = self.tcp.listeners.find_mut(listener) {
             listener.half_open += 1;
         }
-        Some(number)
+        Some(Ok(number))
     }
 
     /// Makes the connection that a SYN asks for.

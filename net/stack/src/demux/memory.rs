@@ -9,8 +9,11 @@
 //!             pressure ends: writers are called again
 //! ```
 //!
-//! What a window has offered stands, so what is offered at once can be more than there is: a segment
-//! that finds no room is dropped before it is acknowledged, and its sender sends it again.
+//! What a window has offered stands, so what is offered at once can be more than there is: what a segment carries and finds
+//! no room is dropped before it is acknowledged, and its sender sends it again. What its header says counts.
+//!
+//! Who has nothing to send may always write a little. A program that writes what it has read before it reads on would else
+//! wait for memory that its own reading makes.
 
 use crate::demux::Tcp;
 use crate::stack::Stack;
@@ -18,6 +21,9 @@ use crate::{Event, TcpId};
 use alloc::vec::Vec;
 use packet::Bytes;
 use time::Instant;
+
+/// What a writer may always have on its way, in bytes (Linux: tcp_wmem, the first).
+const WRITABLE_MIN_BYTES: usize = 4_096;
 
 /// The bound of all connections' bytes, and where they stand.
 #[derive(Debug)]
@@ -52,7 +58,8 @@ impl Memory {
     /// buffer has.
     fn room(&self, bytes: usize, queued: usize, start: usize) -> usize {
         let left = (self.bytes_max - self.bytes_max / 8).saturating_sub(bytes);
-        if self.pressed { left.min(start.saturating_sub(queued)) } else { left }
+        let room = if self.pressed { left.min(start.saturating_sub(queued)) } else { left };
+        if queued == 0 { room.max(WRITABLE_MIN_BYTES) } else { room }
     }
 }
 
@@ -131,11 +138,12 @@ impl Stack {
         }
     }
 
-    /// A writer who waits for memory has room again, because what it had written before is acknowledged.
+    /// A writer who waits for memory has room again, because what it had written before is acknowledged. It had written
+    /// something, else it would not wait.
     pub(super) fn call_waiting_writer(&mut self, number: u64) {
         let Some(flow) = self.tcp.flows.find(number) else { return };
         let start = flow.connection.config().send_start_bytes as usize;
-        if flow.owner.is_told() && self.room_for_writer(number) >= start / 3 {
+        if flow.owner.is_told() && self.room_for_writer(number) >= (start / 3).min(WRITABLE_MIN_BYTES) {
             let event = tcp::Event::Writable;
             self.events.push_back(Event::Tcp { connection: TcpId(number), event });
         }

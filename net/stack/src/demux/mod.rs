@@ -5,6 +5,7 @@
 //! |---|---|
 //! | connections by addresses and ports | [`table`], [`flow`] |
 //! | listeners, SYNs that wait, opening | [`listen`], [`request`], [`connect`] |
+//! | connections that nobody has taken yet | [`accept`] |
 //! | SYNs of which nothing is kept | [`cookie`] |
 //! | SYNs with data | [`fast_open`] |
 //! | SYNs that ask in vain | [`unanswered`] |
@@ -13,6 +14,7 @@
 //! | what the owner calls | [`owner`] |
 //! | what all hold together | [`memory`] |
 
+mod accept;
 mod connect;
 mod cookie;
 mod fast_open;

@@ -5,7 +5,6 @@ use crate::TcpId;
 use crate::demux::{Flow, Owner};
 use crate::stack::Stack;
 use crate::station::Station;
-use alloc::sync::Arc;
 use core::net::SocketAddr;
 use packet::Bytes;
 use time::Instant;
@@ -72,11 +71,7 @@ impl Stack {
         let Some(flow) = self.held(connection) else { return Ok(()) };
         let mut config = tcp::Config::clone(flow.connection.config());
         change(&mut config);
-        let profile = match self.tcp.last_profile.take() {
-            Some(last) if *last == config => last,
-            _ => Arc::new(config),
-        };
-        self.tcp.last_profile = Some(Arc::clone(&profile));
+        let profile = self.tcp.share_profile(config);
         let set = |flow: &mut Flow| {
             flow.path.forget();
             flow.connection.set_config(profile, now)

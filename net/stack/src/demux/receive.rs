@@ -1,6 +1,7 @@
 //! Segments as they arrive: to their connection, to a SYN that waits, to a listener, or answered with a reset.
 
-use crate::demux::{Opening, Tuple};
+use super::transmit::{outgoing, outgoing_of};
+use crate::demux::{Opening, Owner, Tuple};
 use crate::interface::Reach;
 use crate::ip::Incoming;
 use crate::output::pseudo_header;
@@ -9,7 +10,7 @@ use crate::station::Station;
 use crate::{Drop, InterfaceId, Verdict};
 use core::net::SocketAddr;
 use packet::{Buf, Chain, Checksum};
-use tcp::Segment;
+use tcp::{Segment, State};
 use time::{Instant, SequenceNumber};
 use wire::Protocol;
 use wire::tcp::{Flags, Header};
@@ -36,10 +37,11 @@ impl Stack {
         let remote = SocketAddr::new(incoming.source, header.source_port);
         let tuple = Tuple::new(local, remote);
         let Some(number) = self.tcp.find(&tuple) else {
-            if let Some(number) = self.accept_by_cookie(&incoming, tuple, &header, now) {
-                return self.receive_for_flow(number, incoming, header, header_length, now);
-            }
-            return self.receive_unmatched(&incoming, tuple, &header, header_length, None, now);
+            return match self.accept_by_cookie(&incoming, tuple, &header, now) {
+                Some(Ok(number)) => self.receive_for_flow(number, incoming, header, header_length, now),
+                Some(Err(reason)) => Verdict::Dropped(reason),
+                None => self.receive_unmatched(&incoming, tuple, &header, header_length, None, now),
+            };
         };
         self.output.stations.pass(Station::Demultiplex);
         if header.flags.contains(Flags::SYN)
@@ -50,8 +52,49 @@ impl Stack {
         self.receive_for_flow(number, incoming, header, header_length, now)
     }
 
+    /// A segment for a connection. One in its handshake for a listener may end that, where there is room for one more that
+    /// waits to be accepted.
     #[inline]
     fn receive_for_flow(
+        &mut self,
+        number: u64,
+        incoming: Incoming,
+        header: Header,
+        header_length: usize,
+        now: Instant,
+    ) -> Verdict {
+        let Some(listener) = self.listener_awaiting(number) else {
+            return self.receive_for_connection(number, incoming, header, header_length, now);
+        };
+        let ends = header.flags.contains(Flags::ACK) && !header.flags.contains(Flags::RST);
+        if ends && self.tcp.listeners.find(listener).is_some_and(|listener| listener.accepted.is_full()) {
+            return Verdict::Dropped(Drop::TcpAcceptQueueFull);
+        }
+        let verdict = self.receive_for_connection(number, incoming, header, header_length, now);
+        // What ends within this turn counts for the next segment of it, before it is told.
+        let is_open =
+            self.tcp.flows.find(number).is_some_and(|flow| flow.connection.state() != State::Closed);
+        if is_open
+            && self.listener_awaiting(number).is_none()
+            && let Some(listener) = self.tcp.listeners.find_mut(listener)
+        {
+            listener.accepted.add();
+        }
+        verdict
+    }
+
+    /// The listener for which a connection is in its handshake.
+    #[inline]
+    fn listener_awaiting(&self, number: u64) -> Option<u64> {
+        let flow = self.tcp.flows.find(number)?;
+        match flow.owner {
+            Owner::Listener(listener) if flow.connection.state() == State::SynReceived => Some(listener.0),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn receive_for_connection(
         &mut self,
         number: u64,
         incoming: Incoming,
@@ -66,18 +109,20 @@ impl Stack {
         let ecn = incoming.ecn;
         let mut payload = incoming.packet;
         payload.advance(incoming.transport + header_length);
+        let mut refused = false;
         if self.tcp.memory.is_full(self.tcp.bytes) && !payload.is_empty() {
             // What came out of order is not acknowledged: it goes before what is in order is refused.
             flow.connection.prune();
             let bytes = flow.buffered();
             self.tcp.bytes = self.tcp.bytes - core::mem::replace(&mut flow.bytes, bytes) + bytes;
-            if self.tcp.memory.is_full(self.tcp.bytes) {
-                return Verdict::Dropped(Drop::TcpMemoryFull);
-            }
+            refused = self.tcp.memory.is_full(self.tcp.bytes);
         }
         let joined =
             size.map_or(1, |size| payload.len().div_ceil(size.into()).clamp(1, u16::MAX.into()) as u16);
-        let segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size, ecn };
+        let mut segment = Segment { header, payload: Chain::from(payload), joined, segment_size: size, ecn };
+        if refused {
+            flow.connection.refuse_payload(&mut segment);
+        }
         self.output.stations.pass(Station::ConnectionReceive);
         let before = flow.connection.unacknowledged();
         let verdict = flow.connection.handle_segment(segment, now);
@@ -88,13 +133,33 @@ impl Stack {
         {
             self.output.set_neighbour_timer(neighbour);
         }
+        if flow.connection.acknowledges_apart() {
+            self.acknowledge_apart(number, now);
+        }
         self.tcp.touch(number);
         match verdict {
+            _ if refused => Verdict::Dropped(Drop::TcpMemoryFull),
             tcp::Verdict::Accepted => Verdict::Accepted,
             tcp::Verdict::Dropped(reason) => {
                 self.output.counters.count_refused(reason);
                 Verdict::Dropped(Drop::TcpRefused)
             }
+        }
+    }
+
+    /// Sends the acknowledgement that a connection owes already, before what else the turn brings; where the queue has no
+    /// room, it waits for the connection's turn to send.
+    fn acknowledge_apart(&mut self, number: u64, now: Instant) {
+        let Some(flow) = self.tcp.flows.find_mut(number) else { return };
+        if self.output.interface(flow.hop.interface).is_none_or(|interface| interface.is_full()) {
+            return;
+        }
+        flow.connection.set_pressed(self.tcp.memory.is_pressed());
+        if let Some(Segment { header, ecn, .. }) = flow.connection.poll_acknowledgement(now) {
+            let mut packet = packet::Packet::default();
+            header.emit(packet.headers.prepend(header.length()));
+            // There is room: it was asked above.
+            let _ = self.output.send(flow.hop, outgoing_of(flow, ecn), packet, now);
         }
     }
 
@@ -160,6 +225,22 @@ impl Stack {
         Verdict::Dropped(Drop::TcpNoConnection)
     }
 
+    /// Answers a segment that the packet filter rejects as if it were one of no connection.
+    pub(crate) fn reset_rejected(&mut self, incoming: &Incoming, now: Instant) {
+        let to_one = matches!(incoming.reach, Reach::Own | Reach::Intercepted);
+        let Ok((header, header_length)) = Header::parse(&incoming.packet[incoming.transport..]) else {
+            return;
+        };
+        // What arrived damaged is no segment that anybody sent.
+        if !to_one || incoming.offload.checksum == Checksum::Complete && !is_intact(incoming) {
+            return;
+        }
+        let local = SocketAddr::new(incoming.destination, header.destination_port);
+        let remote = SocketAddr::new(incoming.source, header.source_port);
+        let payload_length = incoming.packet.len() - incoming.transport - header_length;
+        self.send_reset(incoming.interface, &Tuple::new(local, remote), &header, payload_length, now);
+    }
+
     /// Answers a segment of no connection with the reset that RFC 9293 §3.10.7.1 says.
     pub(crate) fn send_reset(
         &mut self,
@@ -176,7 +257,7 @@ impl Stack {
         };
         let mut packet = packet::Packet::default();
         reset.emit(packet.headers.prepend(reset.length()));
-        let out = super::transmit::outgoing(tuple);
+        let out = outgoing(tuple);
         // A full queue has counted the drop; the peer's next segment is answered again.
         let _ = self.output.send(hop, out, packet, now);
     }

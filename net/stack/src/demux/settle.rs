@@ -135,9 +135,7 @@ impl Stack {
     pub(super) fn has_room(&mut self) -> bool {
         while self.tcp.connections() >= self.tcp.connections_max {
             let Some(number) = self.tcp.time_wait.pop_front() else { return false };
-            if self.tcp.flows.find(number).is_some_and(|flow| flow.owner == Owner::Released) {
-                self.finish(number);
-            }
+            self.finish(number);
         }
         true
     }

@@ -1,6 +1,7 @@
 //! The tables of TCP: connections by addresses and ports, listeners, SYNs that wait, and the keys of the numbers that
 //! peers see (RFC 6528, RFC 6056, RFC 7323).
 
+use super::accept::AcceptQueue;
 use super::cookie::Cookies;
 use super::fast_open::{FastOpening, Pending};
 use super::memory::Memory;
@@ -8,7 +9,6 @@ use super::request::Request;
 use super::unanswered::Unanswered;
 use super::{Flow, Tuple};
 use crate::bindings::Bindings;
-use crate::hash::Key;
 use crate::icmp::Report;
 use crate::index::Index;
 use crate::path::PathMtu;
@@ -18,6 +18,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use hash::Key;
 use time::{Duration, Instant, SequenceNumber};
 
 /// The 20 bits of a flow label (RFC 8200 §3).
@@ -39,10 +40,18 @@ pub(super) struct Listener {
     pub(super) setup: Listen,
     /// Connections in their handshake.
     pub(super) half_open: usize,
+    /// Connections that it has told, where its owner takes them one by one.
+    pub(super) accepted: AcceptQueue,
     /// Those that Fast Open took, where it may.
     pub(super) fast_open: Option<Box<Pending>>,
     /// Whether others may have its binding too (SO_REUSEPORT), and, where it is the first of them, those others.
     pub(super) sharing: Option<Vec<u64>>,
+}
+
+impl Listener {
+    pub(super) fn new(setup: Listen, sharing: Option<Vec<u64>>) -> Self {
+        Self { setup, half_open: 0, accepted: AcceptQueue::default(), fast_open: None, sharing }
+    }
 }
 
 /// Counters of RFC 6056 §3.3.4: a port chosen for one destination moves few others.
@@ -68,8 +77,8 @@ pub(crate) struct Tcp {
     pub(super) syn_cookies: bool,
     pub(super) fast_open: FastOpening,
     pub(super) unanswered: Unanswered,
-    /// The profile that a connection was last given of its own: the next may be given the same.
-    pub(super) last_profile: Option<Arc<tcp::Config>>,
+    /// What [`share_profile`](Self::share_profile) gave last.
+    last_profile: Option<Arc<tcp::Config>>,
     pub(super) port_counters: [u16; PORT_COUNTERS],
     pub(super) ports: PortShare,
     pub(super) connections_max: usize,
@@ -103,7 +112,7 @@ impl Tcp {
             cookies: Cookies::new(key(6)),
             syn_cookies: config.syn_cookies,
             fast_open: FastOpening::new(config, key(9), key(10)),
-            unanswered: Unanswered::default(),
+            unanswered: Unanswered::new(),
             last_profile: None,
             port_counters: [0; PORT_COUNTERS],
             ports: config.ports,
@@ -113,6 +122,16 @@ impl Tcp {
             request_lifetime: config.request_lifetime,
             bytes: 0,
         }
+    }
+
+    /// A profile that is not the stack's default: connections that are set up alike one after the other share it.
+    pub(super) fn share_profile(&mut self, config: tcp::Config) -> Arc<tcp::Config> {
+        let profile = match self.last_profile.take() {
+            Some(last) if *last == config => last,
+            _ => Arc::new(config),
+        };
+        self.last_profile = Some(Arc::clone(&profile));
+        profile
     }
 
     /// Connections, TIME-WAIT included.

@@ -11,8 +11,8 @@ use crate::{InterfaceId, TcpId};
 use packet::{Batch, Packet, Segmentation, SegmentationKind};
 use tcp::{Path, Segment, State};
 use time::Instant;
-use wire::Protocol;
 use wire::tcp::CHECKSUM_OFFSET;
+use wire::{Ecn, Protocol};
 
 /// What one connection sends before another has its turn: segments, and bytes of payload beyond which no more follow.
 const TURN_SEGMENTS_MAX: usize = 16;
@@ -63,6 +63,9 @@ fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Ba
         output.stations.pass(Station::ConnectionTransmit);
         bytes += segment.payload.len();
         let packet = build(output, flow, segment);
+        if output.filter.is_some() && !passes_filter(output, flow, &packet, now) {
+            continue;
+        }
         let resolved = match known {
             Some(resolved) => resolved,
             None => *known.insert(output.resolve(flow.hop, &mut flow.neighbour, now)),
@@ -77,6 +80,19 @@ fn transmit_turn(output: &mut Output, flow: &mut Flow, id: TcpId, batch: &mut Ba
         let _ = batch.push(frame);
     }
     true
+}
+
+/// Asks the filter about a segment that is ready to leave. A connection is told that its segment is rejected as if a router
+/// had said so: one that opens ends (RFC 5927 §5.2).
+#[cold]
+fn passes_filter(output: &mut Output, flow: &mut Flow, packet: &Packet, now: Instant) -> bool {
+    let out = outgoing(&flow.tuple);
+    let transport = packet.headers.get(ip_header_length(out.source)..).unwrap_or_default();
+    let judged = output.filter_transport(flow.hop, &out, transport, packet.len(), now);
+    if judged.is_err() {
+        flow.connection.handle_unreachable(true, now);
+    }
+    judged == Ok(true)
 }
 
 /// What the way allows for a segment that leaves now.
@@ -108,12 +124,21 @@ pub(super) fn outgoing(tuple: &Tuple) -> Outgoing {
     }
 }
 
+/// As [`outgoing`], for what a connection sends.
+pub(super) fn outgoing_of(flow: &Flow, ecn: Ecn) -> Outgoing {
+    let config = flow.connection.config();
+    Outgoing {
+        traffic_class: config.dscp << 2 | ecn.bits(),
+        flow_label: flow.label,
+        dont_fragment: flow.path.is_whole(config.path_discovery),
+        ..outgoing(&flow.tuple)
+    }
+}
+
 /// A segment as an IP packet, with its checksum and its marks for the device.
 fn build(output: &mut Output, flow: &Flow, segment: Segment) -> Packet {
     let Segment { header, payload, segment_size, ecn, .. } = segment;
-    let traffic_class = flow.connection.config().dscp << 2 | ecn.bits();
-    let dont_fragment = flow.path.is_whole(flow.connection.config().path_discovery);
-    let out = Outgoing { traffic_class, flow_label: flow.label, dont_fragment, ..outgoing(&flow.tuple) };
+    let out = outgoing_of(flow, ecn);
     let header_length = header.length();
     let mut packet = Packet { body: payload, ..Packet::default() };
     header.emit(packet.headers.prepend(header_length));

@@ -122,7 +122,7 @@ impl Stack {
         };
         let from = own.or_else(|| self.output.interface(hop.interface)?.source_for(to, hop.next));
         let Some(from) = from else { return };
-        if !self.output.errors.take(now) {
+        if !self.output.errors.as_mut().is_some_and(|errors| errors.take(1, now)) {
             self.output.counters.count(Drop::IcmpRateLimited);
             return;
         }

@@ -1,8 +1,8 @@
 //! IPv4 identifications and IPv6 fragment identifications (RFC 6864, RFC 7739).
 
-use crate::hash::Key;
 use crate::index::words_of;
 use core::net::IpAddr;
+use hash::Key;
 use wire::Protocol;
 
 /// Counters to choose from: one is shared by few pairs of addresses, so that each pair's numbers last long.

@@ -5,11 +5,11 @@
 //! the oldest datagram is given up for a new one.
 
 use crate::counters::Drop;
-use crate::hash::Key;
 use crate::index::{Index, words_of};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use hash::Key;
 use packet::Bytes;
 use time::{Duration, Instant};
 use wire::Ecn;

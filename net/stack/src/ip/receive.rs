@@ -94,6 +94,11 @@ impl Stack {
     #[inline]
     pub(crate) fn receive_transport(&mut self, incoming: Incoming, now: Instant) -> Verdict {
         self.output.stations.pass(Station::NetworkReceive);
+        if self.output.filter.is_some()
+            && let Some(reason) = self.filter_received(&incoming, now)
+        {
+            return Verdict::Dropped(reason);
+        }
         match incoming.protocol {
             Protocol::TCP => self.receive_segment(incoming, now),
             Protocol::UDP => self.receive_datagram(incoming, now),

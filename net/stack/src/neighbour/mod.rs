@@ -13,11 +13,11 @@ pub(crate) mod router;
 pub(crate) use entry::{Ask, Entry, Use, Waiting};
 
 use crate::InterfaceId;
-use crate::hash::Key;
 use crate::index::{Index, words_of};
 use crate::slab::Slab;
 use core::net::IpAddr;
 use core::num::NonZeroU64;
+use hash::Key;
 use time::{Duration, Instant};
 use wire::ethernet::Address;
 

@@ -5,11 +5,11 @@ mod receive;
 mod send;
 
 use crate::bindings::{Bindings, plain};
-use crate::hash::Key;
 use crate::slab::Slab;
 use crate::stack::Stack;
 use crate::{BindError, Binding, DATAGRAM_OVERHEAD_BYTES, Datagram, UdpId};
 use alloc::collections::VecDeque;
+use hash::Key;
 use options::Options;
 
 /// The UDP sockets of a stack.

@@ -16,8 +16,9 @@ const PAYLOAD_BYTES_MAX: usize = 65_535 - wire::ipv4::HEADER_LENGTH - udp::HEADE
 
 impl Stack {
     /// Sends a datagram; fragmented where it is larger than the way allows, unless it or
-    /// [its socket](Self::udp_set_path_discovery) says otherwise. A socket bound to `Binding::Intercept` sends from any address, one bound to a port from any of the stack's own; an unspecified local address is
-    /// replaced by the one that fits the way. Examples are at [`Datagram`] and [`SendError`].
+    /// [its socket](Self::udp_set_path_discovery) says otherwise. A socket bound to `Binding::Intercept` sends from any
+    /// address, one bound to a port from any of the stack's own; an unspecified local address is replaced by the one that
+    /// fits the way. Examples are at [`Datagram`] and [`SendError`].
     ///
     /// # Errors
     ///

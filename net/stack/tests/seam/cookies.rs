@@ -78,6 +78,25 @@ fn without_timestamps_neither_scale_nor_selective_acknowledgements_are_agreed() 
 }
 
 #[test]
+fn whose_segments_are_smaller_than_a_cookie_can_tell_waits_for_room() {
+    let mut link = full();
+    let from = at(PEER_V4, 40_000);
+    let asking = |mss| Header { options: Options { mss: Some(mss), ..Options::default() }, ..syn(1_000) };
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), asking(535), b""));
+    assert!(link.frames().is_empty(), "larger segments than it takes would come of it");
+    assert_eq!(link.dropped(Drop::TcpBacklogFull), 1);
+    let offer = offer(&mut link, from, asking(536));
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b""));
+    let events = link.events();
+    let Some(&Event::TcpAccepted { connection, .. }) = events.first() else {
+        panic!("a connection is expected: {events:?}");
+    };
+    link.stack.tcp_write(connection, &mut vec![7; 1_000].into(), link.now);
+    let sizes: Vec<usize> = link.frames().iter().map(|frame| frame.segment().3.len()).collect();
+    assert_eq!(sizes, [536, 464]);
+}
+
+#[test]
 fn what_is_no_cookie_or_an_old_one_is_reset() {
     let mut link = full();
     let from = at(PEER_V4, 40_000);
@@ -208,11 +227,11 @@ fn a_cookie_whose_peer_sends_no_data_leaves_nothing_where_data_is_awaited() {
 }
 
 #[test]
-fn a_cookie_that_comes_while_memory_is_full_leaves_nothing() {
+fn a_cookie_that_comes_while_memory_is_full_connects_without_what_it_brings() {
     let mut link = Link::with(stack::Config { tcp_bytes_max: 1_000, ..Default::default() }, gateway(PLAIN));
     link.acquaint();
     listen(&mut link, FULL, 1);
-    let (_, ours, theirs) = handshake(&mut link, at(PEER_V4, 9), at(OUR_V4, FULL), 1);
+    let (holder, ours, theirs) = handshake(&mut link, at(PEER_V4, 9), at(OUR_V4, FULL), 1);
     link.receive(tcp_frame(at(PEER_V4, 9), at(OUR_V4, FULL), segment(ours, theirs, Flags::ACK), &[0; 1_000]));
     let _ = (link.frames(), link.events());
     link.receive(tcp_frame(at(PEER_V4, 1), at(OUR_V4, FULL), syn(1), b""));
@@ -221,6 +240,10 @@ fn a_cookie_that_comes_while_memory_is_full_leaves_nothing() {
     let offer = offer(&mut link, from, syn(1_000));
     link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b"hello"));
     assert_eq!(link.dropped(Drop::TcpMemoryFull), 1);
-    wait(&mut link);
-    assert_eq!(link.stack.memory().connections, 1, "the one that holds the memory");
+    let events = link.events();
+    let [Event::TcpAccepted { connection, .. }] = events[..] else { panic!("it is accepted: {events:?}") };
+    let now = link.now;
+    while link.stack.tcp_read(holder, usize::MAX, now).is_some() {}
+    link.receive(tcp_frame(from, at(OUR_V4, FULL), acknowledgement(&offer), b"hello"));
+    assert_eq!(link.stack.tcp_read(connection, usize::MAX, now).as_deref(), Some(&b"hello"[..]));
 }

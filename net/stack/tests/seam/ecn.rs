@@ -6,7 +6,8 @@ use crate::segments::{listen, segment};
 use core::net::{IpAddr, SocketAddr};
 use packet::{Bytes, Checksum, Offload, Packet, Segmentation, SegmentationKind};
 use stack::{Drop, Event, TcpId};
-use time::SequenceNumber;
+use tcp::{Config, EcnFeedback};
+use time::{Duration, SequenceNumber};
 use wire::tcp::{Flags, Header};
 use wire::{Ecn, Protocol, ethernet, ipv4};
 
@@ -119,4 +120,59 @@ fn a_mark_beside_a_fragment_that_none_may_mark_drops_the_packet() {
         assert!(link.frames().is_empty());
         assert_eq!(link.stack.memory().reassembly_bytes, 0);
     }
+}
+
+/// The SYN of a new connection to `remote`, which is the only frame that leaves.
+fn opening(link: &mut Link, remote: SocketAddr, ecn_request: EcnFeedback) -> (TcpId, Header, SocketAddr) {
+    let config = Config { ecn_request, ..Config::linux() };
+    let connection = link.stack.tcp_connect(None, remote, config.into(), link.now).expect("there is a way");
+    let (local, _, header, _) = link.frame().segment();
+    (connection, header, local)
+}
+
+/// The next segment that leaves because nothing came back.
+fn retransmission(link: &mut Link) -> Header {
+    for _ in 0..10 {
+        link.acquaint();
+        link.pass(Duration::from_secs(1));
+        let frames = link.frames();
+        let tcp = |frame: &Frame| matches!(&frame.content, Content::V4(header, _) if header.protocol == Protocol::TCP);
+        if let Some(frame) = frames.iter().find(|frame| tcp(frame)) {
+            return frame.segment().2;
+        }
+    }
+    panic!("nothing is sent again")
+}
+
+#[test]
+fn who_answers_no_syn_that_asks_for_accurate_feedback_is_not_asked_for_ten_minutes() {
+    const ACCURATE: Flags = Flags(Flags::SYN.0 | Flags::AE.0 | Flags::ECE.0 | Flags::CWR.0);
+    let mut link = Link::host();
+    link.acquaint();
+    let deaf = at(PEER_V4, 80);
+    let asks = |link: &mut Link, request| {
+        let (connection, syn, _) = opening(link, deaf, request);
+        link.stack.tcp_abort(connection, link.now);
+        let _ = (link.frames(), link.events());
+        syn.flags
+    };
+    let (_, mut syn, local) = opening(&mut link, deaf, EcnFeedback::Accurate);
+    assert_eq!(syn.flags, ACCURATE);
+    for flags in [ACCURATE, Flags::SYN] {
+        syn = retransmission(&mut link);
+        assert_eq!(syn.flags, flags);
+    }
+    // Whoever has not answered yet is asked all the same.
+    assert_eq!(asks(&mut link, EcnFeedback::Accurate), ACCURATE);
+    let answer = segment(SequenceNumber(1_000), syn.sequence + 1, Flags::SYN | Flags::ACK);
+    link.receive(tcp_frame(deaf, local, answer, b""));
+    let _ = (link.frames(), link.events());
+    assert_eq!(asks(&mut link, EcnFeedback::Accurate), Flags::SYN);
+    assert_eq!(asks(&mut link, EcnFeedback::Classic), ECN_SETUP);
+    let (_, elsewhere, _) = opening(&mut link, at(PEER_V6, 80), EcnFeedback::Accurate);
+    assert_eq!(elsewhere.flags, ACCURATE);
+    link.pass(Duration::from_secs(600));
+    link.acquaint();
+    let _ = link.events();
+    assert_eq!(asks(&mut link, EcnFeedback::Accurate), ACCURATE);
 }

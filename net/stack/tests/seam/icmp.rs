@@ -140,6 +140,21 @@ fn errors_are_limited_in_rate() {
         link.receive(udp_frame(at(PEER_V4, 1), at(FAR_V4, 2), b"x"));
     }
     assert_eq!(link.frames().len(), 2);
+    // A quiet time earns no more than the burst.
+    link.pass(Duration::from_secs(1_000));
+    link.acquaint();
+    for _ in 0..20 {
+        link.receive(udp_frame(at(PEER_V4, 1), at(FAR_V4, 2), b"x"));
+    }
+    assert_eq!(link.frames().len(), 5);
+}
+
+#[test]
+fn a_burst_of_none_allows_no_error() {
+    let mut link = Link::with(Config { icmp_errors_burst: 0, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    link.receive(udp_frame(at(PEER_V4, 1), at(FAR_V4, 2), b"x"));
+    assert_eq!((link.frames().len(), link.dropped(Drop::IcmpRateLimited)), (0, 1));
 }
 
 #[test]

@@ -86,8 +86,15 @@ impl Link {
 
     /// One frame arrives, of which the device has told something.
     pub fn receive_packet(&mut self, packet: Packet) {
-        let mut batch = Batch::with_capacity(1);
-        batch.push(packet).expect("there is room for one");
+        self.receive_together([packet]);
+    }
+
+    /// Several frames arrive in one turn.
+    pub fn receive_together(&mut self, packets: impl IntoIterator<Item = Packet>) {
+        let mut batch = Batch::with_capacity(64);
+        for packet in packets {
+            batch.push(packet).expect("there is room");
+        }
         self.stack.handle_batch(self.interface, &mut batch, self.now);
     }
 

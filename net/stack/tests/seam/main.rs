@@ -1,11 +1,13 @@
 //! The stack at its seams: frames made by hand go in, frames and events come out.
 
+mod accept;
 mod arp;
 mod connections;
 mod cookies;
 mod datagrams;
 mod ecn;
 mod fast_open;
+mod filtering;
 mod fragments;
 mod hostile;
 mod icmp;

@@ -3,6 +3,7 @@
 use crate::link::*;
 use crate::requests::{intercept, syn};
 use core::net::SocketAddr;
+use packet::{Bytes, Offload, Packet};
 use stack::{Binding, Config, Drop, Event, Listen, TcpId};
 use tcp::CloseReason;
 use time::{Duration, SequenceNumber};
@@ -376,4 +377,91 @@ fn answer_without_a_way_is_dropped() {
     link.receive(udp_frame(at(FAR_V4, 1), at(OUR_V4, 80), b"x"));
     assert_eq!(link.dropped(Drop::NoRoute), 2);
     assert!(link.frames().is_empty());
+}
+
+/// Segments of 1,000 bytes, by their place after `first`, arrive in one turn; what is answered, by place and window.
+fn answers(
+    link: &mut Link,
+    (from, to): (SocketAddr, SocketAddr),
+    (first, theirs): (SequenceNumber, SequenceNumber),
+    places: &[u32],
+) -> Vec<(u32, u16)> {
+    link.receive_together(places.iter().map(|place| {
+        let header = segment(first + place * 1_000, theirs, Flags::ACK);
+        Packet::received(Bytes::from(tcp_frame(from, to, header, &[7; 1_000])), Offload::default())
+    }));
+    let told = |header: Header| ((header.acknowledgement - first) / 1_000, header.window);
+    link.frames().iter().map(|frame| told(frame.segment().2)).collect()
+}
+
+#[test]
+fn acknowledgements_within_a_turn_that_find_no_room_wait_for_its_end() {
+    let mut link = Link::with(Config { transmit_queue_max: 1, ..Config::default() }, gateway(PLAIN));
+    link.acquaint();
+    listen(&mut link, 80, 1);
+    let (from, to) = (at(PEER_V4, 40_000), at(OUR_V4, 80));
+    let (_, first, theirs) = handshake(&mut link, from, to, 1);
+    let places = |link: &mut Link, arrived: &[u32]| -> Vec<u32> {
+        answers(link, (from, to), (first, theirs), arrived).into_iter().map(|(place, _)| place).collect()
+    };
+    let before = link.dropped(Drop::TransmitQueueFull);
+    assert_eq!(places(&mut link, &[1, 2, 0, 3, 4, 5]), [0, 6]);
+    assert_eq!(link.dropped(Drop::TransmitQueueFull), before);
+}
+
+#[test]
+fn acknowledgements_within_a_turn_tell_the_window_of_short_memory() {
+    for (bytes_max, least, most) in [(10_000_000, 65_000, 65_535), (80_000, 0, 35_535)] {
+        let mut link = Link::with(Config { tcp_bytes_max: bytes_max, ..Config::default() }, gateway(PLAIN));
+        link.acquaint();
+        listen(&mut link, 80, 8);
+        let to = at(OUR_V4, 80);
+        // One holds three quarters of the smaller memory.
+        let (_, first, theirs) = handshake(&mut link, at(PEER_V4, 1), to, 1);
+        let filling: Vec<u32> = (0..60).collect();
+        let (reader, ours, his) = handshake(&mut link, at(PEER_V4, 2), to, 1);
+        let arriving: Vec<u32> = (0..30).collect();
+        answers(&mut link, (at(PEER_V4, 2), to), (ours, his), &arriving);
+        let now = link.now;
+        while link.stack.tcp_read(reader, usize::MAX, now).is_some() {}
+        let _ = link.frames();
+        answers(&mut link, (at(PEER_V4, 1), to), (first, theirs), &filling);
+        let told = answers(&mut link, (at(PEER_V4, 2), to), (ours, his), &[31, 32]);
+        let (place, window) = told[0];
+        assert_eq!((place, told.len()), (30, 2));
+        assert!((least..=most).contains(&window), "{bytes_max}: {told:?}");
+    }
+}
+
+#[test]
+fn one_acknowledgement_for_a_turn_and_more_where_some_are_lost() {
+    let mut link = Link::acquainted();
+    let config = tcp::Config { quick_acks: 2, ..tcp::Config::linux() };
+    let listen = Listen { binding: Binding::Port(80), defer: false, backlog: 1, config: config.into() };
+    link.stack.tcp_listen(listen).expect("free");
+    let (from, to) = (at(PEER_V4, 40_000), at(OUR_V4, 80));
+    let (connection, first, theirs) = handshake(&mut link, from, to, 1);
+    let answers = |link: &mut Link, pieces: &[u32]| -> Vec<u32> {
+        link.receive_together(pieces.iter().map(|piece| {
+            let header = segment(first + piece * 1_000, theirs, Flags::ACK);
+            let frame = tcp_frame(from, to, header, &[7; 1_000]);
+            Packet::received(Bytes::from(frame), Offload::default())
+        }));
+        let frames = link.frames();
+        frames.iter().map(|frame| (frame.segment().2.acknowledgement - first) / 1_000).collect()
+    };
+    assert_eq!(answers(&mut link, &[0, 1]), [2]);
+    assert_eq!(answers(&mut link, &[2, 3]), [4]);
+    // Beyond a gap, in it, and for a while after it for every second one.
+    assert_eq!(answers(&mut link, &[5, 6, 4, 7, 8, 9, 10]), [4, 4, 7, 9, 11]);
+    assert_eq!(answers(&mut link, &[11, 12, 13, 14]), [13, 15]);
+    // What came before says that acknowledgements are lost.
+    assert_eq!(answers(&mut link, &[3]), [15]);
+    assert_eq!(answers(&mut link, &[15, 16, 17]), [16, 18]);
+    let mut at = 18;
+    while answers(&mut link, &[at, at + 1, at + 2, at + 3]).len() > 1 {
+        at += 4;
+        assert!(at < 18 + 3 * 256, "it is forgotten at last");
+        while link.stack.tcp_read(connection, usize::MAX, link.now).is_some() {}
+    }
 }

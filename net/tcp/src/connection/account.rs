@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::figures::Limit;
 use crate::{Info, Repair};
-use time::Instant;
+use time::{Duration, Instant};
 
 impl Connection {
     /// How it fares.
@@ -54,6 +54,11 @@ impl Connection {
             data_segments_in: figures.data_segments_in,
             segments_repeated: rare.segments_repeated,
             segments_out_of_order: rare.segments_out_of_order,
+            segments_marked: rare.segments_marked,
+            segments_marked_received: rare.segments_marked_received,
+            timeouts_total: rare.timeouts,
+            standstills: rare.standstills,
+            standstill_time: Duration::from_millis(rare.standstill_ms.into()),
             busy_time: busy + window_limited + buffer_limited,
             window_limited_time: window_limited,
             buffer_limited_time: buffer_limited,

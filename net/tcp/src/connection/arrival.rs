@@ -11,7 +11,7 @@ use wire::tcp::{Flags, Header};
 
 impl Connection {
     pub(super) fn arrive(&mut self, mut segment: Segment, now: Instant) -> Verdict {
-        self.figures.handle_arrival(segment.joined, !segment.payload.is_empty(), now);
+        self.figures.handle_arrival(segment.joined, !segment.payload.is_empty());
         if self.is_syn_again(&mut segment, now) {
             return Verdict::Accepted;
         }
@@ -129,6 +129,11 @@ impl Connection {
         // harm as long as no reset ends it (RFC 1337 §2). Bare acknowledgements could answer each other for ever, and a
         // SYN is challenged wherever it stands, as often as RFC 5961 §7 allows.
         let carries = segment.sequence_length() > 0 && !segment.header.flags.contains(Flags::SYN);
+        // One octet before what is awaited may be a keep-alive's (RFC 9293 §3.8.4), and says nothing of a loss then.
+        let probes = segment.payload.len() <= 1 && header.sequence + 1 == self.receive.next();
+        if carries && !probes && header.sequence.before(self.receive.next()) {
+            self.receive.acks_mut().handle_duplicate(self.config.quick_acks);
+        }
         if carries || self.answers.admit(now) {
             self.receive.acks_mut().set_now();
         }
@@ -209,6 +214,7 @@ impl Connection {
     /// SND.UNA has advanced: RFC 6298 §5.2, §5.3.
     pub(super) fn handle_progress(&mut self, now: Instant) {
         self.unreachable = false;
+        self.figures.handle_progress(now);
         if !self.send.is_stalled() {
             self.timers.stop(Why::Persist);
         }
@@ -237,7 +243,14 @@ impl Connection {
         let next = self.receive.next();
         let echo = segment.header.options.timestamps.map(|peer| peer.echo);
         let carries = !segment.payload.is_empty();
-        if segment.header.sequence != next && !segment.payload.is_empty() {
+        if carries {
+            let pause = self.figures.data_heard_ago(now);
+            if pause > self.config.rto_min && pause > self.send.timeout(&self.config) {
+                self.receive.acks_mut().handle_pause(self.config.quick_acks);
+            }
+            self.figures.handle_data(now);
+        }
+        if carries && segment.header.sequence != next {
             self.figures.handle_out_of_order(segment.joined);
         }
         let taken = self.receive.take(segment);

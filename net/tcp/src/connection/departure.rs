@@ -77,6 +77,11 @@ impl Connection {
         None
     }
 
+    /// An acknowledgement that waits for nothing else of its turn; not where data of ours is on its way, or may be.
+    pub(super) fn depart_apart(&mut self, now: Instant) -> Option<Segment> {
+        self.acknowledges_apart().then(|| self.bare_segment(self.send.acceptable_sequence(), now))
+    }
+
     /// The path takes `mss` bytes behind a header without options.
     pub(super) fn use_path_mss(&mut self, mss: u16) {
         let options = if self.timestamps.is_enabled() { TIMESTAMPS_LENGTH } else { 0 };

@@ -30,7 +30,7 @@ impl Connection {
                 }
                 Why::Retransmit => self.expire_retransmission(now),
                 Why::Persist => self.expire_persist(now),
-                Why::DelayedAck => self.receive.acks_mut().set_now(),
+                Why::DelayedAck => self.receive.acks_mut().handle_timeout(),
                 Why::KeepAlive => self.expire_keep_alive(now),
                 // What it held back leaves when the owner polls.
                 Why::Pacing => {}
@@ -52,9 +52,13 @@ impl Connection {
             return self.give_up(now);
         }
         let last_chance = self.send.retries().saturating_add(1) >= self.config.accept_defer_retries;
+        let awaits = self.send.is_awaiting() || self.phase.handshake().is_some();
+        if awaits {
+            self.figures.handle_timeout(self.send.retries() == 0, now);
+        }
         match self.phase.handshake() {
             // What was in flight waits behind a closed window: the persist timer has taken over.
-            None if !self.send.is_awaiting() => {}
+            None if !awaits => {}
             // RFC 9293 §3.8.1: a SYN is sent again as data is.
             Some(handshake) => {
                 handshake.due = !handshake.held || last_chance;

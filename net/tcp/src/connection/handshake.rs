@@ -78,11 +78,15 @@ impl Connection {
 
     /// Our SYN is acknowledged.
     pub(super) fn establish(&mut self, header: &Header, window: u32, shutdown: bool, now: Instant) {
+        self.receive.handle_mss(self.send.ceiling().into());
+        // As Linux: a pause is counted from here before data has come.
+        self.figures.handle_data(now);
         let first = self.acknowledgement(header, false, now);
         if self.is_early() {
             self.establish_early(first, now);
         } else {
             self.send.handle_established(first, window, &self.config, now);
+            self.figures.handle_progress(now);
             self.timers.stop(Why::Retransmit);
             self.timers.stop(Why::UserTimeout);
             self.finish_opening(header);

@@ -112,6 +112,8 @@ impl Connection {
         let bytes = before.undelivered.saturating_sub(self.send.undelivered());
         let delivered = (bytes > 0 || before.later).then(|| bytes.div_ceil(self.send.mss()));
         let heard = marking.handle_arrival(Arrived { delivered, ..before.arrived });
+        let received = if before.arrived.ecn == Ecn::Ce { before.arrived.packets } else { 0 };
+        self.figures.handle_marks(heard.marks, received);
         if heard.answer {
             self.receive.acks_mut().set_now();
         }

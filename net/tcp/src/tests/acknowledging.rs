@@ -1,7 +1,7 @@
 //! Acknowledgements and the window that they offer (RFC 9293 §3.8.6; RFC 5681 §4.2; RFC 7323 §2).
 
 use super::script::{Script, plain};
-use crate::{Config, Path};
+use crate::{Config, Drop, Path};
 
 #[test]
 fn established_one_segment_is_acknowledged_later() {
@@ -63,6 +63,78 @@ fn established_young_connection_acknowledges_at_once() {
 }
 
 #[test]
+fn established_pause_as_long_as_a_timeout_acknowledges_at_once_again() {
+    let mut it = Script::established(Config { quick_acks: 1, ..plain() });
+    it.arrives("P 1+10 ack 1 win 65535");
+    it.leaves(". 1 ack 11");
+    it.arrives("P 11+10 ack 1 win 65535");
+    it.is_quiet();
+    it.after(40);
+    it.leaves(". 1 ack 21");
+    it.after(2_000);
+    it.arrives("P 21+10 ack 1 win 65535");
+    it.leaves(". 1 ack 31");
+    // Data that is answered with data can wait for it.
+    it.arrives("P 31+10 ack 1 win 65535");
+    it.write(1, 20);
+    it.leaves("P 1+20 ack 41");
+    it.arrives(". 41 ack 21 win 65535");
+    it.after(2_000);
+    it.arrives("P 41+10 ack 21 win 65535");
+    it.is_quiet();
+}
+
+#[test]
+fn established_duplicate_says_that_acknowledgements_are_lost() {
+    let mut it = Script::established(Config { quick_acks: 2, ..plain() });
+    it.arrives("P 1+10 ack 1 win 65535");
+    it.write(1, 20);
+    it.leaves("P 1+20 ack 11");
+    it.arrives("P 11+10 ack 21 win 65535");
+    it.is_quiet();
+    it.is_dropped("P 1+10 ack 21 win 65535", Drop::OutsideWindow);
+    it.leaves(". 21 ack 21");
+    it.arrives("P 21+10 ack 21 win 65535");
+    it.leaves(". 21 ack 31");
+    it.arrives("P 31+10 ack 21 win 65535");
+    it.is_quiet();
+}
+
+#[test]
+fn established_keep_alive_probe_says_nothing_of_acknowledgements() {
+    let mut it = Script::established(Config { quick_acks: 2, ..plain() });
+    it.arrives("P 1+10 ack 1 win 65535");
+    it.write(1, 20);
+    it.leaves("P 1+20 ack 11");
+    it.is_dropped(". 10+1 ack 21 win 65535", Drop::OutsideWindow);
+    it.leaves(". 21 ack 11");
+    it.arrives("P 11+10 ack 21 win 65535");
+    it.is_quiet();
+}
+
+#[test]
+fn established_pause_is_not_ended_by_data_that_is_dropped() {
+    let mut it = Script::established(Config { quick_acks: 1, ..plain() });
+    it.arrives("P 1+10 ack 1 win 65535");
+    it.leaves(". 1 ack 11");
+    it.arrives("P 11+10 ack 1 win 65535");
+    it.after(40);
+    it.leaves(". 1 ack 21");
+    it.after(2_000);
+    it.is_dropped("P 21+10 ack 5000 win 65535", Drop::AcknowledgesUnsent);
+    it.leaves(". 1 ack 21");
+    it.arrives("P 21+10 ack 1 win 65535");
+    it.leaves(". 1 ack 31");
+}
+
+#[test]
+fn established_data_is_heard_from_the_handshake_on() {
+    let mut it = Script::established(plain());
+    it.after(500);
+    assert_eq!(it.connection.info(it.now).data_received_ago.as_millis(), 500);
+}
+
+#[test]
 fn established_answer_carries_the_acknowledgement() {
     let mut it = Script::established(Config { quick_acks: 16, ..plain() });
     it.arrives("P 1+10 ack 1 win 65535");
@@ -93,6 +165,21 @@ fn established_window_closes_with_unread_bytes_and_opens_with_reading() {
     it.is_quiet();
     it.reads(1_001, 3_000);
     it.leaves(". 1 ack 4001 win 4000");
+}
+
+#[test]
+fn established_buffer_holds_whole_segments_where_the_profile_says_so() {
+    for (whole, bytes) in [(false, 65_536), (true, 66_000)] {
+        let bytes_max = 65_536;
+        let config = Config {
+            receive_buffer_bytes: bytes_max,
+            receive_start_bytes: bytes_max,
+            receive_whole_segments: whole,
+            ..plain()
+        };
+        let it = Script::established(config);
+        assert_eq!(it.connection.info(it.now).receive_buffer_bytes, bytes);
+    }
 }
 
 #[test]

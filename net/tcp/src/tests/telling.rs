@@ -1,7 +1,8 @@
 //! What a connection tells of itself (Linux: TCP_INFO).
 
 use super::script::{Script, plain};
-use crate::{Config, Repair, State};
+use crate::{Config, EcnFeedback, Repair, State};
+use alloc::format;
 use time::Duration;
 
 #[test]
@@ -48,6 +49,60 @@ fn established_losses_show_in_the_figures() {
     let info = it.connection.info(it.now);
     assert_eq!((info.repair, info.timeouts, info.backoff), (Repair::Loss, 1, 1));
     assert_eq!(info.rto, Duration::from_millis(400));
+}
+
+#[test]
+fn established_timeouts_and_how_long_nothing_went_on_are_told() {
+    let mut it = Script::established(plain());
+    let mut told = Duration::ZERO;
+    for first in [1, 1_001] {
+        it.write(first, 1_000);
+        it.leaves(&format!("P {first}+1000 ack 1"));
+        // Two timeouts, and an answer.
+        let mut rto = Duration::ZERO;
+        for _ in 0..2 {
+            rto = it.connection.info(it.now).rto;
+            it.after(rto.as_millis() as u64);
+            while it.poll_any() {}
+        }
+        it.after(30);
+        told += rto + Duration::from_millis(30);
+        it.arrives(&format!(". 1 ack {} win 65535", first + 1_000));
+    }
+    let info = it.connection.info(it.now);
+    assert_eq!((info.timeouts_total, info.standstills, info.timeouts), (4, 2, 0));
+    assert_eq!(info.standstill_time, told);
+}
+
+#[test]
+fn syn_sent_timeouts_count_too() {
+    let mut it = Script::connect(plain());
+    assert!(it.poll_any());
+    it.after(1_000);
+    assert!(it.poll_any());
+    it.after(100);
+    it.arrives("S. 0 ack 1 win 65535 mss 1000");
+    let info = it.connection.info(it.now);
+    assert_eq!((info.timeouts_total, info.standstills), (1, 1));
+    assert_eq!(info.standstill_time, Duration::from_millis(100));
+}
+
+#[test]
+fn established_marks_of_both_sides_are_told() {
+    for (asks, agrees, says, told) in [("SEW", "SE", "E", 2), ("SEWA", "SW", "EWA", 2)] {
+        let feedback = if asks == "SEW" { EcnFeedback::Classic } else { EcnFeedback::Accurate };
+        let config = Config { ecn_accept: feedback, ..plain() };
+        let mut it = Script::accept(config, &format!("{asks} 0 win 65535 mss 1000 wscale 0"));
+        it.leaves(&format!("{agrees} 0 ack 1"));
+        it.arrives(if asks == "SEW" { ". 1 ack 1 win 65535" } else { "W 1 ack 1 win 65535" });
+        it.write(1, 4_000);
+        while it.poll_any() {}
+        // Two are acknowledged, both marked, and three of the peer's are.
+        it.arrives(&format!("{says} 1 ack 2001 win 65535"));
+        it.arrives(&format!("{says} 1+3000 ack 2001 win 65535 joined 3 ecn 3"));
+        let info = it.connection.info(it.now);
+        assert_eq!((info.segments_marked, info.segments_marked_received), (told, 3), "{asks}");
+    }
 }
 
 #[test]

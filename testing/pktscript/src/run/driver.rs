@@ -165,7 +165,7 @@ impl Driver {
             self.command(*line, command)?;
         }
         if script.events.is_empty() {
-            return Err(Outcome::unsupported(1, "a script without an event"));
+            return Err(Outcome::fail(1, "a script without an event"));
         }
         for event in &script.events {
             self.event(event)?;

@@ -119,6 +119,10 @@ impl Sockets {
             Kind::Fresh { .. } | Kind::Listening { .. } | Kind::Datagram(_) | Kind::Epoll(_) => None,
         };
         let known = match name.as_str() {
+            "SO_RCVBUF" if held.config.receive_whole_segments => {
+                let info = id.and_then(|id| world.stack.tcp_info(id, world.now));
+                Some(info.map_or(held.receive_told, |info| i64::from(info.receive_buffer_bytes)))
+            }
             "SO_RCVBUF" => Some(held.receive_told),
             "SO_SNDBUF" => Some(held.send_told),
             "SO_ACCEPTCONN" => Some(i64::from(matches!(held.kind, Kind::Listening { .. }))),

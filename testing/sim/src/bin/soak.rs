@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use sim::{Outcome, Scale, Scenario};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -29,6 +30,23 @@ A seed that fails is told with the line that runs it again; WEFT_PCAP=FILE befor
 Exit status: 0 every case kept to the model, 1 one did not, 2 the command line is not understood.
 ";
 
+/// The status where nobody reads what is said, as in `cargo xtask soak | head`: that of a filter that SIGPIPE ends.
+const READER_GONE_STATUS: i32 = 141;
+
+/// A line to standard output; ends the program quietly where its reader is gone.
+macro_rules! say {
+    ($($words:tt)*) => {
+        match writeln!(io::stdout(), $($words)*) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(READER_GONE_STATUS),
+            Err(error) => {
+                eprintln!("soak: standard output: {error}");
+                std::process::exit(1);
+            }
+        }
+    };
+}
+
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
@@ -49,7 +67,7 @@ struct Request {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.iter().any(|word| word == "--help" || word == "-h") {
-        print!("{HELP}");
+        say!("{}", HELP.trim_end());
         return ExitCode::SUCCESS;
     }
     match parse(&words) {
@@ -88,6 +106,9 @@ fn parse(words: &[String]) -> Result<Request, String> {
     Ok(request)
 }
 
+/// How often a line tells that it goes on.
+const TELL_INTERVAL: Duration = Duration::from_secs(600);
+
 /// What the threads share.
 struct Progress {
     next: AtomicU64,
@@ -95,6 +116,25 @@ struct Progress {
     failed: AtomicU64,
     /// Cases, and their packets, losses and virtual time.
     sums: Mutex<(u64, Outcome)>,
+    /// When the next line of progress is due, since the start.
+    due: Mutex<Duration>,
+}
+
+impl Progress {
+    /// What to tell after `elapsed`, once each [`TELL_INTERVAL`], by whichever thread ends a case first.
+    fn poll_line(&self, elapsed: Duration) -> Option<String> {
+        let mut due = self.due.lock().expect("no thread panics while it looks");
+        if elapsed < *due {
+            return None;
+        }
+        *due = elapsed + TELL_INTERVAL;
+        let failed = self.failed.load(Ordering::Relaxed);
+        let cases = self.sums.lock().expect("no thread panics while it adds").0;
+        Some(format!(
+            "soak: {cases} cases kept to the model, {failed} failed, after {} min",
+            elapsed.as_secs() / 60
+        ))
+    }
 }
 
 fn soak(request: &Request) -> ExitCode {
@@ -105,12 +145,13 @@ fn soak(request: &Request) -> ExitCode {
         Limit::One(seed) => (seed, 1),
         Limit::Time(_) | Limit::Count(_) => (request.from.unwrap_or(clock), request.jobs),
     };
-    println!("soak: seeds from {first} on, {jobs} at once");
+    say!("soak: seeds from {first} on, {jobs} at once");
     let progress = Progress {
         next: AtomicU64::new(first),
         stop: AtomicBool::new(false),
         failed: AtomicU64::new(0),
         sums: Mutex::default(),
+        due: Mutex::new(TELL_INTERVAL),
     };
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -118,7 +159,7 @@ fn soak(request: &Request) -> ExitCode {
         }
     });
     let (cases, sums) = progress.sums.into_inner().expect("no thread panics while it adds");
-    println!(
+    say!(
         "soak: {cases} cases, {} packets, {} lost, {} too big, {} h of virtual time in {} s",
         sums.packets,
         sums.lost,
@@ -150,7 +191,7 @@ fn work(request: &Request, first: u64, start: Instant, progress: &Progress) {
         }
         let scenario = Scenario::draw(seed, &scale);
         if matches!(request.limit, Limit::One(_)) {
-            println!("{scenario:#?}");
+            say!("{scenario:#?}");
         }
         match catch_unwind(AssertUnwindSafe(|| scenario.run())) {
             Ok(outcome) => {
@@ -165,6 +206,9 @@ fn work(request: &Request, first: u64, start: Instant, progress: &Progress) {
                 progress.stop.fetch_or(!request.keep_going, Ordering::Relaxed);
             }
         }
+        if let Some(line) = progress.poll_line(start.elapsed()) {
+            say!("{line}");
+        }
     }
 }
 
@@ -174,6 +218,22 @@ mod tests {
 
     fn parse_words(words: &str) -> Result<Request, String> {
         parse(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn progress_is_told_once_an_interval() {
+        let progress = Progress {
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            failed: AtomicU64::new(1),
+            sums: Mutex::new((7, Outcome::default())),
+            due: Mutex::new(TELL_INTERVAL),
+        };
+        assert_eq!(progress.poll_line(TELL_INTERVAL - Duration::from_secs(1)), None);
+        let line = "soak: 7 cases kept to the model, 1 failed, after 10 min";
+        assert_eq!(progress.poll_line(TELL_INTERVAL).as_deref(), Some(line));
+        assert_eq!(progress.poll_line(TELL_INTERVAL), None);
+        assert!(progress.poll_line(TELL_INTERVAL * 2).is_some());
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Flight {
         let (window, mss) = (info.congestion_window_bytes, info.mss_bytes);
         // The FIN takes no place in the window.
         1 + match info.repair {
-            Repair::Recovery if !info.sack => window + (DUPLICATES + self.answers) * mss,
+            // BBR's own window may fall below what it began the recovery with.
+            Repair::Recovery if !info.sack => {
+                window.max(info.threshold_bytes.unwrap_or(window)) + (DUPLICATES + self.answers) * mss
+            }
             Repair::Recovery | Repair::Reduced => {
                 (self.peak + mss).max(info.threshold_bytes.unwrap_or(window))
             }

@@ -28,6 +28,7 @@ pub(super) fn draw(random: &mut Random, network: &Network, dies: bool) -> Config
         send_start_bytes: one_of(random, &[4_000, 128 << 10, 4 << 20]),
         receive_buffer_bytes: one_of(random, &buffers),
         receive_start_bytes: one_of(random, &[4_000, 64 << 10, 4 << 20]),
+        receive_whole_segments: random.chance(100_000),
         window_scaling: random.chance(850_000),
         window_scale_min: one_of(random, &[0, 8, 14]),
         option_order: one_of(random, &[OptionOrder::Linux, OptionOrder::Linux, OptionOrder::FreeBsd]),

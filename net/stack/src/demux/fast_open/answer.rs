@@ -5,13 +5,13 @@ use super::Pending;
 use super::cache::{Advice, CookieCache};
 use super::keys::{CookieKeys, Worth};
 use crate::demux::{Flow, Opening, Owner, Tuple};
-use crate::hash::Key;
 use crate::output::ip_header_length;
 use crate::stack::Stack;
 use crate::{Config, ConnectError, Drop, Event, ListenerId, TcpId, Verdict};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
+use hash::Key;
 use packet::{Bytes, Chain};
 use tcp::{CloseReason, Connection};
 use time::Instant;
@@ -201,6 +201,7 @@ impl Stack {
         if let Some(pending) = &mut listener.fast_open {
             pending.begin();
         }
+        listener.accepted.add();
         flow.connection.accept_early(&opening.syn, payload);
         let (local, remote) = (flow.tuple.local(), flow.tuple.remote());
         self.events.push_back(Event::TcpAccepted { listener: id, connection: TcpId(number), local, remote });

@@ -1,11 +1,11 @@
 //! What a client remembers of servers (RFC 7413 §4.1.3): the cookie, the MSS that came with it, and for how long it is not
 //! worth trying (§4.1.3.1).
 
-use crate::hash::Key;
 use crate::index::{Index, words_of};
 use crate::slab::Slab;
 use alloc::collections::VecDeque;
 use core::net::IpAddr;
+use hash::Key;
 use tcp::{FastOpenOutcome, FastOpenStatus};
 use time::{Duration, Instant};
 use wire::tcp::FastOpen;

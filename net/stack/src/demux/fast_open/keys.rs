@@ -1,8 +1,8 @@
 //! The server's cookies (RFC 7413 §4.1.2): a keyed hash of both addresses, so that nothing is kept for those that were
 //! given. A cookie shows that whoever sends it has received packets at its address before.
 
-use crate::hash::Key;
 use core::net::IpAddr;
+use hash::Key;
 use time::{Duration, Instant};
 use wire::tcp::FastOpen;
 
