@@ -1,0 +1,257 @@
+//! A directory that holds a ledger.
+
+use crate::storage::{FILE_BYTES_MAX, Source, Storage};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How many files are synced one by one; of more, the whole file system is.
+const SYNCS_MAX: usize = 64;
+
+/// The file that a writer locks.
+const LOCK: &str = "lock";
+
+/// A directory that is read: a ledger, or a copy of one.
+///
+/// ```
+/// use ledger::directory::Directory;
+/// use ledger::storage::Source;
+///
+/// let nothing = Directory::open("/nonexistent");
+/// assert_eq!(nothing.read("checkpoint")?, None);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+/// A directory that is written, by one at a time: the same one, however it or what it lies in is renamed meanwhile.
+#[derive(Debug)]
+pub struct DirectoryStorage {
+    directory: Directory,
+    /// What `directory` leads to.
+    _held: File,
+    /// Held as long as it is written.
+    _lock: File,
+    /// The file that was appended to last.
+    appended: Option<(String, File)>,
+    /// What is not known to be on disk: files, and folders whose names have changed.
+    dirty: BTreeSet<PathBuf>,
+}
+
+impl Directory {
+    /// The directory of this path. Nothing is looked at yet.
+    pub fn open(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    fn resolve(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.path.clone() } else { self.path.join(path) }
+    }
+}
+
+impl Source for Directory {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(self.resolve(path)) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = file.metadata()?.len().min(FILE_BYTES_MAX);
+        let mut bytes = Vec::with_capacity(length as usize + 1);
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        match bytes.len() as u64 > FILE_BYTES_MAX {
+            true => Err(io::Error::new(ErrorKind::FileTooLarge, "the file is longer than a ledger's can be")),
+            false => Ok(Some(bytes)),
+        }
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.resolve(folder)) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            // Names that are not text are not the ledger's.
+            names.extend(entry?.file_name().into_string());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// Makes a folder and those above it. Gives those in which a name is new.
+fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let absent = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    let parent = |made: &Path| match made.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let above = absent.map(parent).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    Ok(above)
+}
+
+/// A path below a file is as absent as one that leads nowhere.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+impl DirectoryStorage {
+    /// The directory of this path, made where there is none, with access for its owner only; nobody else writes it as
+    /// long as this value lives.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WouldBlock`] where another writes it, and whatever keeps it from being made or locked.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let above = make_folder(&path)?;
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                io::Error::new(ErrorKind::WouldBlock, "another process writes this ledger")
+            }
+            TryLockError::Error(error) => error,
+        })?;
+        let held = File::open(&path)?;
+        // Its path may be another's later: what is written goes to what was locked.
+        let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        let path = if by_descriptor.is_dir() { by_descriptor } else { path };
+        let dirty = above.into_iter().chain([path.clone()]).collect();
+        Ok(Self { directory: Directory { path }, _held: held, _lock: lock, appended: None, dirty })
+    }
+
+    /// Has the names of these folders above it be on disk with all else: another may have made them, just now.
+    pub(crate) fn sync_above(&mut self, folders: impl IntoIterator<Item = PathBuf>) {
+        self.dirty.extend(folders);
+    }
+
+    fn make_folders(&mut self, path: &Path) -> io::Result<()> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        if !folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            let within = folder.ancestors().take_while(|above| above.starts_with(&self.directory.path));
+            self.dirty.extend(within.map(Path::to_owned));
+        }
+        self.dirty.insert(folder.to_owned());
+        Ok(())
+    }
+
+    fn forget(&mut self, path: &str) {
+        self.appended.take_if(|(open, _)| open == path);
+    }
+}
+
+impl Source for DirectoryStorage {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self.directory.read(path)
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        self.directory.list(folder)
+    }
+}
+
+impl Storage for DirectoryStorage {
+    fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        self.forget(path);
+        let path = self.directory.resolve(path);
+        self.make_folders(&path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        self.dirty.insert(path);
+        file.write_all(bytes)
+    }
+
+    fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let is_open = self.appended.as_ref().is_some_and(|(open, _)| open == path);
+        if !is_open {
+            let file = OpenOptions::new().append(true).open(self.directory.resolve(path))?;
+            self.appended = Some((path.to_owned(), file));
+        }
+        self.dirty.insert(self.directory.resolve(path));
+        let (_, file) = self.appended.as_mut().expect("it is open now");
+        file.write_all(bytes)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.forget(from);
+        self.forget(to);
+        let (from, to) = (self.directory.resolve(from), self.directory.resolve(to));
+        fs::rename(&from, &to)?;
+        if self.dirty.remove(&from) {
+            self.dirty.insert(to.clone());
+        }
+        self.dirty.extend([&from, &to].into_iter().filter_map(|path| path.parent()).map(Path::to_owned));
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> io::Result<()> {
+        self.forget(path);
+        let path = self.directory.resolve(path);
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => fs::remove_dir_all(&path),
+            removed => removed,
+        };
+        match removed {
+            Err(error) if is_absent(&error) => return Ok(()),
+            removed => removed?,
+        }
+        self.dirty.retain(|dirty| !dirty.starts_with(&path));
+        self.dirty.extend(path.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    fn sync(&mut self, path: &str) -> io::Result<()> {
+        match &self.appended {
+            Some((open, file)) if open == path => file.sync_data()?,
+            _ => File::open(self.directory.resolve(path))?.sync_data()?,
+        }
+        self.dirty.remove(&self.directory.resolve(path));
+        Ok(())
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        if self.dirty.len() > SYNCS_MAX {
+            rustix::fs::syncfs(File::open(&self.directory.path)?)?;
+        } else {
+            for path in &self.dirty {
+                File::open(path)?.sync_all()?;
+            }
+        }
+        self.dirty.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn one_writes_at_a_time_and_nobody_else_reads() {
+        let path = std::env::temp_dir().join(format!("weft-ledger-lock-{}", std::process::id()));
+        let storage = DirectoryStorage::open(&path).unwrap();
+        assert_eq!(DirectoryStorage::open(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(storage);
+        let mut storage = DirectoryStorage::open(&path).unwrap();
+        storage.write("a/b", b"c").unwrap();
+        assert_eq!(fs::metadata(path.join("a/b")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(storage.dirty.len(), 3);
+        // More than are synced one by one.
+        (0..SYNCS_MAX).for_each(|number| storage.write(&format!("{number}"), b"").unwrap());
+        storage.sync_all().unwrap();
+        assert!(storage.dirty.is_empty());
+        fs::remove_dir_all(&path).unwrap();
+    }
+}

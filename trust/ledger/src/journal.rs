@@ -1,0 +1,247 @@
+//! The journal: what is durable and not yet in tiles.
+//!
+//! ```text
+//! journal = frame *frame          the first has no entries: it tells where the journal begins
+//! frame   = "wfrm" entries' length: u32  note's length: u32  entries before: u64  bytes of those: u64
+//!           entries, as in a bundle      checkpoint after them, as a signed note
+//! ```
+//!
+//! Numbers are big-endian. One frame is one batch: it is appended and synced before the next, so only the last can be
+//! torn, and its root and signature tell. A journal is never changed but at its end; a new one takes its place once all
+//! that it has is in tiles, and is on disk before the old one goes.
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::hash::leaf_hash;
+use crate::note::NOTE_BYTES_MAX;
+use crate::tile::Records;
+use crate::tree::Tree;
+use identity::PublicKey;
+
+/// The folder of journals.
+pub const FOLDER: &str = "journal";
+
+const MAGIC: &[u8; 4] = b"wfrm";
+const HEADER_BYTES: usize = 4 + 4 + 4 + 8 + 8;
+/// The bound of one frame's entries, in bytes: a batch, with a length for each of its entries and a log's own first one.
+pub const FRAME_ENTRIES_BYTES_MAX: usize = 4 << 20;
+
+/// One frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// How many entries the log had before.
+    pub first: u64,
+    /// How many bytes those had.
+    pub entry_bytes: u64,
+    /// The entries, as in a bundle.
+    pub records: &'a [u8],
+    /// The checkpoint after them, as a signed note.
+    pub note: &'a str,
+}
+
+impl<'a> Frame<'a> {
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.records.len() + self.note.len());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(self.records.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&(self.note.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&self.first.to_be_bytes());
+        bytes.extend_from_slice(&self.entry_bytes.to_be_bytes());
+        bytes.extend_from_slice(self.records);
+        bytes.extend_from_slice(self.note.as_bytes());
+        bytes
+    }
+
+    /// Its first entry.
+    #[must_use]
+    pub fn first_record(&self) -> Option<&'a [u8]> {
+        Records::new(self.records).next().flatten()
+    }
+
+    /// The frame that these bytes begin with, and what follows it; nothing of it is verified.
+    fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+        let number = |at: usize, length: usize| {
+            header[at..at + length].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+        };
+        let (records, note) = (number(4, 4) as usize, number(8, 4) as usize);
+        if &header[..4] != MAGIC || records > FRAME_ENTRIES_BYTES_MAX || note > NOTE_BYTES_MAX {
+            return None;
+        }
+        let (records, rest) = rest.split_at_checked(records)?;
+        let (note, rest) = rest.split_at_checked(note)?;
+        let note = str::from_utf8(note).ok()?;
+        Some((Self { first: number(12, 8), entry_bytes: number(20, 8), records, note }, rest))
+    }
+}
+
+/// A journal in its parts, as far as it holds.
+#[derive(Clone, Debug)]
+pub struct Journal<'a> {
+    /// Where it begins: a checkpoint that is signed.
+    pub base: Checkpoint,
+    /// The frames behind the first, each with the root that its note tells.
+    pub frames: Vec<Frame<'a>>,
+    /// The newest note, which covers all of it.
+    pub note: &'a str,
+    /// How many bytes of entries there are, those before the journal included.
+    pub entry_bytes: u64,
+    /// Whether bytes follow that are no frame that was written to its end.
+    pub is_torn: bool,
+    /// How many entries those bytes seem to have, where they have a frame's length: a loss of power leaves that, or a
+    /// change.
+    pub torn_count: Option<u64>,
+}
+
+/// Why a journal cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalError {
+    /// Its first frame is not whole or not signed: a journal whose making was interrupted, or none at all.
+    NoBase,
+    /// Its base does not fit the tiles: the tree before this many entries has another root.
+    Base(u64),
+    /// A frame behind which others follow is not what was written.
+    Damaged {
+        /// The log holds to this many entries.
+        size: u64,
+        /// So many entries are in the frame; 0 where that cannot be told.
+        count: u64,
+    },
+    /// Its end is signed by another key; why.
+    Unsigned(CheckpointError),
+}
+
+impl<'a> Journal<'a> {
+    /// Where a journal of these bytes begins. With keys the checkpoint must be signed by all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::NoBase`].
+    pub fn base(bytes: &[u8], keys: Option<&[PublicKey]>) -> Result<Checkpoint, JournalError> {
+        let (frame, _) = Frame::decode(bytes).ok_or(JournalError::NoBase)?;
+        let base = open(frame.note, keys).map_err(|_| JournalError::NoBase)?;
+        match base.size == frame.first && frame.records.is_empty() {
+            true => Ok(base),
+            false => Err(JournalError::NoBase),
+        }
+    }
+
+    /// The note of a journal's first frame, whoever signed it.
+    #[must_use]
+    pub fn first_note(bytes: &[u8]) -> Option<&str> {
+        Frame::decode(bytes).map(|(frame, _)| frame.note)
+    }
+
+    /// The journal of these bytes, behind the tree that its base tells of. Each entry is told, and each tile that is full
+    /// by it. With keys the end must be signed by all of them.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be used.
+    pub fn replay(
+        bytes: &'a [u8],
+        keys: Option<&[PublicKey]>,
+        tree: &mut Tree,
+    ) -> Result<Self, JournalError> {
+        Self::replay_from(&Self::base(bytes, keys)?, bytes, keys, tree)
+    }
+
+    /// The same where [`Self::base`] of these bytes is known already, whose signatures cost more than all the rest of an
+    /// empty journal.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be used.
+    pub fn replay_from(
+        base: &Checkpoint,
+        bytes: &'a [u8],
+        keys: Option<&[PublicKey]>,
+        tree: &mut Tree,
+    ) -> Result<Self, JournalError> {
+        if tree.size() != base.size || tree.root() != base.root {
+            return Err(JournalError::Base(base.size));
+        }
+        let (first, mut rest) = Frame::decode(bytes).ok_or(JournalError::NoBase)?;
+        let mut frames: Vec<(Frame, &[u8])> = Vec::new();
+        let mut grown = tree.clone();
+        // The tree after all frames but the last, and what follows those: the last may be torn in its signature.
+        let mut before_last = (tree.clone(), rest);
+        while let Some((frame, after)) = Frame::decode(rest) {
+            let start = (grown.clone(), rest);
+            if !extend(&mut grown, &frame) {
+                grown = start.0;
+                break;
+            }
+            before_last = start;
+            rest = after;
+            frames.push((frame, after));
+        }
+        let is_signed = |frame: &Frame| open(frame.note, keys);
+        if let Some((last, _)) = frames.last()
+            && is_signed(last).is_err()
+        {
+            frames.pop();
+            (grown, rest) = before_last;
+            if let Some((last, _)) = frames.last() {
+                is_signed(last).map_err(JournalError::Unsigned)?;
+            }
+        }
+        let torn_count = Frame::decode(rest).map(|(frame, _)| Records::new(frame.records).count() as u64);
+        if is_damaged(rest) {
+            return Err(JournalError::Damaged { size: grown.size(), count: torn_count.unwrap_or(0) });
+        }
+        *tree = grown;
+        let frames: Vec<Frame> = frames.into_iter().map(|(frame, _)| frame).collect();
+        let added: usize = frames.iter().map(|frame| entry_bytes(frame.records)).sum();
+        let note = frames.last().map_or(first.note, |frame| frame.note);
+        let entry_bytes = first.entry_bytes + added as u64;
+        Ok(Self { base: base.clone(), frames, note, entry_bytes, is_torn: !rest.is_empty(), torn_count })
+    }
+}
+
+/// Whether what follows the last frame that holds is more than one frame whose writing was interrupted.
+fn is_damaged(rest: &[u8]) -> bool {
+    match Frame::decode(rest) {
+        Some((_, after)) => !after.is_empty(),
+        None => rest.len() > HEADER_BYTES + FRAME_ENTRIES_BYTES_MAX + NOTE_BYTES_MAX,
+    }
+}
+
+fn open(note: &str, keys: Option<&[PublicKey]>) -> Result<Checkpoint, CheckpointError> {
+    match keys {
+        Some(keys) => Checkpoint::open(note, keys),
+        None => Checkpoint::parse_unverified(note),
+    }
+}
+
+/// Adds a frame's entries; whether they lead to the root that it tells.
+fn extend(tree: &mut Tree, frame: &Frame) -> bool {
+    if frame.first != tree.size() || frame.records.is_empty() {
+        return false;
+    }
+    for record in Records::new(frame.records) {
+        let Some(record) = record else { return false };
+        tree.push(leaf_hash(record), |_, _| {});
+    }
+    let told = Checkpoint::parse_unverified(frame.note);
+    told.is_ok_and(|told| told.size == tree.size() && told.root == tree.root())
+}
+
+/// The bytes of a bundle's entries without their lengths.
+pub fn entry_bytes(records: &[u8]) -> usize {
+    Records::new(records).flatten().map(<[u8]>::len).sum()
+}
+
+impl std::fmt::Display for JournalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoBase => f.write_str("it does not begin with a signed checkpoint"),
+            Self::Base(size) => write!(f, "the tiles of {size} entries have another root than it tells"),
+            Self::Damaged { size, .. } => write!(f, "behind {size} entries it is not what was written"),
+            Self::Unsigned(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for JournalError {}

@@ -1,0 +1,258 @@
+//! A disk that loses power, for tests: what was not synced is lost, torn, or kept out of order.
+//!
+//! Each file's content and each name is on the medium or only in memory. A loss of power keeps of what is only in memory
+//! any part: single sectors of a write, a name without its content, a later change without an earlier one. That is
+//! harsher than any file system, and all that the seam promises.
+
+use crate::storage::{Source, Storage};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind};
+
+/// What reaches the medium whole or not at all, in bytes.
+pub const SECTOR_BYTES: usize = 512;
+
+/// What the disk does at one of its operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Power is lost: this operation and all later ones fail.
+    PowerLoss,
+    /// Half of it is written; from here on there is no room.
+    Full,
+    /// It fails, and so do all later ones (`EIO`).
+    Broken,
+}
+
+/// The disk.
+///
+/// ```
+/// use ledger::simulated::SimulatedDisk;
+/// use ledger::storage::{Source, Storage};
+///
+/// let mut disk = SimulatedDisk::new(7);
+/// disk.write("kept", b"a")?;
+/// disk.sync_all()?;
+/// disk.remove("kept")?;
+/// // Whether the removal reached the medium is the seed's choice; the content is whole if it did not.
+/// let after = disk.after_power_loss();
+/// assert!(matches!(after.read("kept")?.as_deref(), None | Some(b"a")));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedDisk {
+    random: u64,
+    names: BTreeMap<String, usize>,
+    names_on_medium: BTreeMap<String, usize>,
+    /// Changes of names that are only in memory, in their order.
+    name_changes: Vec<NameChange>,
+    files: Vec<SimulatedFile>,
+    /// How many operations that change something there were.
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Set(String, usize),
+    Remove(String),
+    Move(String, String, usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct SimulatedFile {
+    content: Vec<u8>,
+    on_medium: Vec<u8>,
+    /// What was written since, as places and lengths in the content.
+    written: Vec<(usize, usize)>,
+}
+
+impl SimulatedDisk {
+    /// An empty disk, all whose choices come from this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { random: seed, ..Self::default() }
+    }
+
+    /// Has this happen at the operation of this number, counted from the disk's first that changes or syncs anything.
+    pub fn set_fault(&mut self, operation: u64, fault: Fault) {
+        self.fault = Some((operation, fault));
+    }
+
+    /// How many operations that change or sync anything there were.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// The disk as it is found when power is back.
+    #[must_use]
+    pub fn after_power_loss(mut self) -> Self {
+        let mut names = std::mem::take(&mut self.names_on_medium);
+        for change in std::mem::take(&mut self.name_changes) {
+            if self.draw(2) == 0 {
+                continue;
+            }
+            match change {
+                NameChange::Set(path, file) => drop(names.insert(path, file)),
+                NameChange::Remove(path) => drop(names.remove(&path)),
+                NameChange::Move(from, to, file) => {
+                    names.remove(&from);
+                    names.insert(to, file);
+                }
+            }
+        }
+        let mut after = Self { random: self.random, ..Self::default() };
+        for (path, file) in names {
+            let file = self.files[file].clone();
+            let content = self.survive(file);
+            let index = after.files.len();
+            after.files.push(SimulatedFile { content: content.clone(), on_medium: content, written: vec![] });
+            after.names.insert(path, index);
+        }
+        after.names_on_medium = after.names.clone();
+        after.random = self.random;
+        after
+    }
+
+    /// The disk as it is found when its fault was cleared and nothing lost.
+    #[must_use]
+    pub fn repaired(mut self) -> Self {
+        self.fault = None;
+        self
+    }
+
+    /// What is left of a file: each sector that was written since it was synced, or what was there before.
+    fn survive(&mut self, file: SimulatedFile) -> Vec<u8> {
+        let mut content = file.on_medium;
+        for (start, length) in file.written {
+            // Most often all of it or nothing, as it is.
+            let mode = self.draw(4);
+            for sector in (start..start + length).step_by(SECTOR_BYTES) {
+                let is_kept = mode == 0 || (mode > 1 && self.draw(2) == 0);
+                let end = (sector + SECTOR_BYTES).min(start + length).min(file.content.len());
+                if is_kept && sector < end {
+                    content.resize(content.len().max(end), 0);
+                    content[sector..end].copy_from_slice(&file.content[sector..end]);
+                }
+            }
+        }
+        content
+    }
+
+    /// A number below a bound, by SplitMix64.
+    fn draw(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// Counts an operation; the fault that it meets.
+    fn begin(&mut self) -> Option<Fault> {
+        let number = self.operations;
+        self.operations += 1;
+        self.fault.filter(|(at, _)| number >= *at).map(|(_, fault)| fault)
+    }
+
+    /// How many bytes of a write go through, and how it ends.
+    fn begin_write(&mut self, length: usize) -> (usize, io::Result<()>) {
+        match self.begin() {
+            None => (length, Ok(())),
+            // It was on its way: any part of it may have reached the medium.
+            Some(Fault::PowerLoss) => (length, Err(io::Error::other("power was lost"))),
+            Some(Fault::Full) => (length / 2, Err(ErrorKind::StorageFull.into())),
+            Some(Fault::Broken) => (0, Err(io::Error::other("input/output error"))),
+        }
+    }
+
+    fn begin_change(&mut self) -> io::Result<()> {
+        match self.begin() {
+            None | Some(Fault::Full) => Ok(()),
+            Some(Fault::PowerLoss) => Err(io::Error::other("power was lost")),
+            Some(Fault::Broken) => Err(io::Error::other("input/output error")),
+        }
+    }
+
+    fn file(&mut self, path: &str) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn settle(&mut self, file: usize) {
+        let file = &mut self.files[file];
+        if !file.written.is_empty() {
+            file.on_medium = file.content.clone();
+            file.written.clear();
+        }
+    }
+}
+
+impl Source for SimulatedDisk {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.names.get(path).map(|file| self.files[*file].content.clone()))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let below = self.names.keys().filter_map(|path| path.strip_prefix(&prefix));
+        let names: BTreeSet<&str> = below.map(|path| path.split('/').next().unwrap_or(path)).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl Storage for SimulatedDisk {
+    fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let (length, outcome) = self.begin_write(bytes.len());
+        // A new file in the place of the old: what of the old one is still on the medium is not told apart from nothing.
+        let file = self.files.len();
+        let content = bytes[..length].to_vec();
+        self.files.push(SimulatedFile { content, on_medium: Vec::new(), written: vec![(0, length)] });
+        self.names.insert(path.to_owned(), file);
+        self.name_changes.push(NameChange::Set(path.to_owned(), file));
+        outcome
+    }
+
+    fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file(path)?;
+        let (length, outcome) = self.begin_write(bytes.len());
+        let file = &mut self.files[file];
+        file.written.push((file.content.len(), length));
+        file.content.extend_from_slice(&bytes[..length]);
+        outcome
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let file = self.file(from)?;
+        self.begin_change()?;
+        self.names.remove(from);
+        self.names.insert(to.to_owned(), file);
+        self.name_changes.push(NameChange::Move(from.to_owned(), to.to_owned(), file));
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> io::Result<()> {
+        self.begin_change()?;
+        let folder = format!("{path}/");
+        let is_in = |name: &&String| *name == path || name.starts_with(&folder);
+        for name in self.names.keys().filter(is_in).cloned().collect::<Vec<_>>() {
+            self.names.remove(&name);
+            self.name_changes.push(NameChange::Remove(name));
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, path: &str) -> io::Result<()> {
+        self.begin_change()?;
+        let file = self.file(path)?;
+        self.settle(file);
+        Ok(())
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        self.begin_change()?;
+        let files: Vec<usize> = self.names.values().copied().collect();
+        files.into_iter().for_each(|file| self.settle(file));
+        self.names_on_medium = self.names.clone();
+        self.name_changes.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! Verifying a ledger offline, with the public key alone: a directory, a copy of one, or an exported file.
+//!
+//! What is signed is the newest checkpoint. From its root down, each tile is held to the hash above it and each entry to
+//! its tile, so that the first entry that is wrong has a name. Where entries and tiles were changed alike, the smallest
+//! range is named that the untouched tiles above leave. Memory does not grow with the number of entries.
+
+mod finding;
+mod tree;
+
+pub use finding::{Finding, Wrong};
+
+use crate::checkpoint::Checkpoint;
+use crate::edge::{self, ReadError};
+use crate::entry::{Entry, Event};
+use crate::journal::{Journal, JournalError};
+use crate::layout::{self, LogPlace};
+use crate::reader::{Match, Reader};
+use crate::shards::ShardNumber;
+use crate::storage::Source;
+use identity::PublicKey;
+use tree::TreeCheck;
+
+/// What was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which shard of its ledger it is, as its logs' names tell.
+    pub shard: ShardNumber,
+    /// The sequence number of the first entry that is there.
+    pub first: u64,
+    /// That of the next.
+    pub next: u64,
+    /// The ledger's logs, the oldest first, each with what its checkpoint tells.
+    pub logs: Vec<Checkpoint>,
+    /// The newest checkpoint, as a signed note.
+    pub note: String,
+    /// Whether a batch at the end was not written to its end: a writer was killed, or writes it just now.
+    pub is_unfinished: bool,
+}
+
+/// Verifies a ledger of one shard, or one of its shards; [`shards::verify`](crate::shards::verify) verifies all that are in a
+/// directory, and what they tell of each other. Each of the notes, checkpoints of the ledger that were kept elsewhere, must be one that it
+/// goes on from.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Result<Report, Finding> {
+    let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0 };
+    // Read before the journal, which has at least as much, also where it grows meanwhile.
+    let published = check.published()?;
+    let newest = check.newest_journal()?;
+    for number in layout::logs(source).map_err(ReadError::Io)? {
+        if newest.as_ref().is_none_or(|newest| number < newest.log) {
+            check.complete_log(number)?;
+        }
+    }
+    let is_unfinished = match &newest {
+        Some(newest) => check.growing_log(newest)?,
+        None => false,
+    };
+    let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
+    let reader = Reader::open(source, Some(keys))?;
+    for note in notes {
+        let earlier = Checkpoint::open(note, keys)
+            .map_err(|error| Finding::Checkpoint { path: "the checkpoint that was given".into(), error })?;
+        hold_to(&reader, &earlier)?;
+    }
+    if let (Some(published), true) = (published, newest.is_some()) {
+        // A journal that was cut may hold less than what was published. A log may have been let go meanwhile.
+        if reader.hold_to(&published)? != Match::Retired {
+            hold_to(&reader, &published)?;
+        }
+    }
+    let note = reader.checkpoint().to_owned();
+    Ok(Report { shard: reader.shard(), first, next: check.next, logs: check.logs, note, is_unfinished })
+}
+
+/// The newest log's journal.
+struct Newest {
+    path: String,
+    log: u64,
+    base: Checkpoint,
+    bytes: Vec<u8>,
+}
+
+struct Check<'a, S> {
+    source: &'a S,
+    keys: &'a [PublicKey],
+    /// The logs that hold.
+    logs: Vec<Checkpoint>,
+    first: Option<u64>,
+    next: u64,
+}
+
+impl<S: Source> Check<'_, S> {
+    /// The newest journal that begins with a signed checkpoint; `None` where there is no journal, as in an exported file.
+    fn newest_journal(&self) -> Result<Option<Newest>, Finding> {
+        let mut wrong = None;
+        for number in layout::journals(self.source).map_err(ReadError::Io)?.iter().rev() {
+            let path = layout::journal(*number);
+            let Some(bytes) = self.source.read(&path).map_err(ReadError::Io)? else { continue };
+            match Journal::base(&bytes, Some(self.keys)) {
+                Ok(base) => {
+                    let Some(LogPlace { log, .. }) = self.place(Journal::first_note(&bytes)) else {
+                        continue;
+                    };
+                    let is_begun = base.size > 0
+                        || log == 1
+                        || Journal::replay(&bytes, Some(self.keys), &mut Default::default())
+                            .is_ok_and(|journal| !journal.frames.is_empty());
+                    if is_begun {
+                        return Ok(Some(Newest { path, log, base, bytes }));
+                    }
+                }
+                // Signed by another key, or its making was interrupted: then the one before is whole.
+                Err(_) => {
+                    let note = Journal::first_note(&bytes);
+                    let error = note.and_then(|note| Checkpoint::open(note, self.keys).err());
+                    wrong = wrong.or(error.map(|error| Finding::Checkpoint { path, error }));
+                }
+            }
+        }
+        wrong.map_or(Ok(None), Err)
+    }
+
+    fn place(&self, note: Option<&str>) -> Option<LogPlace> {
+        layout::place_of_note(note?, Some(self.keys)).map(|(_, place)| place)
+    }
+
+    /// A log that does not grow any more: all of it is in tiles.
+    fn complete_log(&mut self, number: u64) -> Result<(), Finding> {
+        let path = layout::in_log(number, "checkpoint");
+        // A log whose checkpoint is gone was being removed.
+        let Some(note) = self.source.read(&path).map_err(ReadError::Io)? else { return Ok(()) };
+        let note = String::from_utf8_lossy(&note);
+        let checkpoint = Checkpoint::open(&note, self.keys)
+            .map_err(|error| Finding::Checkpoint { path: path.clone(), error })?;
+        if self.place(Some(&note)).map(|place| place.log) != Some(number) {
+            return Err(Finding::Chain { log: number });
+        }
+        let base = self.base_of(number, &checkpoint);
+        TreeCheck::new(self.source, number, base, &checkpoint).run()?;
+        let first = edge::first_record(self.source, number, checkpoint.size);
+        self.link(number, first.as_deref(), checkpoint)
+    }
+
+    /// The log that grows; whether its last batch was not written to its end.
+    fn growing_log(&mut self, newest: &Newest) -> Result<bool, Finding> {
+        let Newest { log, base, .. } = newest;
+        let sequence = self.base_of(*log, base);
+        TreeCheck::new(self.source, *log, sequence, base).run()?;
+        let (mut tree, _) = edge::load(self.source, *log, base.size)?;
+        let batch = |size: u64, count: u64| Finding::Range {
+            first: sequence + size,
+            last: sequence + size + count.max(1) - 1,
+            path: newest.path.clone(),
+        };
+        let journal =
+            Journal::replay(&newest.bytes, Some(self.keys), &mut tree).map_err(|error| match error {
+                JournalError::Damaged { size, count } => batch(size, count),
+                JournalError::Unsigned(error) => Finding::Checkpoint { path: newest.path.clone(), error },
+                JournalError::NoBase | JournalError::Base(_) => Finding::Tile { path: newest.path.clone() },
+            })?;
+        if let Some(count) = journal.torn_count {
+            return Err(batch(tree.size(), count));
+        }
+        let first = match base.size {
+            0 => journal.frames.first().and_then(|frame| frame.first_record()).map(<[u8]>::to_vec),
+            _ => edge::first_record(self.source, *log, base.size),
+        };
+        let is_unfinished = journal.is_torn;
+        let end = Checkpoint { size: tree.size(), root: tree.root(), ..base.clone() };
+        self.link(*log, first.as_deref(), end)?;
+        Ok(is_unfinished)
+    }
+
+    /// The sequence number of a log's first entry: where the log before ends, or as its first entry says.
+    fn base_of(&self, log: u64, checkpoint: &Checkpoint) -> u64 {
+        let told =
+            || edge::first_sequence(log, edge::first_record(self.source, log, checkpoint.size).as_deref());
+        if self.logs.is_empty() { told().unwrap_or(0) } else { self.next }
+    }
+
+    /// Holds a log's first entry to the log before, and takes the log into the chain.
+    fn link(&mut self, number: u64, first: Option<&[u8]>, checkpoint: Checkpoint) -> Result<(), Finding> {
+        let wrong = Finding::Chain { log: number };
+        let sequence = match first.map(Entry::decode) {
+            _ if number == 1 => 0,
+            Some(Ok(Entry { event: Event::LogStart(start), .. })) => {
+                let told = Checkpoint::open(&start.previous, self.keys).map_err(|_| wrong.clone())?;
+                if self.logs.last().is_some_and(|before| *before != told || start.sequence != self.next) {
+                    return Err(wrong);
+                }
+                start.sequence
+            }
+            _ => return Err(wrong),
+        };
+        if number == 1 && !self.logs.is_empty() {
+            return Err(wrong);
+        }
+        self.first = self.first.or(Some(sequence));
+        self.next = sequence + checkpoint.size;
+        self.logs.push(checkpoint);
+        Ok(())
+    }
+
+    /// The checkpoint that the newest log has published, where it is signed: one that was torn is written again.
+    fn published(&self) -> Result<Option<Checkpoint>, ReadError> {
+        for log in layout::logs(self.source).map_err(ReadError::Io)?.into_iter().rev() {
+            if let Some(note) = self.source.read(&layout::in_log(log, "checkpoint")).map_err(ReadError::Io)? {
+                return Ok(str::from_utf8(&note)
+                    .ok()
+                    .and_then(|note| Checkpoint::open(note, self.keys).ok()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Holds what is there to a checkpoint that is signed.
+pub(crate) fn hold_to<S: Source>(reader: &Reader<S>, told: &Checkpoint) -> Result<(), Finding> {
+    match reader.hold_to(told)? {
+        Match::Held => Ok(()),
+        Match::Less { base: Some(base), have } => Err(Finding::Truncated { have, want: base + told.size }),
+        Match::Other { base } => Err(Finding::Rewritten { first: base, next: base + told.size }),
+        // Logs that were let go, and logs that never were, cannot be compared with.
+        Match::Retired | Match::Less { base: None, .. } => {
+            Err(Finding::Elsewhere { origin: told.origin.clone() })
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Going on in a new log, and letting old ones go.
+
+use super::{GrowingLog, WriteError, Writer, failed};
+use crate::checkpoint::Checkpoint;
+use crate::edge;
+use crate::entry::{Entry, Event, LogStart, RunId};
+use crate::journal::Frame;
+use crate::layout;
+use crate::storage::Storage;
+
+impl<S: Storage> Writer<S> {
+    /// Ends the newest log and begins the next, whose first entry names the last checkpoint of the old one, with these
+    /// entries behind it.
+    pub(super) fn rotate(&mut self, time_ns: u64, records: &[u8]) -> Result<(), WriteError> {
+        self.publish()?;
+        let sequence = self.next();
+        let start = LogStart { sequence, previous: self.log.note.clone() };
+        let entry = Entry::new(time_ns, RunId::default(), Event::LogStart(start));
+        let entry = entry.encode().expect("a log's first entry is bounded");
+        // An entry has at most 65,535 bytes.
+        let mut all = (entry.len() as u16).to_be_bytes().to_vec();
+        all.extend_from_slice(&entry);
+        all.extend_from_slice(records);
+        let old = self.log.number;
+        self.log = GrowingLog::empty(old + 1, sequence);
+        let base = Frame { first: 0, entry_bytes: 0, records: &[], note: &self.sign() }.encode();
+        let full = self.log.extend(&all);
+        self.log.note = self.sign();
+        let frame = Frame { first: 0, entry_bytes: 0, records: &all, note: &self.log.note }.encode();
+        // The tiles of the old log are on disk before the journal goes that has the same.
+        self.storage.sync_all().map_err(failed("sync", layout::in_log(old, "checkpoint")))?;
+        self.replace_journal(&[base, frame].concat())?;
+        self.write_full(full)?;
+        self.publish()?;
+        self.retire(time_ns)
+    }
+
+    /// Removes the logs that need not stay.
+    fn retire(&mut self, now_ns: u64) -> Result<(), WriteError> {
+        let logs = layout::logs(&self.storage).map_err(failed("list", "the logs"))?;
+        let newest = self.log.number;
+        let keep = self.config.keep_logs.unwrap_or(layout::LOGS_MAX).clamp(1, layout::LOGS_MAX);
+        for (index, log) in logs.iter().enumerate().filter(|(_, log)| **log < newest) {
+            let is_over = logs.len() - index > keep;
+            if is_over || self.is_too_old(*log, now_ns) {
+                self.remove_log(*log)?;
+            } else {
+                // The chain has no gaps: what is younger stays as well.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its checkpoint goes first: half a log is not taken for one.
+    fn remove_log(&mut self, log: u64) -> Result<(), WriteError> {
+        let path = layout::in_log(log, "checkpoint");
+        self.storage.remove(&path).map_err(failed("remove", &path))?;
+        self.storage.sync_all().map_err(failed("sync", &path))?;
+        self.storage.remove(&log.to_string()).map_err(failed("remove", log.to_string()))
+    }
+
+    /// Removes what is left of logs whose removal was interrupted.
+    pub(super) fn remove_rests(&mut self) -> Result<(), WriteError> {
+        let logs = layout::logs(&self.storage).map_err(failed("list", "the logs"))?;
+        for log in logs.into_iter().filter(|log| *log < self.log.number) {
+            let path = layout::in_log(log, "checkpoint");
+            if self.storage.read(&path).map_err(failed("read", &path))?.is_none() {
+                self.storage.remove(&log.to_string()).map_err(failed("remove", log.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A log ended when the next began.
+    fn is_too_old(&self, log: u64, now_ns: u64) -> bool {
+        let Some(keep_age_ns) = self.config.keep_age_ns else { return false };
+        let ended_ns = match log + 1 == self.log.number {
+            true => Some(now_ns),
+            false => self.size_of(log + 1).and_then(|size| self.started_ns(log + 1, size)),
+        };
+        ended_ns.is_some_and(|ended_ns| now_ns.saturating_sub(ended_ns) > keep_age_ns)
+    }
+
+    /// How many entries a log has that is complete.
+    fn size_of(&self, log: u64) -> Option<u64> {
+        let note = self.storage.read(&layout::in_log(log, "checkpoint")).ok()??;
+        let checkpoint = Checkpoint::parse_unverified(str::from_utf8(&note).ok()?).ok()?;
+        Some(checkpoint.size)
+    }
+
+    /// The time of the first entry of a log that has so many in its tiles; `None` where it cannot be told, which lets
+    /// nothing go.
+    pub(super) fn started_ns(&self, log: u64, size: u64) -> Option<u64> {
+        let record = edge::first_record(&self.storage, log, size)?;
+        Entry::decode(&record).ok().map(|entry| entry.time_ns)
+    }
+}

@@ -1,0 +1,69 @@
+//! Entries, keys and writers for tests.
+
+use identity::{Algorithm, PublicKey, SecretKey};
+use ledger::storage::Storage;
+use ledger::{Authorization, Entry, Event, Log, LogConfig, Position, RunId, Verdict, Writer, WriterConfig};
+use time::Instant;
+
+/// The name of the tests' ledger.
+pub const NAME: &str = "ledger.example";
+
+/// Its keys: Ed25519 alone, which signs quickly.
+pub fn keys() -> Vec<SecretKey> {
+    vec![SecretKey::from_seed(NAME, Algorithm::Ed25519, &[7; 32]).unwrap()]
+}
+
+pub fn public() -> Vec<PublicKey> {
+    keys().iter().map(|key| key.public().clone()).collect()
+}
+
+/// The entry of this number, which no other has.
+pub fn entry(number: u64) -> Entry {
+    let asked = Authorization {
+        verdict: if number.is_multiple_of(3) { Verdict::Refused } else { Verdict::Allowed },
+        reason: "x".repeat(number as usize % 40),
+        port: Some(number as u16),
+        ..Authorization::default()
+    };
+    // Five milliseconds from each to the next.
+    Entry::new(number * 5_000_000, RunId([1; 16]), Event::ConnectionAuthorize(asked))
+}
+
+/// A writer and the head in front of it.
+pub struct Pair<S> {
+    pub log: Log,
+    pub writer: Writer<S>,
+}
+
+impl<S: Storage> Pair<S> {
+    pub fn open(storage: S, config: WriterConfig, log: LogConfig) -> Self {
+        let (writer, position) = Writer::open(storage, keys(), config).expect("it opens");
+        Self::start(writer, position, log)
+    }
+
+    pub fn start(writer: Writer<S>, position: Position, config: LogConfig) -> Self {
+        Self { log: Log::start(position, config), writer }
+    }
+
+    /// Appends so many entries, each with its sequence number in it.
+    pub fn append(&mut self, count: u64) {
+        for _ in 0..count {
+            let next = self.log.next();
+            self.log.append(&entry(next), Instant::ZERO).expect("it is taken");
+        }
+    }
+
+    /// Writes all that waits; whether that went well.
+    pub fn write(&mut self) -> bool {
+        while let Some(batch) = self.log.poll_write(Instant::from_secs(1)) {
+            match self.writer.write(batch) {
+                Ok(written) => self.log.handle_written(written, Instant::from_secs(1)),
+                Err(error) => {
+                    self.log.handle_failed(error.to_string());
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}

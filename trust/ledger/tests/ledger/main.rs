@@ -1,0 +1,10 @@
+//! The ledger as a whole: on storages of all kinds, through losses of power and killed writers, and under attack.
+
+mod crash;
+mod entries;
+mod killed;
+mod rotation;
+mod shards;
+mod storage;
+mod tamper;
+mod witnesses;

@@ -1,0 +1,80 @@
+//! Logs that go on in new ones, and old ones that go.
+
+use crate::entries::{Pair, keys, public};
+use ledger::simulated::SimulatedDisk;
+use ledger::{LogConfig, Reader, Report, Writer, WriterConfig, verify};
+
+/// A ledger of a thousand entries, 5 ms from each to the next, in logs of one second.
+fn written(config: WriterConfig) -> SimulatedDisk {
+    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    let mut pair = Pair::open(SimulatedDisk::new(1), config, log);
+    for _ in 0..100 {
+        pair.append(10);
+        assert!(pair.write());
+    }
+    pair.writer.into_storage()
+}
+
+fn logs(report: &Report) -> Vec<&str> {
+    report.logs.iter().map(|log| log.origin.as_str()).collect()
+}
+
+#[test]
+fn every_log_goes_on_from_the_one_before_it() {
+    let disk = written(WriterConfig::default());
+    let report = verify(&disk, &public(), &[]).unwrap();
+    let origins = ["ledger.example", "ledger.example/2", "ledger.example/3", "ledger.example/4"];
+    assert_eq!(logs(&report)[..4], origins);
+    let reader = Reader::open(&disk, None).unwrap();
+    assert!(reader.logs().windows(2).all(|pair| pair[0].base + pair[0].size == pair[1].base));
+    assert_eq!((reader.first(), reader.next()), (report.first, report.next));
+}
+
+/// Across logs of 200 entries, whose last is partly in tiles and partly in the journal.
+#[test]
+fn entries_are_read_from_both_ends() {
+    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    let mut pair = Pair::open(SimulatedDisk::new(1), WriterConfig::default(), log);
+    for count in [300, 1, 399, 7] {
+        pair.append(count);
+        assert!(pair.write());
+    }
+    let reader = Reader::open(pair.writer.into_storage(), None).unwrap();
+    assert!(reader.logs().len() > 2, "{:?}", reader.logs());
+    let all: Vec<_> = reader.entries(0..u64::MAX).map(Result::unwrap).collect();
+    assert_eq!(all.len() as u64, reader.next());
+    for (start, end) in [(0, u64::MAX), (1, 700), (255, 257), (300, 301), (5, 5), (9_000, 9_001)] {
+        let there = |sequence: u64| sequence.min(reader.next()) as usize;
+        let part = &all[there(start)..there(end)];
+        let back: Vec<_> = reader.entries(start..end).rev().map(Result::unwrap).collect();
+        assert!(back.iter().eq(part.iter().rev()), "{start} to {end}");
+        // From both ends in turn, each is given once.
+        let mut entries = reader.entries(start..end);
+        let mut both = Vec::new();
+        while let Some(first) = entries.next() {
+            both.push(first.unwrap());
+            both.extend(entries.next_back().map(Result::unwrap));
+        }
+        both.sort_by_key(|record| record.sequence);
+        assert_eq!(both, part, "{start} to {end}");
+    }
+}
+
+#[test]
+fn old_logs_go_by_number_and_by_age_and_leave_no_gap() {
+    let keep_logs = WriterConfig { keep_logs: Some(2), ..WriterConfig::default() };
+    // The newest two began a second ago and now; a third ended a second ago.
+    let keep_age = WriterConfig { keep_age_ns: Some(500_000_000), ..WriterConfig::default() };
+    let all = verify(&written(WriterConfig::default()), &public(), &[]).unwrap();
+    for (config, count) in [(keep_logs, 2), (keep_age, 2)] {
+        let disk = written(config);
+        let report = verify(&disk, &public(), &[]).unwrap();
+        assert_eq!(logs(&report), logs(&all)[all.logs.len() - count..]);
+        assert_eq!(report.next, all.next);
+        assert!(report.first > 0);
+        // What is left opens, and goes on.
+        let (writer, position) = Writer::open(disk, keys(), config).unwrap();
+        assert_eq!((writer.next(), position.next), (all.next, all.next));
+        assert!(position.started_ns.is_some() && position.bytes > 0);
+    }
+}
