@@ -4,10 +4,11 @@
 use crate::inspect::{OpenedConnections, QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
 use crate::names::is_synthetic;
 use crate::resolver::{Client, Config, Resolver, Transport, UDP_BYTES_MAX, Upstream, UpstreamQuery};
-use crate::rules::{Rule, Rules};
+use axiom::policy::Policy;
+use axiom::rules::Rule;
+use axiom::{Context, Proposal};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
-use std::sync::Arc;
 use time::Instant;
 
 const NOW: Instant = Instant::from_secs(1);
@@ -30,7 +31,8 @@ pub fn dns_query(input: &[u8]) {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut resolver = resolver();
         let client = Client { token: 1, transport };
-        resolver.handle_query(client, input, NOW);
+        resolver.handle_query(client, input);
+        decide(&mut resolver);
         if let Some(reply) = resolver.poll_reply() {
             assert_eq!(reply.bytes[..2], input[..2], "a reply has its query's id");
             assert!(Message::from_vec(&reply.bytes).is_ok(), "a reply can be read");
@@ -64,7 +66,8 @@ pub fn dns_upstream(input: &[u8]) {
     let name = hickory_proto::rr::Name::from_ascii("www.example.com.").expect("a name");
     query.queries.push(hickory_proto::op::Query::query(name, record_type));
     let bytes = query.to_vec().expect("a query");
-    resolver.handle_query(Client { token: 1, transport: Transport::Tcp }, &bytes, NOW);
+    resolver.handle_query(Client { token: 1, transport: Transport::Tcp }, &bytes);
+    decide(&mut resolver);
     // Aliases have it ask again, truncation by TCP: the same bytes answer each time.
     for _ in 0..32 {
         let Some(query) = sent(&mut resolver).pop() else { break };
@@ -126,8 +129,20 @@ pub fn quic(mut input: &[u8]) {
 }
 
 fn resolver() -> Resolver {
-    let rules = Rules::parse(&["example.com".into(), "*.example.com:443".into()], &[]).expect("rules");
-    Resolver::new(Config::new(Arc::new(rules), [3; 32]))
+    Resolver::new(Config::new(policy(), [3; 32]))
+}
+
+fn policy() -> Policy {
+    Policy::of_rules(&["example.com".into(), "*.example.com:443".into()], &[]).expect("rules")
+}
+
+/// Answers what is wanted as the policy does.
+fn decide(resolver: &mut Resolver) {
+    let policy = policy();
+    while let Some(wanted) = resolver.poll_wanted() {
+        let decision = policy.decide(&Proposal::resolve(wanted.host), Context::default());
+        resolver.handle_verdict(wanted.id, decision.allowed, NOW);
+    }
 }
 
 /// The queries that wait upstream.

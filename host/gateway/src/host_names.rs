@@ -1,6 +1,6 @@
 //! What the host's files say of names: its resolvers (resolv.conf(5)) and its own table (hosts(5)).
 
-use crate::domain::DomainName;
+use axiom::domain::DomainName;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 

@@ -1,5 +1,7 @@
 //! What `weft run` is told, as data.
 
+use crate::limits::Limit;
+use ledger::Durability;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,6 +33,14 @@ pub struct Options {
     pub allow: Vec<String>,
     /// Rules that deny; they win.
     pub deny: Vec<String>,
+    /// Files of the policy: Cedar where a name ends in `.cedar`, else one rule a line. They are read again when they change.
+    pub policy: Vec<String>,
+    /// Lists that policies in Cedar name: a name, and its file.
+    pub lists: Vec<(String, String)>,
+    /// What becomes of connections that a changed policy does not allow any more.
+    pub on_revoke: OnRevoke,
+    /// Refuse to run where something that closes a way out cannot be done here.
+    pub strict: bool,
     /// The upstream resolver; the host's where not given.
     pub dns: Option<SocketAddr>,
     /// Names whose address is given here instead of by a resolver.
@@ -47,10 +57,49 @@ pub struct Options {
     pub fail_on_deny: bool,
     /// Ports of the host that lead to ports inside.
     pub publish: Vec<Publish>,
+    /// How much of the network the run may use.
+    pub limits: Vec<Limit>,
     /// How the namespace is attached.
     pub attach: Attach,
     /// Where to write every frame, as pcap.
     pub pcap: Option<PathBuf>,
+    /// Where what is decided is written down; nowhere where not given.
+    pub ledger: Option<LedgerOptions>,
+    /// Where to write the policy that the run needs, while everything that no rule denies is allowed: in Cedar where its
+    /// name ends in `.cedar`, else one rule a line.
+    pub learn: Option<PathBuf>,
+}
+
+/// The ledger that a run writes.
+///
+/// ```
+/// use gateway::options::LedgerOptions;
+/// use ledger::Durability;
+///
+/// let ledger = LedgerOptions { directory: "/var/lib/weft/ledger".into(), durability: Durability::Sync };
+/// assert_ne!(ledger.durability, Durability::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// Its directory, made where there is none; the keys that sign are in `DIRECTORY.key`, made where there are none.
+    pub directory: PathBuf,
+    /// Whether a connection waits for the disk.
+    pub durability: Durability,
+}
+
+/// What becomes of open connections that a changed policy does not allow any more.
+///
+/// ```
+/// use gateway::options::OnRevoke;
+/// assert_eq!(OnRevoke::default(), OnRevoke::Close);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRevoke {
+    /// They are closed.
+    #[default]
+    Close,
+    /// They go on.
+    Leave,
 }
 
 /// How the namespace's link reaches the stack.

@@ -1,20 +1,25 @@
 //! One run, from its options to its exit status.
 
-use crate::addresses::Pins;
-use crate::domain::DomainName;
-use crate::engine::{Engine, EngineError, Gate, Parts, SetupError};
+use crate::authority::{Draft, LearnError, LedgerError, OpenedLedger, Source, Watch};
+use crate::engine::{Ended, Engine, EngineError, Gate, Parts, SetupError};
 use crate::host_names;
+use crate::limits::{Limits, SameLimit};
 use crate::options::Options;
 use crate::report::Reporter;
 use crate::resolver::{self, Resolver};
-use crate::rules::{RuleError, Rules};
-use crate::sandbox::{Exit, Launch, LaunchError, launch};
+use crate::sandbox::{Exit, Launch, LaunchError, UnixRules, launch};
 use crate::uplink::own_addresses;
+use axiom::addresses::Pins;
+use axiom::domain::DomainName;
+use axiom::policy::{Policy, PolicyError};
+use ledger::{RunId, RunStart};
 use std::fmt;
 use std::fs::File;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use time::Instant;
 
 /// What [`run`] returns where something was refused, and [`fail_on_deny`](Options::fail_on_deny) asks for that.
 pub const EXIT_REFUSED: u8 = 100;
@@ -33,7 +38,7 @@ pub const EXIT_FAILURE: u8 = 125;
 /// // What is wrong with the options is told before anything runs.
 /// let allow = vec!["api.example.com:https".to_owned()];
 /// let options = Options { command: vec!["true".into()], allow, ..Options::default() };
-/// assert!(matches!(run(options), Err(RunError::Rule(_))));
+/// assert!(matches!(run(options), Err(RunError::Policy(_))));
 /// assert!(matches!(run(Options::default()), Err(RunError::NoCommand)));
 /// ```
 ///
@@ -44,6 +49,9 @@ pub fn run(options: Options) -> Result<u8, RunError> {
     let prepared = Prepared::of(&options)?;
     let mut launch_plan = Launch::new(options.command.clone());
     launch_plan.attach = options.attach;
+    launch_plan.unix = prepared.unix;
+    launch_plan.hidden = prepared.ledger.as_ref().map(|ledger| ledger.hidden.clone()).unwrap_or_default();
+    launch_plan.strict = options.strict;
     let launched = launch(launch_plan)?;
     for warning in launched.sandbox.warnings().iter().filter(|_| !options.quiet) {
         eprintln!("weft: {warning}");
@@ -52,24 +60,44 @@ pub fn run(options: Options) -> Result<u8, RunError> {
     let parts = Parts {
         launched,
         gate: prepared.gate,
+        policy: prepared.policy,
+        source: prepared.source,
+        watch: prepared.watch,
+        on_revoke: options.on_revoke,
+        is_learning: options.learn.is_some(),
+        ledger: prepared.ledger,
+        run: prepared.run,
+        start: run_start(&options.command),
         resolver: prepared.resolver,
         reporter: prepared.reporter,
         upstreams: prepared.upstreams,
         publish: options.publish,
+        limits: prepared.limits,
         pcap: prepared.pcap,
         timeout: options.timeout,
         seed: random_seed()?,
     };
-    let (outcome, mut reporter, wire) = Engine::new(parts)?.run()?;
+    let Ended { outcome, mut reporter, wire, lessons, checkpoint } = Engine::new(parts)?.run()?;
     if let Exit::NotExecuted(_) = outcome.exit {
         let name = options.command[0].to_string_lossy();
         eprintln!("weft: {}: {}", if name.is_empty() { "''" } else { &name }, outcome.exit);
     }
+    let checkpoint = checkpoint.map(|note| note.as_deref().and_then(summary_of_checkpoint));
     if let Err(error) = reporter.finish() {
         return Err(RunError::Report(error));
     }
+    if let Ok(Some(line)) = &checkpoint {
+        reporter.say(line);
+    }
+    if let (Some(lessons), Some(draft)) = (&lessons, prepared.draft) {
+        let line = draft.write(lessons, &options.command).map_err(RunError::Learned)?;
+        reporter.say(&line);
+    }
     if let Err(error) = wire.finish() {
         return Err(RunError::Capture(error));
+    }
+    if let Err(reason) = checkpoint {
+        return Err(RunError::Unrecorded(reason));
     }
     if outcome.timed_out {
         return Ok(EXIT_TIMEOUT);
@@ -83,10 +111,18 @@ pub fn run(options: Options) -> Result<u8, RunError> {
 /// What is checked and opened before anything runs.
 struct Prepared {
     gate: Gate,
+    policy: Policy,
+    source: Source,
+    watch: Option<Watch>,
+    ledger: Option<OpenedLedger>,
+    run: RunId,
+    unix: UnixRules,
     resolver: Resolver,
     reporter: Reporter,
     upstreams: Vec<std::net::SocketAddr>,
+    limits: Option<Box<Limits>>,
     pcap: Option<File>,
+    draft: Option<Draft>,
 }
 
 impl Prepared {
@@ -94,7 +130,13 @@ impl Prepared {
         if options.command.is_empty() {
             return Err(RunError::NoCommand);
         }
-        let rules = Arc::new(Rules::parse(&options.allow, &options.deny)?);
+        // Every bucket is full when the engine's time begins.
+        let limits = Limits::new(&options.limits, Instant::ZERO)?;
+        let source = Source::of(options);
+        let (policy, paths) = source.read();
+        let policy = policy?;
+        let watch = (!paths.is_empty()).then(|| Watch::start(&paths)).transpose().map_err(RunError::Watch)?;
+        let unix = policy.rules().map(UnixRules::of).unwrap_or_default();
         let mut pins = Pins::default();
         for pin in &options.resolve {
             let name = DomainName::parse(&pin.name)
@@ -106,17 +148,55 @@ impl Prepared {
             Some(server) => vec![server],
             None => host_names::resolvers(&read_or_empty("/etc/resolv.conf")),
         };
-        let mut config = resolver::Config::new(rules.clone(), random_seed()?);
+        let mut config = resolver::Config::new(policy.clone(), random_seed()?);
         config.pins = pins.clone();
         config.hosts = host_names::hosts(&read_or_empty("/etc/hosts"));
         config.servers = upstreams.len();
         let own = own_addresses().map_err(|error| RunError::System("listing the host's addresses", error))?;
-        let gate = Gate { rules, pins, own: own.into_iter().collect(), tls_opaque: options.tls_opaque };
-        let pcap = options.pcap.as_deref().map(create).transpose()?;
-        let events = options.events.as_deref().map(create).transpose()?;
+        let gate = Gate { pins, own: own.into_iter().collect(), tls_opaque: options.tls_opaque };
+        let draft = options.learn.as_deref().map(Draft::open).transpose().map_err(RunError::Learned)?;
+        let (pcap, events) = outputs(options)?;
         let reporter = reporter(events, options.quiet);
-        Ok(Self { gate, resolver: Resolver::new(config), reporter, upstreams, pcap })
+        let ledger = options.ledger.as_ref().map(OpenedLedger::of).transpose()?;
+        let mut run = RunId::default();
+        run.0.copy_from_slice(&random_seed()?[..16]);
+        Ok(Self {
+            gate,
+            policy,
+            source,
+            watch,
+            ledger,
+            run,
+            unix,
+            resolver: Resolver::new(config),
+            reporter,
+            upstreams,
+            limits,
+            pcap,
+            draft,
+        })
     }
+}
+
+/// What the run's first entry says.
+fn run_start(command: &[std::ffi::OsString]) -> RunStart {
+    let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+    RunStart {
+        command: command.iter().map(|word| text(word)).collect(),
+        directory: std::env::current_dir().map(|path| text(path.as_os_str())).unwrap_or_default(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        user: Some(rustix::process::getuid().as_raw()),
+        policy: None,
+        outer: None,
+    }
+}
+
+/// What is said of the last checkpoint: whose log, how many entries, and the hash that stands for all of them.
+fn summary_of_checkpoint(note: &str) -> Option<String> {
+    let mut lines = note.lines();
+    let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
+    Some(format!("weft: ledger {origin}: {size} entries, checkpoint {root}"))
 }
 
 /// Events go to their file as they happen; the rest to standard error, with a summary where a person reads it.
@@ -128,8 +208,24 @@ fn reporter(events: Option<File>, quiet: bool) -> Reporter {
     Reporter::new(events, messages, summary)
 }
 
-fn create(path: &Path) -> Result<File, RunError> {
-    File::create(path).map_err(|error| RunError::File(path.to_owned(), error))
+/// The files of `--pcap` and `--events`, written anew.
+fn outputs(options: &Options) -> Result<(Option<File>, Option<File>), RunError> {
+    let create = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| File::create(path).map_err(|error| RunError::File(option, path.to_owned(), error)))
+            .transpose()
+    };
+    let (pcap, events) = (create("--pcap", &options.pcap)?, create("--events", &options.events)?);
+    if let (Some(one), Some(other), Some(path)) = (&pcap, &events, &options.events) {
+        let identity = |file: &File| file.metadata().map(|of| (of.is_file(), of.dev(), of.ino()));
+        let failed = |error| RunError::File("--events", path.clone(), error);
+        let (one, other) = (identity(one).map_err(failed)?, identity(other).map_err(failed)?);
+        // Whatever the paths say; a device such as /dev/null may be both.
+        if one == other && one.0 {
+            return Err(RunError::SameFile(path.clone()));
+        }
+    }
+    Ok((pcap, events))
 }
 
 /// A file that need not be there.
@@ -165,12 +261,24 @@ fn raise_descriptor_limit() {
 pub enum RunError {
     /// There is nothing to run.
     NoCommand,
-    /// A rule cannot be understood.
-    Rule(RuleError),
+    /// The policy cannot be understood.
+    Policy(PolicyError),
+    /// The policy's files cannot be watched.
+    Watch(std::io::Error),
+    /// The ledger cannot be opened.
+    Ledger(LedgerError),
+    /// What was learned cannot be written.
+    Learned(LearnError),
+    /// The ledger could not be written to its end: the record is not whole.
+    Unrecorded(String),
+    /// There are two limits of one kind.
+    Limit(SameLimit),
     /// `--resolve` has something that is no name.
     Name(String, String),
-    /// A file cannot be written.
-    File(PathBuf, std::io::Error),
+    /// The file of this option cannot be written.
+    File(&'static str, PathBuf, std::io::Error),
+    /// `--events` and `--pcap` are the same file.
+    SameFile(PathBuf),
     /// The namespaces cannot be made.
     Launch(LaunchError),
     /// The gateway cannot be set up.
@@ -189,9 +297,26 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCommand => f.write_str("no command to run: weft run [OPTIONS] -- COMMAND [ARG...]"),
-            Self::Rule(error) => write!(f, "{error}"),
+            Self::Policy(error) => write!(f, "{error}"),
+            Self::Watch(error) => write!(f, "watching the policy's files for changes failed: {error}"),
+            Self::Ledger(error) => write!(f, "{error}"),
+            Self::Learned(error) => write!(f, "{error}"),
+            Self::Unrecorded(reason) => {
+                write!(f, "the ledger cannot be written, so the record is not whole: {reason}")
+            }
+            Self::Limit(error) => write!(f, "{error}"),
             Self::Name(name, expected) => write!(f, "--resolve {name}: {expected}"),
-            Self::File(path, error) => write!(f, "creating {} failed: {error}", path.display()),
+            Self::File(option, path, error) => {
+                write!(f, "{option} {}: creating the file failed: {error}", path.display())?;
+                match error.kind() {
+                    ErrorKind::NotFound => f.write_str("; make its directory first"),
+                    ErrorKind::PermissionDenied => f.write_str("; name a place where you may write"),
+                    _ => Ok(()),
+                }
+            }
+            Self::SameFile(path) => {
+                write!(f, "--events and --pcap name the same file, {}: each takes its own", path.display())
+            }
             Self::Launch(error) => write!(f, "{error}"),
             Self::Setup(error) => write!(f, "{error}"),
             Self::Engine(error) => write!(f, "{error}"),
@@ -218,4 +343,4 @@ macro_rules! from {
     };
 }
 
-from!(RuleError => Rule, LaunchError => Launch, SetupError => Setup, EngineError => Engine);
+from!(SameLimit => Limit, PolicyError => Policy, LedgerError => Ledger, LaunchError => Launch, SetupError => Setup, EngineError => Engine);

@@ -13,7 +13,7 @@
 //!
 //! Numbers are in the machine's byte order, ports and addresses in the network's.
 
-use crate::rules::Protocol;
+use axiom::rules::Protocol;
 use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of a request.

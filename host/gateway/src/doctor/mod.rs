@@ -13,6 +13,9 @@ use trial::Trial;
 /// How many files a gateway should be allowed to open: two for each of 32,000 connections.
 const OPEN_FILES_WANTED: u64 = 65_536;
 
+/// The version of Landlock that keeps signals and abstract sockets inside.
+const LANDLOCK_WITH_SCOPES: u32 = 6;
+
 /// One thing that was examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -81,6 +84,7 @@ pub fn examine() -> Vec<Finding> {
             resolver_files(&warnings),
             ipv6(&warnings),
             ping_inside(&warnings),
+            unix_sockets(&warnings),
         ]);
     }
     findings.extend([upstream_resolver(), ping_outside(), landlock(), open_files()]);
@@ -200,6 +204,19 @@ fn ping_inside(warnings: &[&Warning]) -> Finding {
     }
 }
 
+/// Whether the host's Unix sockets are closed inside.
+fn unix_sockets(warnings: &[&Warning]) -> Finding {
+    const NAME: &str = "unix sockets";
+    match warning_of(warnings, Step::GuardSockets) {
+        None => Finding::good(NAME, "the host's are closed inside, but by rule"),
+        Some(error) => Finding::lacking(
+            NAME,
+            format!("{}: the command may ask the host's services to connect for it", error.description()),
+            error.remedy().unwrap_or("none is known"),
+        ),
+    }
+}
+
 /// The host's own resolver, which answers for allowed names.
 fn upstream_resolver() -> Finding {
     const NAME: &str = "resolver";
@@ -232,8 +249,13 @@ fn landlock() -> Finding {
     match crate::sandbox::landlock_version() {
         0 => Finding::lacking(
             NAME,
-            "not there: where /proc shows processes outside, the user namespace alone keeps them closed",
+            "not there: namespaces alone keep processes outside closed, and --strict refuses to run",
             "boot with lsm=landlock added to the list in /sys/kernel/security/lsm",
+        ),
+        version if version < LANDLOCK_WITH_SCOPES => Finding::lacking(
+            NAME,
+            format!("version {version}, without scopes: --strict refuses to run"),
+            "Linux 6.12 or later",
         ),
         version => Finding::good(NAME, format!("version {version}")),
     }

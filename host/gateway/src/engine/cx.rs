@@ -1,18 +1,24 @@
 //! What every part of the engine works with: the stack, the verdicts, the names, the report, and the time.
 
 use super::Sources;
-use super::gate::{Denial, Gate, Way};
+use super::asked::{Identity, Question, Waiter};
+use super::gate::Gate;
+use super::held::{Held, Waiting};
 use super::lookup::Waiters;
-use crate::attribution::Processes;
-use crate::domain::DomainName;
+use crate::attribution::{Asker, Digesting, Digests, Processes};
+use crate::authority::{Authority, Lessons, unix_ns};
+use crate::limits::{Direction, Limits};
 use crate::names::Names;
-use crate::report::{Closing, Event, Process, Reporter, Target};
+use crate::report::{Event, Process, Reporter, Target};
 use crate::resolver::{self, Resolution, Resolver};
-use crate::rules::{Decision, Protocol};
+use crate::sandbox::SocketUse;
+use axiom::domain::DomainName;
+use axiom::rules::{Decision, Protocol};
 use packet::Pool;
 use runtime::{Clock, Poller};
-use stack::{Refusal, RequestId, Stack};
+use stack::Stack;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use time::{Duration, Instant};
 
 /// Which part of the gateway's time searching for processes may take: one in so many.
@@ -55,10 +61,12 @@ fn worked() -> Duration {
 /// A flow's beginning, for the report of its end.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
-    at: Instant,
-    process: Option<Process>,
-    target: Target,
-    address: Option<SocketAddr>,
+    pub at: Instant,
+    pub process: Option<Process>,
+    pub target: Target,
+    pub address: Option<SocketAddr>,
+    /// The entry by which it was authorised.
+    pub sequence: u64,
 }
 
 /// Bytes that went each way.
@@ -89,10 +97,19 @@ pub(super) struct Cx {
     /// Room for one datagram.
     pub scratch: Vec<u8>,
     pub gate: Gate,
+    pub authority: Authority<Waiter>,
+    pub has_told_of_ledger: bool,
+    /// What the run does, where that is learned.
+    pub lessons: Option<Lessons>,
+    /// What the run may use of the network; `None` where nothing was said of it.
+    pub limits: Option<Box<Limits>>,
     pub resolver: Resolver,
     pub waiters: Waiters,
     pub reporter: Reporter,
     pub processes: Processes,
+    pub digests: Digests,
+    /// What waits for a digest.
+    pub waiting: Waiting,
     pub searches: Searches,
 }
 
@@ -100,11 +117,6 @@ impl Cx {
     /// Names and the addresses that stand for them.
     pub fn names(&mut self) -> &mut Names {
         self.resolver.names_mut()
-    }
-
-    /// Where a connection to `wanted` goes, or why it goes nowhere.
-    pub fn judge(&self, protocol: Protocol, wanted: SocketAddr) -> Result<Way, Denial> {
-        self.gate.judge(self.resolver.names(), protocol, wanted)
     }
 
     /// What is known of a name's addresses now; the flow at `index` is told of the rest.
@@ -115,128 +127,164 @@ impl Cx {
     }
 }
 
+/// What is limited.
+impl Cx {
+    /// Whether a datagram may pass, as far as limits go: where it may not, it is lost.
+    pub fn passes(&mut self, direction: Direction, payload: &[u8]) -> bool {
+        self.limits.as_mut().is_none_or(|limits| limits.pass(direction, payload.len(), self.now))
+    }
+
+    /// Whether everything that is open is to be closed: the run has carried all that it may.
+    pub fn is_cut_due(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.is_cut_due())
+    }
+
+    /// Everything that was open is closed.
+    pub fn handle_cut(&mut self) {
+        if let Some(limits) = &mut self.limits {
+            limits.handle_cut();
+            self.reporter
+                .say("weft: the run has carried all bytes that --limit gives it; nothing more is carried");
+        }
+    }
+
+    /// Says how many datagrams limits have lost, if they did.
+    pub fn tell_of_drops(&mut self) {
+        let dropped = self.limits.as_ref().map_or(0, |limits| limits.dropped());
+        if dropped > 0 {
+            self.reporter.say(&format!("weft: datagrams dropped by --limit: {dropped}"));
+        }
+    }
+}
+
 /// What is told.
 impl Cx {
-    /// Refuses a pending SYN, and says so.
-    pub fn refuse_request(
-        &mut self,
-        request: RequestId,
-        local: SocketAddr,
-        remote: SocketAddr,
-        denial: &Denial,
-    ) {
-        self.report_denial(Protocol::Tcp, local, remote, denial);
-        self.stack.tcp_refuse(request, Refusal::Reset, self.now);
-    }
-
-    /// What `remote`, a socket of the command's, wanted of `local` was refused.
-    pub fn report_denial(
-        &mut self,
-        protocol: Protocol,
-        local: SocketAddr,
-        remote: SocketAddr,
-        denial: &Denial,
-    ) {
-        let process = self.process(protocol, local, remote);
-        let Denial { host, port, reason, hint } = denial;
-        let target =
-            Target { host: host.clone(), port: protocol.has_ports().then_some(*port), kind: protocol.into() };
-        self.record(&Event::Deny { process, target, reason: reason.clone(), hint: hint.clone() });
-    }
-
-    /// A flow was opened. What its end is to be told with.
-    pub fn report_connect(
-        &mut self,
-        protocol: Protocol,
-        way: &Way,
-        local: SocketAddr,
-        remote: SocketAddr,
-        address: Option<SocketAddr>,
-    ) -> Opened {
-        let process = self.reporter.keeps_events().then(|| self.process(protocol, local, remote)).flatten();
-        let target = target(protocol, way);
-        let rule = self.gate.rule_for(protocol, way);
-        let opened = Opened { at: self.now, process: process.clone(), target: target.clone(), address };
-        self.record(&Event::Connect { process, target, address, rule });
-        opened
-    }
-
-    /// A flow was allowed, and could not be opened.
-    pub fn report_failure(
-        &mut self,
-        protocol: Protocol,
-        way: &Way,
-        local: SocketAddr,
-        remote: SocketAddr,
-        reason: String,
-    ) {
-        let process = self.reporter.keeps_events().then(|| self.process(protocol, local, remote)).flatten();
-        self.record(&Event::Fail { process, target: target(protocol, way), reason });
-    }
-
-    /// A flow ended.
-    pub fn report_close(&mut self, opened: Opened, traffic: Traffic, closing: Closing) {
-        let Opened { at, process, target, address } = opened;
-        self.record(&Event::Close {
-            process,
-            target,
-            address,
-            bytes_sent: traffic.up,
-            bytes_received: traffic.down,
-            duration: self.now.since(at),
-            closing,
-        });
-    }
-
-    /// A name was asked for by `asker`, a socket of the command's, of `server`, a socket of ours.
+    /// A name was asked for by `asker`, a socket of the command's, of `server`, a socket of ours; `upstreams` are whom the
+    /// resolver asks.
     pub fn report_resolution(
         &mut self,
         event: resolver::Event,
         asker: Option<(Protocol, SocketAddr, SocketAddr)>,
+        upstreams: &[SocketAddr],
     ) {
-        let refused = matches!(event, resolver::Event::Refused { .. });
+        let is_refused = matches!(event, resolver::Event::Nameless { .. });
         let process = match asker {
-            Some((protocol, server, asker)) if refused || self.reporter.keeps_events() => {
-                self.process(protocol, server, asker)
+            Some((protocol, server, asker)) if is_refused || self.reporter.keeps_events() => {
+                self.identify_now(protocol, server, asker).process
             }
             _ => None,
         };
         let event = match event {
-            resolver::Event::Refused { name, by, .. } => {
+            resolver::Event::Nameless { name, .. } => {
+                let reason = Decision { allowed: false, by: None }.to_string();
                 let target = Target::of_question(&name);
-                let hint = by.is_none().then(|| format!("--allow {}", target.host));
-                let reason = Decision { allowed: false, by }.to_string();
-                Event::Deny { process, target, reason, hint }
+                Event::Deny { process, target, reason, hint: None, entry: None }
             }
             resolver::Event::Answered { name, record_type, code, addresses, .. } => {
                 Event::Resolve { process, target: Target::of_question(&name), record_type, code, addresses }
+            }
+            resolver::Event::Unanswered { name, .. } => {
+                let servers: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
+                let reason = match servers.is_empty() {
+                    true => "no resolver is configured; name one with --dns".to_owned(),
+                    false => format!("no answer from {}", servers.join(", ")),
+                };
+                Event::Fail { process, target: Target::of_question(&name), reason }
             }
         };
         self.record(&event);
     }
 
-    /// Something happened.
-    pub fn record(&mut self, event: &Event) {
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let unix_nanos = since_1970.map_or(0, |span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
-        self.reporter.record(event, self.now, unix_nanos);
+    /// A program asked for a Unix socket of the host's.
+    pub fn report_socket_use(&mut self, used: SocketUse) {
+        let SocketUse { thread, path, rule, denied } = used;
+        let asker = thread.and_then(|thread| self.processes.find_thread(thread));
+        let process = asker.as_ref().map(Asker::to_process);
+        let target = Target::of_socket(&path);
+        let by: Option<Arc<str>> = rule.map(Arc::from);
+        self.record(&if denied {
+            let hint = by.is_none().then(|| format!("--allow unix:{path}"));
+            let reason = Decision { allowed: false, by }.to_string();
+            Event::Deny { process, target, reason, hint, entry: None }
+        } else {
+            Event::Connect { process, target, address: None, rule: by, entry: None }
+        });
     }
 
-    /// The process that holds the command's socket `remote`, as long as looking for it costs little: a command that
-    /// is refused ten thousand times a second is not worth ten thousand searches.
-    fn process(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Process> {
-        if !self.searches.may_start(self.now) {
+    /// Says once that the ledger cannot be written, so that nothing new is allowed.
+    pub fn tell_of_ledger(&mut self) {
+        if self.has_told_of_ledger {
+            return;
+        }
+        if let Some(why) = self.authority.failed() {
+            let line = format!("weft: the ledger cannot be written: {why}; nothing new is allowed");
+            self.has_told_of_ledger = true;
+            self.reporter.say(&line);
+        }
+    }
+
+    /// Something happened.
+    pub fn record(&mut self, event: &Event) {
+        self.reporter.record(event, self.now, unix_ns());
+    }
+
+    /// Who holds the command's socket `own`, as far as that is known now: without a digest that is still being found.
+    pub fn identify_now(&mut self, protocol: Protocol, wanted: SocketAddr, own: SocketAddr) -> Identity {
+        let Some(asker) = self.find(protocol, wanted, own) else { return Identity::default() };
+        let digest = match self.digests.digest(asker.executable()) {
+            Digesting::Known(digest) => Some(digest),
+            Digesting::Pending(_) | Digesting::Unknown => None,
+        };
+        Identity::of(&asker, digest)
+    }
+
+    /// Who holds the command's socket `own`; `None` where that is still being found: then it comes back with what is
+    /// `held`.
+    pub fn identify(
+        &mut self,
+        protocol: Protocol,
+        wanted: SocketAddr,
+        own: SocketAddr,
+        held: impl FnOnce() -> Held,
+    ) -> Option<Identity> {
+        if !self.asks_who() {
+            return Some(Identity::default());
+        }
+        let Some(asker) = self.find(protocol, wanted, own) else { return Some(Identity::default()) };
+        match self.digests.digest(asker.executable()) {
+            Digesting::Known(digest) => Some(Identity::of(&asker, Some(digest))),
+            Digesting::Pending(ticket) if self.waiting.has_room() => {
+                self.waiting.hold(ticket, asker, held(), self.now);
+                None
+            }
+            Digesting::Pending(_) | Digesting::Unknown => Some(Identity::of(&asker, None)),
+        }
+    }
+
+    /// Whether each asker is looked for, and not only whom something is refused.
+    fn asks_who(&self) -> bool {
+        self.authority.asks_who() || self.reporter.keeps_events() || self.lessons.is_some()
+    }
+
+    /// Who wanted what is refused: looked for now, where nobody was before.
+    pub fn find_refused(&mut self, (protocol, wanted, own): Question) -> Option<Process> {
+        if self.asks_who() {
+            return None;
+        }
+        self.find(protocol, wanted, own).as_ref().map(Asker::to_process)
+    }
+
+    /// The process that holds the command's socket `own`, as long as looking for it costs little, unless the policy asks
+    /// who it is: a command that is refused ten thousand times a second is not worth ten thousand searches.
+    fn find(&mut self, protocol: Protocol, wanted: SocketAddr, own: SocketAddr) -> Option<Asker> {
+        if !self.searches.may_start(self.now) && !self.authority.looks_at_programs() {
             return None;
         }
         let before = worked();
-        let found = self.processes.find(protocol, remote, local);
+        let found = self.processes.find(protocol, own, wanted);
         self.searches.handle_taken(worked().saturating_sub(before), self.now);
         found
     }
-}
-
-fn target(protocol: Protocol, way: &Way) -> Target {
-    Target { host: way.host(), port: protocol.has_ports().then(|| way.port()), kind: protocol.into() }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::cx::Cx;
 use super::upstream::Upstreams;
 use crate::resolver::{BUFFER_BYTES_MAX, Client, Deframer, Failure, Transport, Upstream, frame};
-use crate::rules::Protocol;
 use crate::sandbox::plan;
+use axiom::rules::Protocol;
 use packet::{Bytes, Chain};
 use runtime::Readiness;
 use stack::{BindError, Binding, Datagram, Listen, ListenerId, Stack, TcpId, UdpId};
@@ -88,7 +88,7 @@ impl DnsFront {
             }
             self.askers.push_back((number, socket, local, remote));
             let client = Client { token: number, transport: Transport::Udp };
-            cx.resolver.handle_query(client, &payload, cx.now);
+            cx.resolver.handle_query(client, &payload);
         }
         true
     }
@@ -131,7 +131,7 @@ impl DnsFront {
             let mut bytes = &chunk[..];
             while let Some(message) = served.incoming.take(&mut bytes) {
                 served.open += 1;
-                cx.resolver.handle_query(client, &message, cx.now);
+                cx.resolver.handle_query(client, &message);
             }
         }
         served.send(cx, connection);
@@ -159,6 +159,10 @@ impl DnsFront {
         if cx.resolver.poll_timeout().is_some_and(|at| at <= cx.now) {
             cx.resolver.handle_timeout(cx.now);
         }
+        while let Some(wanted) = cx.resolver.poll_wanted() {
+            let asker = self.asker(wanted.client);
+            cx.handle_wanted(wanted, asker);
+        }
         while let Some(order) = cx.resolver.poll_upstream() {
             match order {
                 Upstream::Send(query) => {
@@ -170,8 +174,8 @@ impl DnsFront {
             }
         }
         while let Some(event) = cx.resolver.poll_event() {
-            let asker = self.asker(&event);
-            cx.report_resolution(event, asker);
+            let asker = self.asker(event.client());
+            cx.report_resolution(event, asker, self.upstreams.servers());
         }
         while let Some(reply) = cx.resolver.poll_reply() {
             match reply.client.transport {
@@ -181,10 +185,8 @@ impl DnsFront {
         }
     }
 
-    /// The sockets between which an event's question came, ours first.
-    fn asker(&self, event: &crate::resolver::Event) -> Option<(Protocol, SocketAddr, SocketAddr)> {
-        use crate::resolver::Event;
-        let (Event::Refused { client, .. } | Event::Answered { client, .. }) = event;
+    /// The sockets between which a question came, ours first.
+    fn asker(&self, client: Client) -> Option<(Protocol, SocketAddr, SocketAddr)> {
         match client.transport {
             Transport::Udp => {
                 let place = self.askers.binary_search_by_key(&client.token, |(number, ..)| *number).ok()?;

@@ -1,14 +1,19 @@
 //! Echo requests of the program, carried on by ping sockets: one for each address and identifier.
 
 use super::Sources;
-use super::cx::Cx;
+use super::asked::{Asked, Identity, Waiter};
+use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
-use super::gate::{Way, host_addresses};
+use super::gate::{Denial, Way, host_addresses};
+use super::held::Held;
 use super::lookup::Lookup;
-use crate::domain::DomainName;
+use crate::limits::Direction;
+use crate::report::Closing;
 use crate::resolver::Resolution;
-use crate::rules::Protocol;
 use crate::uplink::PingSocket;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
+use axiom::rules::Protocol;
 use rustix::io::Errno;
 use slab::Slab;
 use stack::{Echo, Refusal};
@@ -42,44 +47,56 @@ struct Flow {
     local: IpAddr,
     remote: IpAddr,
     identifier: u16,
-    way: Way,
+    asked: Asked,
     deadline: Instant,
     lookup: Lookup,
     waiting: Vec<Echo>,
-    socket: Option<PingSocket>,
+    socket: Option<(PingSocket, Opened)>,
+    /// Whether the entry that authorises it is not on disk, so that nothing leaves yet.
+    is_unsettled: bool,
+    /// Bytes of requests and replies.
+    traffic: Traffic,
 }
 
 impl EchoFlows {
     /// The program sent an echo request.
     pub fn handle_request(&mut self, cx: &mut Cx, echo: Echo) {
+        if self.by_key.contains_key(&(echo.remote, echo.local, echo.identifier)) {
+            return self.handle_identified(cx, echo, Identity::default());
+        }
+        let (wanted, own) = (SocketAddr::new(echo.local, 0), SocketAddr::new(echo.remote, echo.identifier));
+        let held = || Held::Echo(echo.clone());
+        if let Some(identity) = cx.identify(Protocol::Icmp, wanted, own, held) {
+            self.handle_identified(cx, echo, identity);
+        }
+    }
+
+    /// The same, now that it is known who asks, where that has to be known.
+    pub fn handle_identified(&mut self, cx: &mut Cx, echo: Echo, identity: Identity) {
         let key = (echo.remote, echo.local, echo.identifier);
         let known = self.by_key.get(&key).copied();
-        let Some(index) = known.or_else(|| self.open(cx, &echo)) else { return };
+        let Some(index) = known.or_else(|| self.open(cx, &echo, identity)) else { return };
         let Some(flow) = self.flows.get_mut(index) else { return };
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + IDLE);
         if flow.waiting.len() < WAITING_MAX {
             flow.waiting.push(echo);
         }
-        if known.is_some() { self.flush(index) } else { self.dial(cx, index) }
+        if known.is_some() { self.flush(cx, index) } else { self.dial(cx, index) }
     }
 
     /// A new flow for a request, where one may be: [`dial`](Self::dial) it once it holds the request, so that the request
     /// is answered where the flow comes to nothing.
-    fn open(&mut self, cx: &mut Cx, echo: &Echo) -> Option<usize> {
+    fn open(&mut self, cx: &mut Cx, echo: &Echo, identity: Identity) -> Option<usize> {
         let wanted = SocketAddr::new(echo.local, 0);
-        let way = match cx.judge(Protocol::Icmp, wanted) {
-            Ok(way) => way,
-            Err(denial) => {
-                cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
-                let command = SocketAddr::new(echo.remote, echo.identifier);
-                cx.report_denial(Protocol::Icmp, wanted, command, &denial);
-                return None;
-            }
+        let own = SocketAddr::new(echo.remote, echo.identifier);
+        let Some(asked) = cx.ask(Protocol::Icmp, wanted, own, identity) else {
+            cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
+            return None;
         };
         if self.flows.len() >= FLOWS_MAX
             && let Some((_, quietest)) = self.deadlines.first()
         {
-            self.remove(cx, quietest);
+            self.remove(cx, quietest, Closing::Evicted);
         }
         cx.names().pin(echo.local);
         let Echo { local, remote, identifier, .. } = *echo;
@@ -88,11 +105,13 @@ impl EchoFlows {
             local,
             remote,
             identifier,
-            way,
+            asked,
             deadline,
             lookup: Lookup::default(),
             waiting: Vec::new(),
             socket: None,
+            is_unsettled: false,
+            traffic: Traffic::default(),
         };
         let index = self.flows.insert(flow);
         self.by_key.insert((remote, local, identifier), index);
@@ -103,7 +122,7 @@ impl EchoFlows {
     /// Looks for an address to send to.
     fn dial(&mut self, cx: &mut Cx, index: usize) {
         let Some(flow) = self.flows.get(index) else { return };
-        match flow.way.clone() {
+        match flow.asked.way.clone() {
             Way::Address(address) => self.connect(cx, index, &[address.ip()]),
             Way::Host(_) => self.connect(cx, index, &host_addresses()),
             Way::Name(name, _) => {
@@ -116,79 +135,108 @@ impl EchoFlows {
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
     pub fn handle_resolved(&mut self, cx: &mut Cx, index: usize, name: &DomainName, known: Resolution) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        if flow.socket.is_some() || flow.way.name() != Some(name) {
+        if flow.socket.is_some() || flow.asked.way.name() != Some(name) {
             return;
         }
         let Some(found) = flow.lookup.take(known) else { return };
-        match cx.gate.admit(Protocol::Icmp, name, 0, &found) {
+        match cx.admit(&flow.asked, &found) {
             Ok(mut admitted) => {
                 // An echo request is of the version that the command chose, where the name has such an address.
                 let is_v4 = flow.local.is_ipv4();
                 admitted.sort_by_key(|address| address.is_ipv4() != is_v4);
                 self.connect(cx, index, &admitted);
             }
-            Err(denial) => {
-                let (wanted, command) =
-                    (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, flow.identifier));
-                for echo in std::mem::take(&mut flow.waiting) {
-                    cx.stack.refuse_echo(&echo, Refusal::Prohibited, cx.now);
-                }
-                cx.report_denial(Protocol::Icmp, wanted, command, &denial);
-                self.remove(cx, index);
-            }
+            Err(denial) => self.refuse(cx, index, denial),
         }
     }
 
+    /// Nothing of the flow may leave.
+    fn refuse(&mut self, cx: &mut Cx, index: usize, denial: Denial) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        for echo in std::mem::take(&mut flow.waiting) {
+            cx.stack.refuse_echo(&echo, Refusal::Prohibited, cx.now);
+        }
+        cx.refuse(&flow.asked, denial);
+        self.remove(cx, index, Closing::Refused);
+    }
+
+    /// Gives the flow a socket to the first address that there is a route to. Connecting sends nothing.
     fn connect(&mut self, cx: &mut Cx, index: usize, addresses: &[IpAddr]) {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let mut outcome = Err(Errno::HOSTUNREACH);
         for address in addresses {
-            outcome = PingSocket::connect(*address, flow.identifier);
+            outcome = PingSocket::connect(*address, flow.identifier).map(|socket| (socket, *address));
             if outcome.is_ok() {
                 break;
             }
         }
-        let opened = outcome.and_then(|socket| {
+        let opened = outcome.and_then(|(socket, address)| {
             cx.poller.add(&socket, Sources::Echo.token(index))?;
-            Ok(socket)
+            Ok((socket, SocketAddr::new(address, 0)))
         });
-        match opened {
-            Ok(socket) => {
-                flow.socket = Some(socket);
-                self.flush(index);
-            }
+        let (socket, remote) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 let mut reason = format!("opening a ping socket failed: {error}");
                 if matches!(error, Errno::ACCESS | Errno::PERM) {
                     reason += "; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them";
                 }
-                let (local, remote) =
-                    (SocketAddr::new(flow.local, 0), SocketAddr::new(flow.remote, flow.identifier));
-                cx.report_failure(Protocol::Icmp, &flow.way, local, remote, reason);
+                cx.report_failure(&flow.asked, reason);
                 for echo in std::mem::take(&mut flow.waiting) {
                     cx.stack.refuse_echo(&echo, Refusal::HostUnreachable, cx.now);
                 }
-                self.remove(cx, index);
+                return self.remove(cx, index, Closing::Unreachable);
             }
+        };
+        match cx.commit(&flow.asked, remote) {
+            Ok(committed) => {
+                let waits = cx.authority.settle(committed.sequence, Waiter::Echo { index }).is_some();
+                let opened = cx.report_connect(&flow.asked, Some(remote), &committed);
+                (flow.socket, flow.is_unsettled) = (Some((socket, opened)), waits);
+                self.flush(cx, index);
+            }
+            Err(denial) => self.refuse(cx, index, denial),
         }
     }
 
-    fn flush(&mut self, index: usize) {
+    /// The entry of the flow at `index` is on disk, or never will be.
+    pub fn handle_settled(&mut self, cx: &mut Cx, index: usize, sequence: u64, is_durable: bool) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        let Some(socket) = &flow.socket else { return };
+        // The flow that waited may have ended, and another may have its index.
+        if flow.socket.as_ref().is_none_or(|(_, opened)| opened.sequence != sequence) {
+            return;
+        }
+        if is_durable {
+            flow.is_unsettled = false;
+            return self.flush(cx, index);
+        }
+        let why = cx.authority.failed().unwrap_or_default();
+        let denial = Denial::unwritten(&flow.asked.way, why);
+        self.refuse(cx, index, denial);
+    }
+
+    fn flush(&mut self, cx: &mut Cx, index: usize) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let (Some((socket, _)), false) = (&flow.socket, flow.is_unsettled) else { return };
         for echo in std::mem::take(&mut flow.waiting) {
             // An error is the network's answer to an earlier request; a lost one is what ping is there to show.
-            let _ = socket.send(echo.sequence, &echo.payload);
+            if cx.passes(Direction::Up, &echo.payload) && socket.send(echo.sequence, &echo.payload).is_ok() {
+                flow.traffic.up += echo.payload.len() as u64;
+                cx.authority.add_carried(echo.payload.len() as u64);
+            }
         }
     }
 
     /// The socket of the flow at `index` reported. Whether it may have more.
     pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
         for _ in 0..TURN_REPLIES_MAX {
-            let Some(flow) = self.flows.get(index) else { return false };
-            let Some(socket) = &flow.socket else { return false };
+            let Some(flow) = self.flows.get_mut(index) else { return false };
+            let Some((socket, _)) = &flow.socket else { return false };
             match socket.receive(&mut cx.scratch) {
+                Ok(Some((_, payload))) if !cx.passes(Direction::Down, &payload) => {}
                 Ok(Some((sequence, payload))) => {
+                    flow.traffic.down += payload.len() as u64;
+                    cx.authority.add_carried(payload.len() as u64);
                     let Flow { local, remote, identifier, .. } = *flow;
                     let reply = Echo { local, remote, identifier, sequence, payload };
                     // A full queue loses it, as a network would; it is counted there.
@@ -211,7 +259,7 @@ impl EchoFlows {
         while let Some((at, index)) = self.deadlines.first()
             && at <= cx.now
         {
-            self.remove(cx, index);
+            self.remove(cx, index, Closing::Idle);
         }
     }
 
@@ -220,10 +268,31 @@ impl EchoFlows {
         self.deadlines.first().map(|(at, _)| at)
     }
 
-    fn remove(&mut self, cx: &mut Cx, index: usize) {
+    /// Closes what a policy would not allow; how many.
+    pub fn revoke(&mut self, cx: &mut Cx, policy: &Policy) -> u64 {
+        let is_revoked = |flow: &Flow| {
+            let address = flow.socket.as_ref().and_then(|(_, opened)| opened.address);
+            !cx.is_allowed_by(policy, &flow.asked, address)
+        };
+        let revoked: Vec<usize> =
+            self.flows.iter().filter(|(_, flow)| is_revoked(flow)).map(|(index, _)| index).collect();
+        revoked.iter().for_each(|index| self.remove(cx, *index, Closing::Refused));
+        revoked.len() as u64
+    }
+
+    /// Everything that is open ends.
+    pub fn end(&mut self, cx: &mut Cx, closing: &Closing) {
+        let open: Vec<usize> = self.flows.iter().map(|(index, _)| index).collect();
+        open.into_iter().for_each(|index| self.remove(cx, index, closing.clone()));
+    }
+
+    fn remove(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(flow) = self.flows.try_remove(index) else { return };
         self.by_key.remove(&(flow.remote, flow.local, flow.identifier));
         self.deadlines.remove(index, flow.deadline);
         cx.names().unpin(flow.local);
+        if let Some((_, opened)) = flow.socket {
+            cx.report_close(opened, flow.traffic, closing);
+        }
     }
 }

@@ -1,19 +1,19 @@
-//! The verdict: what a connection, a flow or an echo request was opened for, and whether that may be.
+//! What a connection, a flow or an echo request was opened for, and in which words it is refused.
 
-use crate::addresses::{Admission, NotAdmitted, Pins};
-use crate::domain::DomainName;
 use crate::inspect;
 use crate::names::{Names, is_synthetic};
-use crate::rules::{self, Decision, Protocol, Rules};
 use crate::sandbox::plan;
+use axiom::addresses::{NotAdmitted, Pins};
+use axiom::domain::DomainName;
+use axiom::rules::{self, Protocol};
+use axiom::{Proposal, Rejected};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Rules, pins, and what they are about.
+/// What a verdict depends on besides the policy.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    pub rules: Arc<Rules>,
     pub pins: Arc<Pins>,
     /// The host's own addresses.
     pub own: HashSet<IpAddr>,
@@ -26,8 +26,8 @@ pub(crate) struct Gate {
 pub(super) enum Way {
     /// To this address.
     Address(SocketAddr),
-    /// To the host's own loopback, on this port.
-    Host(u16),
+    /// To the host's own loopback, asked for by this address of the gateway's.
+    Host(SocketAddr),
     /// To wherever this name leads, on this port.
     Name(DomainName, u16),
 }
@@ -43,6 +43,17 @@ pub(super) struct Denial {
     pub reason: String,
     /// The flag that would allow it, where one would.
     pub hint: Option<String>,
+    /// The entry that tells of it, once it is written down.
+    pub entry: Entry,
+}
+
+/// Whether the ledger has a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Not yet.
+    Unwritten,
+    /// It has, by this number where it has one of its own.
+    Written(Option<u64>),
 }
 
 impl Way {
@@ -50,7 +61,7 @@ impl Way {
     pub fn host(&self) -> String {
         match self {
             Self::Address(address) => address.ip().to_string(),
-            Self::Host(_) => crate::domain::HOST_NAME.to_owned(),
+            Self::Host(_) => axiom::domain::HOST_NAME.to_owned(),
             Self::Name(name, _) => name.as_str().to_owned(),
         }
     }
@@ -58,8 +69,21 @@ impl Way {
     /// The port.
     pub fn port(&self) -> u16 {
         match self {
-            Self::Address(address) => address.port(),
-            Self::Host(port) | Self::Name(_, port) => *port,
+            Self::Address(address) | Self::Host(address) => address.port(),
+            Self::Name(_, port) => *port,
+        }
+    }
+
+    /// What is proposed, as far as the way tells it.
+    pub fn proposal(&self, protocol: Protocol) -> Proposal {
+        let port = self.port();
+        match self {
+            Self::Address(address) => Proposal::connect(protocol, address.ip(), port),
+            Self::Name(name, _) => Proposal::connect(protocol, name.clone(), port),
+            Self::Host(asked) => {
+                let name = DomainName::parse(axiom::domain::HOST_NAME).ok();
+                Proposal { name, ..Proposal::connect(protocol, asked.ip(), port) }
+            }
         }
     }
 
@@ -73,80 +97,21 @@ impl Way {
 }
 
 impl Gate {
-    /// Where a connection to `wanted` goes, or why it goes nowhere.
+    /// Where a connection to `wanted` would go.
     ///
     /// # Errors
     ///
-    /// The denial, to be answered and reported.
-    pub(super) fn judge(&self, names: &Names, protocol: Protocol, wanted: SocketAddr) -> Result<Way, Denial> {
-        let address = wanted.ip().to_canonical();
-        let port = wanted.port();
+    /// The denial, where the address stands for nothing.
+    pub(super) fn way(&self, names: &Names, wanted: SocketAddr) -> Result<Way, Denial> {
+        let (address, port) = (wanted.ip().to_canonical(), wanted.port());
         if is_gateway(address) {
-            let decision = self.rules.decide_host(protocol, address, port);
-            let way = Way::Host(port);
-            return if decision.allowed {
-                Ok(way)
-            } else {
-                Err(Denial::by_rules(protocol, &way, decision.by))
-            };
+            return Ok(Way::Host(wanted));
         }
         if is_synthetic(address) {
-            let Some(name) = names.name_of(address) else {
-                return Err(Denial::stale(address, port));
-            };
-            let decision = self.rules.decide_name(protocol, name, port);
-            let way = Way::Name(name.clone(), port);
-            return if decision.allowed {
-                Ok(way)
-            } else {
-                Err(Denial::by_rules(protocol, &way, decision.by))
-            };
+            let name = names.name_of(address).ok_or_else(|| Denial::stale(address, port))?;
+            return Ok(Way::Name(name.clone(), port));
         }
-        let way = Way::Address(SocketAddr::new(address, port));
-        let decision = self.rules.decide_address(protocol, address, port);
-        if !decision.allowed {
-            return Err(Denial::by_rules(protocol, &way, decision.by));
-        }
-        if is_ours(address) {
-            return Err(Denial::unreachable(&way));
-        }
-        Ok(way)
-    }
-
-    /// The rule that allows an allowed way.
-    pub(super) fn rule_for(&self, protocol: Protocol, way: &Way) -> Option<Arc<str>> {
-        match way {
-            Way::Address(address) => self.rules.decide_address(protocol, address.ip(), address.port()).by,
-            Way::Host(port) => self.rules.decide_host(protocol, IpAddr::V4(plan::GATEWAY_V4), *port).by,
-            Way::Name(name, port) => self.rules.decide_name(protocol, name, *port).by,
-        }
-    }
-
-    /// The addresses that an allowed way may use, each with the way's port; or why none may be.
-    ///
-    /// # Errors
-    ///
-    /// The denial of the last address, where all of them are refused.
-    pub(super) fn admit(
-        &self,
-        protocol: Protocol,
-        name: &DomainName,
-        port: u16,
-        found: &[IpAddr],
-    ) -> Result<Vec<IpAddr>, Denial> {
-        let admission = Admission { rules: &self.rules, pins: &self.pins, own: &self.own };
-        let mut denial = None;
-        let mut admitted = Vec::new();
-        for address in found {
-            match admission.admit(name, protocol, *address, port) {
-                Ok(()) => admitted.push(*address),
-                Err(why) => denial = Some(Denial::not_admitted(name, port, *address, why)),
-            }
-        }
-        match denial {
-            Some(denial) if admitted.is_empty() => Err(denial),
-            _ => Ok(admitted),
-        }
+        Ok(Way::Address(SocketAddr::new(address, port)))
     }
 }
 
@@ -160,7 +125,7 @@ fn is_gateway(address: IpAddr) -> bool {
 }
 
 /// Whether an address exists only inside, so that the host's network has nothing to do with it.
-fn is_ours(address: IpAddr) -> bool {
+pub(super) fn is_ours(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => [plan::RESOLVER_V4, plan::ADDRESS_V4].contains(&v4),
         IpAddr::V6(v6) => [plan::RESOLVER_V6, plan::ADDRESS_V6].contains(&v6),
@@ -168,44 +133,55 @@ fn is_ours(address: IpAddr) -> bool {
 }
 
 impl Denial {
-    /// The rules say no, or say nothing.
-    pub fn by_rules(protocol: Protocol, way: &Way, rule: Option<Arc<str>>) -> Self {
+    /// The policy, or the ledger, says no.
+    pub fn of_rejected(protocol: Protocol, way: &Way, rejected: Rejected, is_unruled: bool) -> Self {
         let (host, port) = (way.host(), way.port());
         // No flag allows what a rule denies: denials win.
-        let hint = rule.is_none().then(|| match way {
+        let hint = is_unruled.then(|| match way {
             Way::Address(address) => rules::hint(protocol, address.ip(), port),
             Way::Name(name, _) => rules::hint(protocol, name.clone(), port),
-            Way::Host(_) => match DomainName::parse(&host) {
+            Way::Host(asked) => match DomainName::parse(&host) {
                 Ok(name) => rules::hint(protocol, name, port),
-                Err(_) => rules::hint(protocol, IpAddr::V4(plan::GATEWAY_V4), port),
+                Err(_) => rules::hint(protocol, asked.ip(), port),
             },
         });
-        let reason = Decision { allowed: false, by: rule }.to_string();
-        Self { host, port, reason, hint }
+        Self { host, port, reason: rejected.reason, hint, entry: Entry::Written(rejected.sequence) }
+    }
+
+    /// The ledger could not be written after the policy had said yes.
+    pub fn unwritten(way: &Way, why: &str) -> Self {
+        let reason = format!("the ledger cannot be written: {why}");
+        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Written(None) }
     }
 
     /// The first bytes were for something else.
     pub fn by_inspection(way: &Way, refusal: &inspect::Refusal) -> Self {
         let hint = matches!(refusal, inspect::Refusal::NoName).then(|| "--tls-opaque".to_owned());
-        Self { host: way.host(), port: way.port(), reason: refusal.to_string(), hint }
+        let reason = refusal.to_string();
+        Self { host: way.host(), port: way.port(), reason, hint, entry: Entry::Unwritten }
     }
 
-    fn not_admitted(name: &DomainName, port: u16, address: IpAddr, why: NotAdmitted) -> Self {
-        let (why, hint) = match why {
-            NotAdmitted::Class { class, hint } => (class.to_string(), Some(hint)),
-            NotAdmitted::Denied { .. } => (why.to_string(), None),
+    pub fn not_admitted(name: &DomainName, port: u16, address: IpAddr, why: NotAdmitted) -> Self {
+        let reason = why.reason(address);
+        let hint = match why {
+            NotAdmitted::Class { hint, .. } => Some(hint),
+            NotAdmitted::Denied { .. } => None,
         };
-        let reason = format!("it resolves to {address}, {why}");
-        Self { host: name.as_str().to_owned(), port, reason, hint }
+        Self { host: name.as_str().to_owned(), port, reason, hint, entry: Entry::Unwritten }
     }
 
     fn stale(address: IpAddr, port: u16) -> Self {
         let reason = "the address stands for no name: resolve the name again".to_owned();
-        Self { host: address.to_string(), port, reason, hint: None }
+        Self { host: address.to_string(), port, reason, hint: None, entry: Entry::Unwritten }
     }
 
-    fn unreachable(way: &Way) -> Self {
+    /// A limit of the run says no.
+    pub fn limited(way: &Way, reason: String) -> Self {
+        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Unwritten }
+    }
+
+    pub fn unreachable(way: &Way) -> Self {
         let reason = "nothing listens there: the address exists only inside".to_owned();
-        Self { host: way.host(), port: way.port(), reason, hint: None }
+        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Unwritten }
     }
 }

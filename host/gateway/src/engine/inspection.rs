@@ -1,7 +1,7 @@
 //! Whether the first bytes fit what a connection was opened for; until that is known they are held back.
 
-use crate::domain::DomainName;
 use crate::inspect::{self, OpenedConnections, QuicInspector, QuicOutcome, TlsInspector, TlsOutcome};
+use axiom::domain::DomainName;
 use time::Instant;
 
 /// What is known of the bytes so far.

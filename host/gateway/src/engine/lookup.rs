@@ -1,8 +1,8 @@
 //! Names that flows wait for.
 
 use super::Sources;
-use crate::domain::DomainName;
 use crate::resolver::{Addresses, Family, Resolution, Resolved};
+use axiom::domain::DomainName;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 

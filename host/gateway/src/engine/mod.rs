@@ -5,20 +5,23 @@
 //!          │ frames                                                                  │
 //!      [device] ── [port] ── [stack] ── events ── tcp · udp · echo · dns · published ─┘
 //!                                           │ judged by
-//!                                         [gate]: rules, pins, names, address classes
+//!                                       [authority]: policy, ledger · [gate]: pins, names, address classes
 //! ```
 //!
 //! A turn: take in what is ready, let the stack answer, move bytes, send. Nothing blocks but the wait between turns.
 
+mod asked;
 mod cx;
 mod deadlines;
 mod dns;
 mod echo;
 mod gate;
+mod held;
 mod inspection;
 mod lookup;
 mod published;
 mod relay;
+mod revoke;
 mod setup;
 mod signals;
 mod tcp;
@@ -30,8 +33,8 @@ mod wire;
 pub(crate) use gate::Gate;
 pub(crate) use setup::Parts;
 pub use setup::SetupError;
-pub(crate) use turn::Engine;
 pub use turn::EngineError;
+pub(crate) use turn::{Ended, Engine};
 
 use runtime::Token;
 
@@ -43,6 +46,9 @@ enum Sources {
     Device,
     Control,
     Signals,
+    Ledger,
+    Policy,
+    Digests,
     Upstream,
     Tcp,
     Udp,
@@ -52,10 +58,13 @@ enum Sources {
 }
 
 impl Sources {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Device,
         Self::Control,
         Self::Signals,
+        Self::Ledger,
+        Self::Policy,
+        Self::Digests,
         Self::Upstream,
         Self::Tcp,
         Self::Udp,

@@ -1,12 +1,19 @@
 //! Ports of the host that lead to ports inside (`--publish`). The command sees the gateway as the other side.
 
 use super::Sources;
-use super::cx::Cx;
+use super::asked::Asked;
+use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
+use super::gate::Way;
 use super::tcp::TcpFlows;
+use crate::limits::Direction;
 use crate::options::Publish;
+use crate::report::Closing;
 use crate::sandbox::plan;
 use crate::uplink::{Listener, UdpSocket};
+use axiom::policy::Policy;
+use axiom::rules::Protocol;
+use axiom::{Committed, Proposal};
 use packet::Bytes;
 use slab::Slab;
 use stack::{Binding, Datagram, UdpId};
@@ -50,6 +57,9 @@ struct Peer {
     inner: UdpId,
     inner_address: SocketAddr,
     deadline: Instant,
+    asked: Asked,
+    opened: Opened,
+    traffic: Traffic,
 }
 
 /// A port cannot be published.
@@ -119,9 +129,18 @@ impl Published {
             };
             let inside = inside(outside, *port);
             let gateway = gateway(outside);
+            let Some((asked, committed)) = accept(cx, Protocol::Tcp, outside, inside, gateway) else {
+                socket.reset();
+                continue;
+            };
             match cx.stack.tcp_connect(Some(gateway), inside, profile.clone(), cx.now) {
-                Ok(connection) => tcp.insert_published(cx, connection, socket, outside, inside),
-                Err(_) => socket.reset(),
+                Ok(connection) => {
+                    tcp.insert_published(cx, connection, socket, (asked, &committed), outside);
+                }
+                Err(_) => {
+                    cx.abandon(committed.sequence, cx.now, ledger::Outcome::Aborted);
+                    socket.reset();
+                }
             }
         }
         true
@@ -149,27 +168,39 @@ impl Published {
 
     fn pass_in(&mut self, cx: &mut Cx, published: usize, port: u16, outside: SocketAddr, payload: Bytes) {
         let known = self.by_address.get(&(published, outside)).copied();
-        let Some(index) = known.or_else(|| self.open_peer(cx, published, outside)) else { return };
+        let Some(index) = known.or_else(|| self.open_peer(cx, published, port, outside)) else { return };
         let Some(peer) = self.peers.get_mut(index) else { return };
         self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
+        if !cx.passes(Direction::Down, &payload) {
+            return;
+        }
+        peer.traffic.down += payload.len() as u64;
+        cx.authority.add_carried(payload.len() as u64);
         let datagram = Datagram::new(peer.inner_address, inside(outside, port), payload);
         // A full queue drops it, as a network would; it is counted there.
         let _ = cx.stack.udp_send(peer.inner, datagram, cx.now);
     }
 
-    fn open_peer(&mut self, cx: &mut Cx, published: usize, outside: SocketAddr) -> Option<usize> {
+    fn open_peer(&mut self, cx: &mut Cx, published: usize, port: u16, outside: SocketAddr) -> Option<usize> {
         if self.peers.len() >= PEERS_MAX
             && let Some((_, quietest)) = self.deadlines.first()
         {
-            self.remove(cx, quietest);
+            self.remove(cx, quietest, Closing::Evicted);
         }
         let inner = cx.stack.udp_bind(Binding::Address(gateway(outside))).ok()?;
         let Some(Binding::Address(inner_address)) = cx.stack.udp_binding(inner) else {
             cx.stack.udp_close(inner);
             return None;
         };
-        let deadline = cx.now + IDLE;
-        let index = self.peers.insert(Peer { published, outside, inner, inner_address, deadline });
+        let accepted = accept(cx, Protocol::Udp, outside, inside(outside, port), inner_address);
+        let Some((asked, committed)) = accepted else {
+            cx.stack.udp_close(inner);
+            return None;
+        };
+        let opened = cx.report_connect(&asked, Some(outside), &committed);
+        let (deadline, traffic) = (cx.now + IDLE, Traffic::default());
+        let peer = Peer { published, outside, inner, inner_address, deadline, asked, opened, traffic };
+        let index = self.peers.insert(peer);
         self.by_address.insert((published, outside), index);
         self.by_inner.insert(inner, index);
         self.deadlines.insert(index, deadline);
@@ -182,9 +213,14 @@ impl Published {
         while let Some(datagram) = cx.stack.udp_receive(socket) {
             let Some(peer) = self.peers.get_mut(index) else { break };
             self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
-            if let Some((outer, _)) = self.sockets.get(peer.published) {
+            if let Some((outer, _)) = self.sockets.get(peer.published)
+                && cx.passes(Direction::Up, &datagram.payload)
+            {
                 // What an ICMP error says of an outside peer does not concern the command.
-                let _ = outer.send_to(&datagram.payload, peer.outside);
+                if outer.send_to(&datagram.payload, peer.outside).is_ok() {
+                    peer.traffic.up += datagram.payload.len() as u64;
+                    cx.authority.add_carried(datagram.payload.len() as u64);
+                }
             }
         }
         true
@@ -195,7 +231,7 @@ impl Published {
         while let Some((at, index)) = self.deadlines.first()
             && at <= cx.now
         {
-            self.remove(cx, index);
+            self.remove(cx, index, Closing::Idle);
         }
     }
 
@@ -205,12 +241,56 @@ impl Published {
         self.deadlines.first().map(|(at, _)| at).into_iter().chain(retry).min()
     }
 
-    fn remove(&mut self, cx: &mut Cx, index: usize) {
+    /// Closes what a policy would not allow; how many.
+    pub fn revoke(&mut self, cx: &mut Cx, policy: &Policy) -> u64 {
+        let is_revoked = |peer: &Peer| !cx.is_allowed_by(policy, &peer.asked, None);
+        let revoked: Vec<usize> =
+            self.peers.iter().filter(|(_, peer)| is_revoked(peer)).map(|(index, _)| index).collect();
+        revoked.iter().for_each(|index| self.remove(cx, *index, Closing::Refused));
+        revoked.len() as u64
+    }
+
+    /// Everything that is open ends.
+    pub fn end(&mut self, cx: &mut Cx, closing: &Closing) {
+        let open: Vec<usize> = self.peers.iter().map(|(index, _)| index).collect();
+        open.into_iter().for_each(|index| self.remove(cx, index, closing.clone()));
+    }
+
+    fn remove(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(peer) = self.peers.try_remove(index) else { return };
         self.deadlines.remove(index, peer.deadline);
         self.by_address.remove(&(peer.published, peer.outside));
         self.by_inner.remove(&peer.inner);
         cx.stack.udp_close(peer.inner);
+        cx.report_close(peer.opened, peer.traffic, closing);
+    }
+}
+
+/// Whether somebody outside may connect to a published port, which is told and written down.
+fn accept(
+    cx: &mut Cx,
+    protocol: Protocol,
+    outside: SocketAddr,
+    inside: SocketAddr,
+    seen: SocketAddr,
+) -> Option<(Asked, Committed)> {
+    // Whoever listens there: no connection has the program's side of it yet.
+    let asker = cx.identify_now(protocol, seen, inside);
+    let (program, run) = (asker.program, cx.authority.run());
+    let proposal = Proposal { program, run, ..Proposal::accept(protocol, outside, inside) };
+    let way = Way::Address(inside);
+    let mut asked = Asked { way, proposal, process: asker.process, wanted: None, permit: None };
+    // What the policy refuses takes nothing of a limit.
+    let is_allowed = cx.authority.decide(&asked.proposal, cx.now).allowed;
+    if is_allowed && !cx.permit(&mut asked) {
+        return None;
+    }
+    match cx.commit(&asked, outside) {
+        Ok(committed) => Some((asked, committed)),
+        Err(denial) => {
+            cx.refuse(&asked, denial);
+            None
+        }
     }
 }
 

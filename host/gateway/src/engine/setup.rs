@@ -2,9 +2,11 @@
 
 use super::Gate;
 use super::Sources;
+use super::asked::Waiter;
 use super::cx::{Cx, Searches};
 use super::dns::DnsFront;
 use super::echo::EchoFlows;
+use super::held::Waiting;
 use super::lookup::Waiters;
 use super::published::{PublishError, Published};
 use super::signals::Signals;
@@ -12,16 +14,23 @@ use super::tcp::TcpFlows;
 use super::turn::{Engine, Life};
 use super::udp::UdpFlows;
 use super::wire::Wire;
-use crate::attribution::Processes;
-use crate::options::Publish;
+use crate::attribution::{Digests, Processes};
+use crate::authority::{Authority, Lessons, OpenedLedger, Source, Watch};
+use crate::limits::Limits;
+use crate::options::{OnRevoke, Publish};
 use crate::report::{Event, Reporter};
 use crate::resolver::Resolver;
-use crate::rules::Protocol;
 use crate::sandbox::{Launched, plan};
+use axiom::Proposal;
+use axiom::policy::Policy;
+use axiom::rules::Protocol;
+use ledger::{RunId, RunStart};
 use packet::{Capabilities, Device, Pool};
 use runtime::{Clock, Poller, Port};
 use rustix::io::Errno;
-use stack::{Binding, FastOpenConfig, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack};
+use stack::{
+    BindError, Binding, FastOpenConfig, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack,
+};
 use std::fmt;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
@@ -45,11 +54,22 @@ const BUFFER_SIZE: usize = 65_536;
 pub(crate) struct Parts {
     pub launched: Launched,
     pub gate: Gate,
+    pub policy: Policy,
+    /// What the policy was read from, and what tells when to read it again.
+    pub source: Source,
+    pub watch: Option<Watch>,
+    pub on_revoke: OnRevoke,
+    pub is_learning: bool,
+    pub ledger: Option<OpenedLedger>,
+    pub run: RunId,
+    /// What the run's first entry says.
+    pub start: RunStart,
     pub resolver: Resolver,
     pub reporter: Reporter,
     /// The resolvers that ours asks.
     pub upstreams: Vec<SocketAddr>,
     pub publish: Vec<Publish>,
+    pub limits: Option<Box<Limits>>,
     /// Where every frame is written.
     pub pcap: Option<File>,
     pub timeout: Option<Duration>,
@@ -77,12 +97,16 @@ impl Engine {
         let (mut stack, interface) = build_stack(device.capabilities(), parts.seed, now)?;
         let profile = Arc::new(profile());
         let listen = Listen { binding: Binding::Intercept, defer: true, backlog: 0, config: profile.clone() };
-        stack.tcp_listen(listen).map_err(|error| SetupError::Stack(error.to_string()))?;
-        let intercept_udp =
-            stack.udp_bind(Binding::Intercept).map_err(|error| SetupError::Stack(error.to_string()))?;
-        let dns = DnsFront::open(&mut stack, &profile, parts.upstreams)
-            .map_err(|error| SetupError::Stack(error.to_string()))?;
+        stack.tcp_listen(listen)?;
+        let intercept_udp = stack.udp_bind(Binding::Intercept)?;
+        let dns = DnsFront::open(&mut stack, &profile, parts.upstreams)?;
         let wire = Wire::new(device, parts.pcap).map_err(SetupError::Capture)?;
+        let authority = authority(&poller, parts.policy, parts.ledger, (parts.run, parts.start), now)?;
+        if let Some(watch) = &parts.watch {
+            poller.add(watch.fd(), Sources::Policy.token(0)).map_err(SetupError::Poll)?;
+        }
+        let digests = Digests::new().map_err(SetupError::Poll)?;
+        poller.add(&digests, Sources::Digests.token(0)).map_err(SetupError::Poll)?;
         let processes = Processes::new(socket_tables, sandbox.init_pid());
         let mut engine = Self {
             port: Port::new(interface, wire),
@@ -94,7 +118,11 @@ impl Engine {
             udp: UdpFlows::new(intercept_udp),
             echo: EchoFlows::default(),
             published,
+            source: parts.source,
+            watch: parts.watch,
+            on_revoke: parts.on_revoke,
             life: Life::Running { until: parts.timeout.map(|span| now + span), interrupts: 0 },
+            is_digest_found: false,
             again: Vec::new(),
             arrived: true,
             blocked: false,
@@ -107,19 +135,53 @@ impl Engine {
                 pool: Pool::new(BUFFER_SIZE, IDLE_BUFFERS_MAX),
                 scratch: vec![0; BUFFER_SIZE],
                 gate: parts.gate,
+                authority,
+                has_told_of_ledger: false,
+                lessons: parts.is_learning.then(Lessons::default),
+                limits: parts.limits,
                 resolver: parts.resolver,
                 waiters: Waiters::default(),
                 reporter: parts.reporter,
                 processes,
+                digests,
+                waiting: Waiting::default(),
                 searches: Searches::new(now),
             },
         };
-        for Publish { host, port, udp } in parts.publish {
-            let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
-            engine.cx.record(&Event::Publish { protocol, listen: host, port });
-        }
+        engine.cx.authorise_published(&parts.publish)?;
         Ok(engine)
     }
+}
+
+impl Cx {
+    /// Asks whether the published ports may be the command's, and tells of them.
+    fn authorise_published(&mut self, ports: &[Publish]) -> Result<(), SetupError> {
+        for Publish { host, port, udp } in ports {
+            let protocol = if *udp { Protocol::Udp } else { Protocol::Tcp };
+            let inside = SocketAddr::new(IpAddr::V4(plan::ADDRESS_V4), *port);
+            let proposal = Proposal { run: self.authority.run(), ..Proposal::listen(protocol, inside) };
+            let committed = self.authority.submit(&proposal, self.now);
+            committed.map_err(|rejected| SetupError::Listen(*host, rejected.reason))?;
+            self.record(&Event::Publish { protocol, listen: *host, port: *port });
+        }
+        Ok(())
+    }
+}
+
+/// The authority, whose first entry says that the run begins.
+fn authority(
+    poller: &Poller,
+    policy: Policy,
+    ledger: Option<OpenedLedger>,
+    (run, start): (RunId, RunStart),
+    now: Instant,
+) -> Result<Authority<Waiter>, SetupError> {
+    let mut authority = Authority::start(policy, ledger, run, now).map_err(SetupError::Ledger)?;
+    if let Some(wake) = authority.wake_fd() {
+        poller.add(wake, Sources::Ledger.token(0)).map_err(SetupError::Poll)?;
+    }
+    authority.begin(start, now);
+    Ok(authority)
 }
 
 /// The stack with its one interface, which takes every packet as its own.
@@ -169,14 +231,24 @@ fn profile() -> tcp::Config {
 pub enum SetupError {
     /// A port of the host cannot be published.
     Publish(PublishError),
+    /// The policy does not let the command have a published port; why.
+    Listen(SocketAddr, String),
     /// A descriptor cannot be made or watched.
     Poll(Errno),
+    /// The thread that writes the ledger cannot be started.
+    Ledger(std::io::Error),
     /// Signals cannot be taken.
     Signals(std::io::Error),
     /// The capture cannot be begun.
     Capture(std::io::Error),
     /// Our own stack refuses its fixed set-up.
     Stack(String),
+}
+
+impl From<BindError> for SetupError {
+    fn from(error: BindError) -> Self {
+        Self::Stack(error.to_string())
+    }
 }
 
 impl From<PublishError> for SetupError {
@@ -189,7 +261,9 @@ impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Publish(error) => write!(f, "{error}"),
+            Self::Listen(host, reason) => write!(f, "publishing {host} of the host is refused: {reason}"),
             Self::Poll(error) => write!(f, "watching descriptors failed: {error}"),
+            Self::Ledger(error) => write!(f, "starting the ledger's thread failed: {error}"),
             Self::Signals(error) => write!(f, "taking signals failed: {error}"),
             Self::Capture(error) => write!(f, "beginning the capture failed: {error}"),
             Self::Stack(error) => write!(f, "setting up the stack failed: {error}"),

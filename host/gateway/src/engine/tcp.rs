@@ -1,24 +1,33 @@
 //! TCP connections of the program, from SYN to close.
 //!
 //! ```text
-//!   SYN ─> judged ─┬─ refused: reset
-//!                  └─> dialling ─┬─ failed: reset or unreachable
-//!                                └─> admitted (SYN-ACK) ─> relaying ─> closed
+//!   SYN ─> asked for ─┬─ refused: reset
+//!                     └─> dialling, each attempt authorised ─┬─ failed: reset or unreachable
+//!                                                            └─> admitted (SYN-ACK) ─> relaying ─> closed
 //! ```
 //!
 //! The program's handshake completes only when the far side's has: what `connect` tells the program is true.
 
+mod pump;
+
 use super::Sources;
+use super::asked::{Asked, Identity, Waiter};
 use super::cx::{Cx, Opened, Traffic};
-use super::gate::{Denial, Way, host_addresses};
+use super::gate::{Denial, Entry, Way, host_addresses};
+use super::held::Held;
 use super::inspection::StreamInspection;
 use super::relay::{Pumped, Relay};
 use crate::dial::{AttemptFailure, Dial, Reach, Reason, Step};
-use crate::domain::DomainName;
+use crate::limits::Direction;
 use crate::report::Closing;
 use crate::resolver::{Family, Resolution};
-use crate::rules::Protocol;
 use crate::uplink::TcpSocket;
+use axiom::Committed;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
+use axiom::rules::Protocol;
+use ledger::Outcome;
+use pump::Turns;
 use runtime::Readiness;
 use rustix::io::Errno;
 use slab::Slab;
@@ -45,6 +54,7 @@ pub(super) struct TcpFlows {
     by_request: HashMap<RequestId, usize>,
     /// Flows that have bytes to move, each once.
     ready: VecDeque<usize>,
+    turns: Turns,
     timers: Wheel<usize>,
     profile: Arc<tcp::Config>,
     /// Bytes that writes to the far sides have left over, of all flows.
@@ -53,10 +63,9 @@ pub(super) struct TcpFlows {
 
 #[derive(Debug)]
 struct Flow {
-    /// What the program asked for, and its own address.
+    /// The address that the program connects to.
     local: SocketAddr,
-    remote: SocketAddr,
-    way: Way,
+    asked: Asked,
     phase: Phase,
     queued: bool,
 }
@@ -84,8 +93,11 @@ enum Phase {
 #[derive(Debug)]
 struct Attempt {
     number: usize,
-    socket: TcpSocket,
+    /// None while its entry is not on disk.
+    socket: Option<TcpSocket>,
     remote: SocketAddr,
+    committed: Committed,
+    started: Instant,
 }
 
 impl Phase {
@@ -105,6 +117,7 @@ impl TcpFlows {
             by_connection: HashMap::new(),
             by_request: HashMap::new(),
             ready: VecDeque::new(),
+            turns: Turns::default(),
             timers: Wheel::new(now),
             profile,
             left: 0,
@@ -113,20 +126,33 @@ impl TcpFlows {
 
     /// The program asks for a connection.
     pub fn handle_request(&mut self, cx: &mut Cx, request: RequestId, local: SocketAddr, remote: SocketAddr) {
-        let way = match cx.judge(Protocol::Tcp, local) {
-            Ok(way) => way,
-            Err(denial) => return cx.refuse_request(request, local, remote, &denial),
+        let held = || Held::Tcp(request, local, remote);
+        if let Some(identity) = cx.identify(Protocol::Tcp, local, remote, held) {
+            self.handle_identified(cx, request, (local, remote), identity);
+        }
+    }
+
+    /// The same, now that it is known who asks.
+    pub fn handle_identified(
+        &mut self,
+        cx: &mut Cx,
+        request: RequestId,
+        (local, remote): (SocketAddr, SocketAddr),
+        identity: Identity,
+    ) {
+        let Some(asked) = cx.ask(Protocol::Tcp, local, remote, identity) else {
+            return cx.stack.tcp_refuse(request, Refusal::Reset, cx.now);
         };
         if self.flows.len() >= FLOWS_MAX {
             let reason = format!("there are {FLOWS_MAX} connections, the most that weft carries at once");
-            cx.report_failure(Protocol::Tcp, &way, local, remote, reason);
+            cx.report_failure(&asked, reason);
             return cx.stack.tcp_refuse(request, Refusal::Reset, cx.now);
         }
         cx.names().pin(local.ip());
         let dial = Dial::new(HOST_REACH, cx.now);
         let phase = Phase::Dialling { request, dial, attempts: Vec::new(), denial: None };
-        let flow = Flow { local, remote, way: way.clone(), phase, queued: false };
-        let index = self.flows.insert(flow);
+        let way = asked.way.clone();
+        let index = self.flows.insert(Flow { local, asked, phase, queued: false });
         self.by_request.insert(request, index);
         match way {
             Way::Address(address) => self.dial(cx, index, known(&[address.ip()])),
@@ -140,14 +166,15 @@ impl TcpFlows {
 
     /// The command gave up before it had an answer.
     pub fn handle_request_ended(&mut self, cx: &mut Cx, request: RequestId) {
-        if let Some(index) = self.by_request.get(&request) {
-            self.remove(cx, *index);
+        match self.by_request.get(&request) {
+            Some(index) => self.remove(cx, *index),
+            None => cx.waiting.forget(request),
         }
     }
 
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
     pub fn handle_resolved(&mut self, cx: &mut Cx, index: usize, name: &DomainName, known: Resolution) {
-        if self.flows.get(index).is_some_and(|flow| flow.way.name() == Some(name)) {
+        if self.flows.get(index).is_some_and(|flow| flow.asked.way.name() == Some(name)) {
             self.dial(cx, index, known);
         }
     }
@@ -158,14 +185,11 @@ impl TcpFlows {
         let Phase::Dialling { dial, denial, .. } = &mut flow.phase else { return };
         for (family, found) in [(Family::V6, known.v6), (Family::V4, known.v4)] {
             let Some(found) = found else { continue };
-            let found = found.map(|found| match &flow.way {
-                Way::Name(name, port) => {
-                    cx.gate.admit(Protocol::Tcp, name, *port, &found).unwrap_or_else(|why| {
-                        *denial = Some(why);
-                        Vec::new()
-                    })
-                }
-                Way::Address(_) | Way::Host(_) => found,
+            let found = found.map(|found| {
+                cx.admit(&flow.asked, &found).unwrap_or_else(|why| {
+                    *denial = Some(why);
+                    Vec::new()
+                })
             });
             dial.handle_addresses(family, found, cx.now);
         }
@@ -178,20 +202,11 @@ impl TcpFlows {
             let Some(flow) = self.flows.get_mut(index) else { return };
             let Phase::Dialling { dial, attempts, .. } = &mut flow.phase else { return };
             match dial.poll_step() {
-                Some(Step::Start { attempt, address }) => {
-                    let remote = SocketAddr::new(address, flow.way.port());
-                    match TcpSocket::connect(remote) {
-                        Ok(socket) => {
-                            let token = Sources::Tcp.attempt_token(index, attempt);
-                            match cx.poller.add(&socket, token) {
-                                Ok(()) => attempts.push(Attempt { number: attempt, socket, remote }),
-                                Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
-                            }
-                        }
-                        Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
-                    }
+                Some(Step::Start { attempt, address }) => self.start(cx, index, attempt, address),
+                Some(Step::Cancel { attempt }) => {
+                    let cancelled = attempts.extract_if(.., |other| other.number == attempt);
+                    cancelled.for_each(|attempt| attempt.abandon(cx, Outcome::Aborted));
                 }
-                Some(Step::Cancel { attempt }) => attempts.retain(|other| other.number != attempt),
                 Some(Step::Done { attempt }) => return self.admit(cx, index, attempt),
                 Some(Step::Failed(reason)) => return self.fail(cx, index, reason),
                 None => {
@@ -205,6 +220,85 @@ impl TcpFlows {
         }
     }
 
+    /// Authorises an attempt, and connects it as soon as that may be.
+    fn start(&mut self, cx: &mut Cx, index: usize, number: usize, address: IpAddr) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { dial, attempts, denial, .. } = &mut flow.phase else { return };
+        let remote = SocketAddr::new(address, flow.asked.way.port());
+        match cx.commit(&flow.asked, remote) {
+            Ok(committed) => {
+                let waiter = Waiter::Tcp { index, attempt: number };
+                let waits = cx.authority.settle(committed.sequence, waiter).is_some();
+                attempts.push(Attempt { number, socket: None, remote, committed, started: cx.now });
+                if !waits {
+                    self.connect(cx, index, number);
+                }
+            }
+            Err(why) => {
+                *denial = Some(why);
+                dial.handle_failed(number, AttemptFailure::Unreachable, cx.now);
+            }
+        }
+    }
+
+    /// Lets an attempt's first packet leave.
+    fn connect(&mut self, cx: &mut Cx, index: usize, number: usize) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { attempts, .. } = &mut flow.phase else { return };
+        let Some(attempt) = attempts.iter_mut().find(|attempt| attempt.number == number) else { return };
+        let connected = TcpSocket::connect(attempt.remote).and_then(|socket| {
+            cx.poller.add(&socket, Sources::Tcp.attempt_token(index, number))?;
+            Ok(socket)
+        });
+        match connected {
+            Ok(socket) => attempt.socket = Some(socket),
+            Err(error) => self.lose(cx, index, number, failure(error)),
+        }
+    }
+
+    /// An attempt has come to nothing.
+    fn lose(&mut self, cx: &mut Cx, index: usize, number: usize, failure: AttemptFailure) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { dial, attempts, .. } = &mut flow.phase else { return };
+        let lost = attempts.extract_if(.., |attempt| attempt.number == number);
+        lost.for_each(|attempt| {
+            attempt.abandon(
+                cx,
+                match failure {
+                    AttemptFailure::Refused => Outcome::Refused,
+                    AttemptFailure::Timeout => Outcome::TimedOut,
+                    AttemptFailure::Unreachable => Outcome::Unreachable,
+                },
+            );
+        });
+        dial.handle_failed(number, failure, cx.now);
+    }
+
+    /// The entry of an attempt of the flow at `index` is on disk, or never will be.
+    pub fn handle_settled(
+        &mut self,
+        cx: &mut Cx,
+        (index, number): (usize, usize),
+        sequence: u64,
+        is_durable: bool,
+    ) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { attempts, denial, .. } = &mut flow.phase else { return };
+        // The flow that waited may have ended, and another may have its index.
+        let is_it = |attempt: &Attempt| attempt.number == number && attempt.committed.sequence == sequence;
+        if !attempts.iter().any(is_it) {
+            return;
+        }
+        if is_durable {
+            self.connect(cx, index, number);
+        } else {
+            let why = cx.authority.failed().unwrap_or_default();
+            *denial = Some(Denial::unwritten(&flow.asked.way, why));
+            self.lose(cx, index, number, AttemptFailure::Unreachable);
+        }
+        self.advance(cx, index);
+    }
+
     /// The far side is connected: so may the program be.
     fn admit(&mut self, cx: &mut Cx, index: usize, winner: usize) {
         self.timers.cancel(index);
@@ -214,58 +308,72 @@ impl TcpFlows {
             return;
         };
         self.by_request.remove(&request);
-        let winner = attempts.into_iter().find(|attempt| attempt.number == winner);
+        let Some(winner) = attempts.into_iter().find(|attempt| attempt.number == winner) else {
+            return self.remove(cx, index);
+        };
         let admitted = cx.stack.tcp_admit(request, self.profile.clone(), cx.now);
-        let (Some(winner), Some(connection)) = (winner, admitted) else { return self.remove(cx, index) };
+        let (Some(connection), true) = (admitted, winner.socket.is_some()) else {
+            winner.abandon(cx, Outcome::Aborted);
+            return self.remove(cx, index);
+        };
+        let Attempt { socket: Some(socket), remote, committed, .. } = winner else { return };
         let flow = &mut self.flows[index];
-        let inspection = StreamInspection::new(flow.way.name(), cx.gate.tls_opaque);
-        let opened =
-            cx.report_connect(Protocol::Tcp, &flow.way, flow.local, flow.remote, Some(winner.remote));
-        let relay = Relay::new(connection, winner.socket, inspection);
+        let inspection = StreamInspection::new(flow.asked.way.name(), cx.gate.tls_opaque);
+        let opened = cx.report_connect(&flow.asked, Some(remote), &committed);
+        let relay = Relay::new(connection, socket, inspection);
         flow.phase = Phase::Relaying { connection, relay, opened };
         self.by_connection.insert(connection, index);
         self.queue(index);
     }
 
     fn fail(&mut self, cx: &mut Cx, index: usize, reason: Reason) {
-        let Some(flow) = self.flows.get(index) else { return };
-        let Phase::Dialling { request, denial, .. } = &flow.phase else { return };
-        if let (Some(denial), Reason::NoAddress) = (denial, reason) {
-            cx.refuse_request(*request, flow.local, flow.remote, denial);
-        } else {
-            let refusal = match reason {
-                Reason::Refused => Refusal::Reset,
-                Reason::Unreachable | Reason::NoAddress | Reason::Unresolved(_) => Refusal::HostUnreachable,
-                Reason::Timeout => Refusal::Silent,
-            };
-            cx.stack.tcp_refuse(*request, refusal, cx.now);
-            cx.report_failure(Protocol::Tcp, &flow.way, flow.local, flow.remote, reason.to_string());
-        }
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { request, denial, .. } = &mut flow.phase else { return };
+        // What was refused in the end is told as that, whatever else was tried.
+        let is_refusal =
+            |denial: &mut Denial| reason == Reason::NoAddress || denial.entry != Entry::Unwritten;
+        let refusal = match denial.take_if(is_refusal) {
+            Some(denial) => {
+                cx.refuse(&flow.asked, denial);
+                Refusal::Reset
+            }
+            None => {
+                cx.report_failure(&flow.asked, reason.to_string());
+                match reason {
+                    Reason::Refused => Refusal::Reset,
+                    Reason::Unreachable | Reason::NoAddress | Reason::Unresolved(_) => {
+                        Refusal::HostUnreachable
+                    }
+                    Reason::Timeout => Refusal::Silent,
+                }
+            }
+        };
+        cx.stack.tcp_refuse(*request, refusal, cx.now);
         self.remove(cx, index);
     }
 
-    /// A connection to a published port came in at the host: `connection` leads to the program.
+    /// A connection to a published port came in at the host, and was authorised: `connection` leads to the program.
     pub fn insert_published(
         &mut self,
         cx: &mut Cx,
         connection: TcpId,
         socket: TcpSocket,
+        (asked, committed): (Asked, &Committed),
         outside: SocketAddr,
-        inside: SocketAddr,
     ) {
+        let opened = cx.report_connect(&asked, Some(outside), committed);
         let full = self.flows.len() >= FLOWS_MAX;
         let entry = self.flows.vacant_entry();
         let index = entry.key();
         if full || cx.poller.add(&socket, Sources::Tcp.token(index)).is_err() {
+            cx.report_close(opened, Traffic::default(), Closing::Aborted);
             cx.stack.tcp_abort(connection, cx.now);
             cx.stack.tcp_release(connection, cx.now);
             return socket.reset();
         }
         let relay = Relay::new(connection, socket, StreamInspection::new(None, false));
-        let way = Way::Address(inside);
-        let opened = cx.report_connect(Protocol::Tcp, &way, inside, outside, Some(outside));
         let phase = Phase::Relaying { connection, relay, opened };
-        entry.insert(Flow { local: outside, remote: inside, way, phase, queued: false });
+        entry.insert(Flow { local: outside, asked, phase, queued: false });
         self.by_connection.insert(connection, index);
     }
 
@@ -274,14 +382,12 @@ impl TcpFlows {
         let Some(flow) = self.flows.get_mut(index) else { return };
         match &mut flow.phase {
             Phase::Dialling { dial, attempts, .. } => {
-                let Some(Attempt { socket, .. }) = attempts.iter().find(|other| other.number == attempt)
-                else {
-                    return;
-                };
+                let tried = attempts.iter().find(|other| other.number == attempt);
+                let Some(socket) = tried.and_then(|tried| tried.socket.as_ref()) else { return };
                 match socket.outcome(readiness) {
                     Ok(()) => dial.handle_connected(attempt),
                     Err(Errno::INPROGRESS) => return,
-                    Err(error) => dial.handle_failed(attempt, failure(error), cx.now),
+                    Err(error) => self.lose(cx, index, attempt, failure(error)),
                 }
                 self.advance(cx, index);
                 // What the far side sent with its handshake is not reported again.
@@ -320,40 +426,55 @@ impl TcpFlows {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// When [`handle_timeout`](Self::handle_timeout) or [`pump`](Self::pump) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.turns.poll_timeout()).min()
     }
 
-    /// Moves the bytes of the flows that have some, one turn each, as many as one turn of the gateway has room for: the
-    /// others are the first of the next. Whether some have more.
-    pub fn pump(&mut self, cx: &mut Cx) -> bool {
-        let mut moved = 0;
-        for _ in 0..self.ready.len() {
-            if moved >= TURN_BYTES_MAX {
-                break;
+    /// Closes what a policy would not allow; how many.
+    pub fn revoke(&mut self, cx: &mut Cx, policy: &Policy) -> u64 {
+        let is_revoked = |flow: &Flow| match &flow.phase {
+            Phase::Relaying { opened, .. } => !cx.is_allowed_by(policy, &flow.asked, opened.address),
+            Phase::Dialling { .. } => !cx.is_allowed_by(policy, &flow.asked, None),
+            Phase::Moving => false,
+        };
+        let revoked: Vec<usize> =
+            self.flows.iter().filter(|(_, flow)| is_revoked(flow)).map(|(index, _)| index).collect();
+        for index in &revoked {
+            let flow = self.flows.get_mut(*index);
+            if let Some(Flow { phase: Phase::Dialling { request, attempts, .. }, .. }) = flow {
+                cx.stack.tcp_refuse(*request, Refusal::Reset, cx.now);
+                attempts.drain(..).for_each(|attempt| attempt.abandon(cx, Outcome::Revoked));
+                self.remove(cx, *index);
             }
-            let Some(index) = self.ready.pop_front() else { break };
-            let Some(flow) = self.flows.get_mut(index) else { continue };
-            flow.queued = false;
-            let Phase::Relaying { relay, .. } = &mut flow.phase else { continue };
-            let (before, bytes) = (relay.left(), relay.traffic());
-            let pumped = relay.pump(&mut cx.stack, &cx.pool, self.left, cx.now);
-            self.left = self.left + relay.left() - before;
-            moved += relay.traffic().total() - bytes.total();
-            match pumped {
-                Pumped::Waiting => {}
-                Pumped::More => self.queue(index),
-                Pumped::Done => self.close(cx, index, Closing::Finished),
-                Pumped::Broken(error) => self.close(cx, index, Closing::Broken(error.to_string())),
-                Pumped::Refused(refusal) => {
-                    let denial = Denial::by_inspection(&flow.way, &refusal);
-                    cx.report_denial(Protocol::Tcp, flow.local, flow.remote, &denial);
-                    self.close(cx, index, Closing::Refused);
-                }
-            }
+            self.close(cx, *index, Closing::Refused);
         }
-        !self.ready.is_empty()
+        revoked.len() as u64
+    }
+
+    /// Everything that is open is reset.
+    pub fn end(&mut self, cx: &mut Cx, closing: &Closing) {
+        let open: Vec<usize> = self.flows.iter().map(|(index, _)| index).collect();
+        for index in open {
+            if let Some(Flow { phase: Phase::Dialling { request, .. }, .. }) = self.flows.get(index) {
+                cx.stack.tcp_refuse(*request, Refusal::Reset, cx.now);
+                self.remove(cx, index);
+            }
+            self.close(cx, index, closing.clone());
+        }
+    }
+
+    /// The run is over: what was handed to the host goes on its way, and nothing is reset.
+    pub fn leave(&mut self, cx: &mut Cx) {
+        let open: Vec<usize> = self.flows.iter().map(|(index, _)| index).collect();
+        for index in open {
+            let Some(flow) = self.flows.get_mut(index) else { continue };
+            if let Phase::Relaying { relay, opened, .. } = &flow.phase {
+                let closing = if relay.is_sent() { Closing::Finished } else { Closing::Aborted };
+                cx.report_close(opened.clone(), relay.traffic(), closing);
+            }
+            self.remove(cx, index);
+        }
     }
 
     /// Whether bytes that the program sent are still on their way to the far side.
@@ -386,11 +507,19 @@ impl TcpFlows {
     /// Ends both sides as `closing` says, and forgets the flow.
     fn close(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(flow) = self.flows.get_mut(index) else { return };
+        if !matches!(flow.phase, Phase::Relaying { .. }) {
+            return;
+        }
         let Phase::Relaying { connection, relay, opened } = std::mem::replace(&mut flow.phase, Phase::Moving)
         else {
             return;
         };
         self.left -= relay.left();
+        for direction in [Direction::Up, Direction::Down] {
+            if relay.is_held(direction) {
+                self.turns.forget(direction, index);
+            }
+        }
         let in_order = closing == Closing::Finished;
         cx.report_close(opened, relay.traffic(), closing);
         if !in_order {
@@ -406,12 +535,20 @@ impl TcpFlows {
         let Some(flow) = self.flows.try_remove(index) else { return };
         self.timers.cancel(index);
         // A connection from outside pinned nothing, whatever address it came from.
-        if flow.way.name().is_some() {
+        if flow.asked.way.name().is_some() {
             cx.names().unpin(flow.local.ip());
         }
-        if let Phase::Dialling { request, .. } = flow.phase {
+        if let Phase::Dialling { request, attempts, .. } = flow.phase {
             self.by_request.remove(&request);
+            attempts.into_iter().for_each(|attempt| attempt.abandon(cx, Outcome::Aborted));
         }
+    }
+}
+
+impl Attempt {
+    /// It came to nothing, or another was faster.
+    fn abandon(self, cx: &mut Cx, outcome: Outcome) {
+        cx.abandon(self.committed.sequence, self.started, outcome);
     }
 }
 

@@ -1,16 +1,20 @@
 //! The turn: wait, take in, answer, send.
 
 use super::Sources;
+use super::asked::Waiter;
 use super::cx::Cx;
 use super::dns::DnsFront;
 use super::echo::EchoFlows;
+use super::held::Held;
 use super::lookup::partial;
 use super::published::Published;
 use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::udp::UdpFlows;
 use super::wire::Wire;
-use crate::report::Reporter;
+use crate::authority::{Lessons, Source, Watch};
+use crate::options::OnRevoke;
+use crate::report::{Closing, Reporter};
 use crate::sandbox::{Exit, Sandbox};
 use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
@@ -29,9 +33,10 @@ const BATCHES_MAX: usize = 4;
 
 /// The gateway of one run.
 pub(crate) struct Engine {
+    /// Dropped first: a file system of the command's own may keep the thread that finds digests until the command is gone.
+    pub(super) sandbox: Sandbox,
     pub(super) cx: Cx,
     pub(super) port: Port<Wire>,
-    pub(super) sandbox: Sandbox,
     pub(super) signals: Signals,
     pub(super) intercept_udp: UdpId,
     pub(super) profile: Arc<::tcp::Config>,
@@ -40,7 +45,12 @@ pub(crate) struct Engine {
     pub(super) udp: UdpFlows,
     pub(super) echo: EchoFlows,
     pub(super) published: Published,
+    pub(super) source: Source,
+    pub(super) watch: Option<Watch>,
+    pub(super) on_revoke: OnRevoke,
     pub(super) life: Life,
+    /// Whether a digest may have been found.
+    pub(super) is_digest_found: bool,
     /// Descriptors that have more than one turn takes.
     pub(super) again: Vec<Readiness>,
     /// Whether frames may wait in the device.
@@ -69,6 +79,20 @@ pub(super) enum Life {
     },
 }
 
+/// A run that has ended, and what is left to be finished.
+pub(crate) struct Ended {
+    /// How.
+    pub outcome: Outcome,
+    /// The report, which may have more to tell.
+    pub reporter: Reporter,
+    /// The wire with what its capture came to.
+    pub wire: Wire,
+    /// What the run did, where that was learned.
+    pub lessons: Option<Lessons>,
+    /// The last checkpoint of the ledger, where there is one, or why it is not whole.
+    pub checkpoint: Result<Option<String>, String>,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -79,14 +103,13 @@ pub(crate) struct Outcome {
 }
 
 impl Engine {
-    /// Turns until the command has ended and what it sent is handed over; with how it ended come the report, and the
-    /// wire with what its capture came to.
+    /// Turns until the command has ended and what it sent is handed over.
     ///
     /// # Errors
     ///
     /// Where the device or the wait itself fails: then the command has no network any more, and is killed when
     /// the engine is dropped.
-    pub fn run(mut self) -> Result<(Outcome, Reporter, Wire), EngineError> {
+    pub fn run(mut self) -> Result<Ended, EngineError> {
         self.sandbox.start().map_err(|error| EngineError { doing: "starting the command", error })?;
         let mut ready = Vec::new();
         let mut spin = Spin::new(self.cx.now);
@@ -104,14 +127,38 @@ impl Engine {
             }
             self.turn()?;
             if let Some(outcome) = self.outcome() {
-                return Ok((outcome, self.cx.reporter, self.port.into_device()));
+                return Ok(self.end(outcome));
             }
         }
     }
 
+    /// Ends what is open, and waits for the ledger.
+    fn end(mut self, outcome: Outcome) -> Ended {
+        let (cx, closing) = (&mut self.cx, &Closing::Aborted);
+        self.tcp.leave(cx);
+        self.udp.end(cx, closing);
+        self.echo.end(cx, closing);
+        self.published.end(cx, closing);
+        cx.tell_of_drops();
+        let now = cx.clock.now();
+        drop(self.sandbox);
+        let checkpoint = self.cx.authority.finish(Some(u32::from(outcome.exit.status())), now);
+        let lessons = self.cx.lessons;
+        Ended { outcome, lessons, reporter: self.cx.reporter, wire: self.port.into_device(), checkpoint }
+    }
+
+    fn close_all(&mut self, closing: &Closing) {
+        let cx = &mut self.cx;
+        self.tcp.end(cx, closing);
+        self.udp.end(cx, closing);
+        self.echo.end(cx, closing);
+        self.published.end(cx, closing);
+    }
+
     /// How long nothing happens by itself; `None` for ever.
     fn wait(&self, spin: &Spin) -> Option<Duration> {
-        if self.arrived || !self.again.is_empty() || self.tcp.has_work() || spin.is_worth_it(self.cx.now) {
+        let has_work = self.arrived || !self.again.is_empty() || self.tcp.has_work() || self.cx.is_cut_due();
+        if has_work || spin.is_worth_it(self.cx.now) {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -122,6 +169,9 @@ impl Engine {
             self.published.poll_timeout(),
             self.cx.resolver.poll_timeout(),
             self.cx.reporter.poll_timeout(),
+            self.cx.authority.poll_timeout(),
+            self.watch.as_ref().and_then(Watch::poll_timeout),
+            self.cx.waiting.poll_timeout(),
             self.life.poll_timeout(),
         ];
         deadlines.into_iter().flatten().min().map(|at| at.since(self.cx.clock.now()))
@@ -144,6 +194,20 @@ impl Engine {
                 self.handle_signals();
                 false
             }
+            Sources::Ledger => {
+                cx.authority.handle_wake();
+                false
+            }
+            Sources::Digests => {
+                self.is_digest_found = true;
+                false
+            }
+            Sources::Policy => {
+                if let Some(watch) = &mut self.watch {
+                    watch.handle_readiness(cx.now);
+                }
+                false
+            }
             Sources::Upstream => {
                 self.dns.handle_readiness(cx, index, readiness);
                 false
@@ -164,6 +228,11 @@ impl Engine {
 
     /// Everything that can be done now, once.
     fn turn(&mut self) -> Result<(), EngineError> {
+        // What the last turn still carried has left by now.
+        if self.cx.is_cut_due() {
+            self.close_all(&Closing::Limited);
+            self.cx.handle_cut();
+        }
         for _ in 0..BATCHES_MAX {
             if !self.arrived {
                 break;
@@ -173,6 +242,11 @@ impl Engine {
         }
         if self.cx.stack.poll_timeout().is_some_and(|at| at <= self.cx.now) {
             self.cx.stack.handle_timeout(self.cx.now);
+        }
+        self.settle();
+        self.release();
+        if self.watch.as_mut().is_some_and(|watch| watch.take_due(self.cx.now)) {
+            self.reload();
         }
         self.tcp.handle_timeout(&mut self.cx);
         self.udp.handle_timeout(&mut self.cx);
@@ -196,7 +270,53 @@ impl Engine {
         }
         // Sending frees room to write and ends connections.
         self.dispatch();
+        // What this turn decided goes to the recorder.
+        self.cx.authority.turn(self.cx.now);
         Ok(())
+    }
+
+    /// Takes the recorder's answers in, and lets go who waited for the disk.
+    fn settle(&mut self) {
+        let cx = &mut self.cx;
+        cx.authority.turn(cx.now);
+        while let Some((sequence, waiter, is_durable)) = cx.authority.poll_settled() {
+            match waiter {
+                Waiter::Tcp { index, attempt } => {
+                    self.tcp.handle_settled(cx, (index, attempt), sequence, is_durable);
+                }
+                Waiter::Udp { index } => self.udp.handle_settled(cx, index, sequence, is_durable),
+                Waiter::Echo { index } => self.echo.handle_settled(cx, index, sequence, is_durable),
+                Waiter::Resolution { wanted } => cx.resolver.handle_verdict(wanted, is_durable, cx.now),
+            }
+        }
+        cx.tell_of_ledger();
+    }
+
+    /// Goes on with what waited to be known who asks for it.
+    fn release(&mut self) {
+        let mut is_found = std::mem::take(&mut self.is_digest_found);
+        let is_late = self.cx.waiting.poll_timeout().is_some_and(|at| at <= self.cx.now);
+        if !is_found && !is_late {
+            return;
+        }
+        loop {
+            let cx = &mut self.cx;
+            let found = is_found.then(|| cx.digests.poll()).flatten();
+            is_found = found.is_some();
+            for (identity, held) in cx.waiting.release(found, cx.now) {
+                match held {
+                    Held::Tcp(request, local, remote) => {
+                        self.tcp.handle_identified(cx, request, (local, remote), identity);
+                    }
+                    Held::Udp(datagram) => self.udp.handle_identified(cx, datagram, identity),
+                    Held::Echo(echo) => self.echo.handle_identified(cx, echo, identity),
+                    Held::Resolution(wanted, asker) => cx.decide_resolution(wanted, asker, identity),
+                }
+            }
+            if !is_found {
+                return;
+            }
+        }
     }
 
     /// Tells each part what the stack has for it.
@@ -267,6 +387,9 @@ impl Engine {
 
     fn handle_control(&mut self) {
         let exit = self.sandbox.try_status();
+        while let Some(used) = self.sandbox.take_socket_use() {
+            self.cx.report_socket_use(used);
+        }
         let interrupts = self.sandbox.take_interrupts();
         self.handle_interrupts(interrupts);
         let timed_out = matches!(self.life, Life::TimedOut { .. });

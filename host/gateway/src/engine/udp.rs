@@ -3,17 +3,21 @@
 //! address and port-dependent filtering).
 
 use super::Sources;
+use super::asked::{Asked, Identity, Waiter};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::{Denial, Way, host_addresses};
+use super::held::Held;
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
-use crate::domain::DomainName;
 use crate::inspect::{self, OpenedConnections};
+use crate::limits::Direction;
 use crate::report::Closing;
 use crate::resolver::Resolution;
-use crate::rules::Protocol;
 use crate::uplink::UdpSocket;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
+use axiom::rules::Protocol;
 use packet::Bytes;
 use rustix::io::Errno;
 use slab::Slab;
@@ -55,12 +59,14 @@ struct Flow {
     /// What the program sends to, and its own address.
     local: SocketAddr,
     remote: SocketAddr,
-    way: Way,
+    asked: Asked,
     deadline: Instant,
     lookup: Lookup,
     waiting: Vec<Waiting>,
     inspection: DatagramInspection,
     socket: Option<(UdpSocket, Opened)>,
+    /// Whether the entry that authorises it is not on disk, so that nothing leaves yet.
+    is_unsettled: bool,
     traffic: Traffic,
 }
 
@@ -86,9 +92,21 @@ impl UdpFlows {
 
     /// The program sent a datagram.
     pub fn handle_datagram(&mut self, cx: &mut Cx, datagram: Datagram) {
+        let (local, remote) = (datagram.local, datagram.remote);
+        if self.by_addresses.contains_key(&(remote, local)) {
+            return self.handle_identified(cx, datagram, Identity::default());
+        }
+        let held = || Held::Udp(datagram.clone());
+        if let Some(identity) = cx.identify(Protocol::Udp, local, remote, held) {
+            self.handle_identified(cx, datagram, identity);
+        }
+    }
+
+    /// The same, now that it is known who asks, where that has to be known.
+    pub fn handle_identified(&mut self, cx: &mut Cx, datagram: Datagram, identity: Identity) {
         let key = (datagram.remote, datagram.local);
         let known = self.by_addresses.get(&key).copied();
-        let Some(index) = known.or_else(|| self.open(cx, &datagram)) else { return };
+        let Some(index) = known.or_else(|| self.open(cx, &datagram, identity)) else { return };
         let Some(flow) = self.flows.get_mut(index) else { return };
         // RFC 4787 §4.3, REQ-6: what the program sends keeps the flow alive.
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
@@ -102,7 +120,7 @@ impl UdpFlows {
             return;
         }
         match flow.inspection.handle_datagram(&datagram.payload, &mut self.opened, cx.now) {
-            Verdict::Pass if flow.socket.is_some() && flow.waiting.is_empty() => {
+            Verdict::Pass if flow.may_send() && flow.waiting.is_empty() => {
                 let whole = is_whole(&datagram);
                 self.send(cx, index, Waiting { payload: datagram.payload, whole });
             }
@@ -112,8 +130,8 @@ impl UdpFlows {
                 self.flush(cx, index);
             }
             Verdict::Refuse(refusal) => {
-                let denial = Denial::by_inspection(&flow.way, &refusal);
-                cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
+                let denial = Denial::by_inspection(&flow.asked.way, &refusal);
+                cx.refuse(&flow.asked, denial);
                 cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
                 // Of a flow that is none of QUIC's one datagram in a thousand begins as a packet does that opens a
                 // connection: it alone is lost. Where it is QUIC, so is every one that opens a connection.
@@ -134,14 +152,10 @@ impl UdpFlows {
 
     /// A new flow for a datagram, where one may be: [`dial`](Self::dial) it once it holds the datagram, so that the
     /// datagram is answered where the flow comes to nothing.
-    fn open(&mut self, cx: &mut Cx, datagram: &Datagram) -> Option<usize> {
-        let way = match cx.judge(Protocol::Udp, datagram.local) {
-            Ok(way) => way,
-            Err(denial) => {
-                cx.stack.refuse_datagram(datagram, Refusal::Prohibited, cx.now);
-                cx.report_denial(Protocol::Udp, datagram.local, datagram.remote, &denial);
-                return None;
-            }
+    fn open(&mut self, cx: &mut Cx, datagram: &Datagram, identity: Identity) -> Option<usize> {
+        let Some(asked) = cx.ask(Protocol::Udp, datagram.local, datagram.remote, identity) else {
+            cx.stack.refuse_datagram(datagram, Refusal::Prohibited, cx.now);
+            return None;
         };
         if self.flows.len() >= FLOWS_MAX
             && let Some((_, quietest)) = self.deadlines.first()
@@ -150,16 +164,17 @@ impl UdpFlows {
         }
         cx.names().pin(datagram.local.ip());
         let deadline = cx.now + idle(datagram.local);
-        let inspection = DatagramInspection::new(way.name(), cx.gate.tls_opaque);
+        let inspection = DatagramInspection::new(asked.way.name(), cx.gate.tls_opaque);
         let index = self.flows.insert(Flow {
             local: datagram.local,
             remote: datagram.remote,
-            way,
+            asked,
             deadline,
             lookup: Lookup::default(),
             waiting: Vec::new(),
             inspection,
             socket: None,
+            is_unsettled: false,
             traffic: Traffic::default(),
         });
         self.by_addresses.insert((datagram.remote, datagram.local), index);
@@ -170,7 +185,7 @@ impl UdpFlows {
     /// Looks for an address to send to.
     fn dial(&mut self, cx: &mut Cx, index: usize) {
         let Some(flow) = self.flows.get(index) else { return };
-        match flow.way.clone() {
+        match flow.asked.way.clone() {
             Way::Address(address) => self.connect(cx, index, &[address.ip()]),
             Way::Host(_) => self.connect(cx, index, &host_addresses()),
             Way::Name(name, _) => {
@@ -183,48 +198,74 @@ impl UdpFlows {
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
     pub fn handle_resolved(&mut self, cx: &mut Cx, index: usize, name: &DomainName, known: Resolution) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        if flow.socket.is_some() || flow.way.name() != Some(name) {
+        if flow.socket.is_some() || flow.asked.way.name() != Some(name) {
             return;
         }
         let Some(found) = flow.lookup.take(known) else { return };
-        match cx.gate.admit(Protocol::Udp, name, flow.way.port(), &found) {
+        match cx.admit(&flow.asked, &found) {
             Ok(admitted) => self.connect(cx, index, &admitted),
-            Err(denial) => {
-                for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
-                    let datagram = Datagram::new(flow.local, flow.remote, payload);
-                    cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
-                }
-                cx.report_denial(Protocol::Udp, flow.local, flow.remote, &denial);
-                self.remove(cx, index, Closing::Refused);
-            }
+            Err(denial) => self.refuse(cx, index, denial),
         }
     }
 
-    /// Gives the flow a socket to the first address that there is a route to.
+    /// Nothing of the flow may leave.
+    fn refuse(&mut self, cx: &mut Cx, index: usize, denial: Denial) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
+            let datagram = Datagram::new(flow.local, flow.remote, payload);
+            cx.stack.refuse_datagram(&datagram, Refusal::Prohibited, cx.now);
+        }
+        cx.refuse(&flow.asked, denial);
+        self.remove(cx, index, Closing::Refused);
+    }
+
+    /// Gives the flow a socket to the first address that there is a route to. Connecting sends nothing.
     fn connect(&mut self, cx: &mut Cx, index: usize, addresses: &[IpAddr]) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        let port = flow.way.port();
+        let port = flow.asked.way.port();
         let connected = addresses.iter().find_map(|ip| {
             let remote = SocketAddr::new(*ip, port);
-            UdpSocket::connect(remote).ok()
+            UdpSocket::connect(remote).ok().map(|socket| (socket, remote))
         });
-        let usable = connected.filter(|socket| cx.poller.add(socket, Sources::Udp.token(index)).is_ok());
-        let Some(socket) = usable else {
+        let usable = connected.filter(|(socket, _)| cx.poller.add(socket, Sources::Udp.token(index)).is_ok());
+        let Some((socket, remote)) = usable else {
             for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
                 let datagram = Datagram::new(flow.local, flow.remote, payload);
                 cx.stack.refuse_datagram(&datagram, Refusal::HostUnreachable, cx.now);
             }
             return self.remove(cx, index, Closing::Unreachable);
         };
-        let opened = cx.report_connect(Protocol::Udp, &flow.way, flow.local, flow.remote, socket.peer());
-        flow.socket = Some((socket, opened));
-        self.flush(cx, index);
+        match cx.commit(&flow.asked, remote) {
+            Ok(committed) => {
+                let waits = cx.authority.settle(committed.sequence, Waiter::Udp { index }).is_some();
+                let opened = cx.report_connect(&flow.asked, socket.peer(), &committed);
+                (flow.socket, flow.is_unsettled) = (Some((socket, opened)), waits);
+                self.flush(cx, index);
+            }
+            Err(denial) => self.refuse(cx, index, denial),
+        }
+    }
+
+    /// The entry of the flow at `index` is on disk, or never will be.
+    pub fn handle_settled(&mut self, cx: &mut Cx, index: usize, sequence: u64, is_durable: bool) {
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        // The flow that waited may have ended, and another may have its index.
+        if flow.socket.as_ref().is_none_or(|(_, opened)| opened.sequence != sequence) {
+            return;
+        }
+        if is_durable {
+            flow.is_unsettled = false;
+            return self.flush(cx, index);
+        }
+        let why = cx.authority.failed().unwrap_or_default();
+        let denial = Denial::unwritten(&flow.asked.way, why);
+        self.refuse(cx, index, denial);
     }
 
     /// Sends what has waited, once there is a socket and the first datagrams are what they may be.
     fn flush(&mut self, cx: &mut Cx, index: usize) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        if flow.socket.is_none() || flow.inspection.waits() {
+        if !flow.may_send() || flow.inspection.waits() {
             return;
         }
         for waiting in std::mem::take(&mut flow.waiting) {
@@ -235,9 +276,14 @@ impl UdpFlows {
     fn send(&mut self, cx: &mut Cx, index: usize, Waiting { payload, whole }: Waiting) {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let Some((socket, _)) = &flow.socket else { return };
+        if !cx.passes(Direction::Up, &payload) {
+            return;
+        }
         match socket.send(&payload, whole) {
             Ok(sent) => {
-                flow.traffic.up += if sent.went { payload.len() as u64 } else { 0 };
+                let went = if sent.went { payload.len() as u64 } else { 0 };
+                flow.traffic.up += went;
+                cx.authority.add_carried(went);
                 if let Some(error) = sent.earlier {
                     flow.tell_error(cx, error, Bytes::new());
                 }
@@ -252,8 +298,10 @@ impl UdpFlows {
             let Some(flow) = self.flows.get_mut(index) else { return false };
             let Some((socket, _)) = &flow.socket else { return false };
             match socket.receive(&mut cx.scratch) {
+                Ok(Some((payload, _))) if !cx.passes(Direction::Down, &payload) => {}
                 Ok(Some((payload, _))) => {
                     flow.traffic.down += payload.len() as u64;
+                    cx.authority.add_carried(payload.len() as u64);
                     self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
                     let datagram = Datagram::new(flow.local, flow.remote, payload);
                     // A full queue drops it, as a network would; it is counted there.
@@ -268,8 +316,7 @@ impl UdpFlows {
 
     /// Whether datagrams of the program still wait for the name that they were sent to.
     pub fn is_sending(&self) -> bool {
-        let waits =
-            |flow: &Flow| flow.socket.is_none() && !flow.waiting.is_empty() && !flow.inspection.waits();
+        let waits = |flow: &Flow| !flow.may_send() && !flow.waiting.is_empty() && !flow.inspection.waits();
         self.flows.iter().any(|(_, flow)| waits(flow))
     }
 
@@ -287,16 +334,36 @@ impl UdpFlows {
         self.deadlines.first().map(|(at, _)| at)
     }
 
+    /// Closes what a policy would not allow; how many.
+    pub fn revoke(&mut self, cx: &mut Cx, policy: &Policy) -> u64 {
+        let is_revoked = |flow: &Flow| {
+            let address = flow.socket.as_ref().and_then(|(_, opened)| opened.address);
+            !cx.is_allowed_by(policy, &flow.asked, address)
+        };
+        let revoked: Vec<usize> =
+            self.flows.iter().filter(|(_, flow)| is_revoked(flow)).map(|(index, _)| index).collect();
+        revoked.iter().for_each(|index| self.remove(cx, *index, Closing::Refused));
+        revoked.len() as u64
+    }
+
+    /// Everything that is open ends.
+    pub fn end(&mut self, cx: &mut Cx, closing: &Closing) {
+        let open: Vec<usize> = self.flows.iter().map(|(index, _)| index).collect();
+        open.into_iter().for_each(|index| self.remove(cx, index, closing.clone()));
+    }
+
     fn remove(&mut self, cx: &mut Cx, index: usize, closing: Closing) {
         let Some(flow) = self.flows.try_remove(index) else { return };
         self.by_addresses.remove(&(flow.remote, flow.local));
         self.deadlines.remove(index, flow.deadline);
         cx.names().unpin(flow.local.ip());
         match flow.socket {
-            Some((_, opened)) => cx.report_close(opened, flow.traffic, closing),
+            Some((_, opened)) => {
+                cx.report_close(opened, flow.traffic, closing);
+            }
             None if closing == Closing::Unreachable => {
                 let reason = "no address of it can be reached".to_owned();
-                cx.report_failure(Protocol::Udp, &flow.way, flow.local, flow.remote, reason);
+                cx.report_failure(&flow.asked, reason);
             }
             None => {}
         }
@@ -304,6 +371,11 @@ impl UdpFlows {
 }
 
 impl Flow {
+    /// Whether there is a socket, and what authorises it counts.
+    fn may_send(&self) -> bool {
+        self.socket.is_some() && !self.is_unsettled
+    }
+
     /// The largest packet of the program's that the way outside carries: its header there may be that of the other
     /// version.
     fn path_mtu(&self) -> Option<u16> {

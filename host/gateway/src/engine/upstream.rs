@@ -5,7 +5,7 @@
 
 use super::Sources;
 use crate::resolver::{Deframer, Failure, Transport, UpstreamQuery, frame};
-use crate::uplink::{Received, TcpSocket, UdpSocket};
+use crate::uplink::{READ_BYTES_MAX, Received, TcpSocket, UdpSocket};
 use packet::{Bytes, Chain, Pool};
 use runtime::{Poller, Readiness};
 use rustix::io::{self, Errno};
@@ -36,6 +36,11 @@ impl Upstreams {
     /// No questions yet; `servers` in the order in which the resolver numbers them.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self { servers, questions: Slab::new() }
+    }
+
+    /// Whom questions are put to.
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.servers
     }
 
     /// Sends a question.
@@ -100,7 +105,7 @@ impl Way {
                     socket.write(request)?;
                 }
                 loop {
-                    match socket.read(pool)? {
+                    match socket.read(pool, READ_BYTES_MAX)? {
                         Received::Bytes(bytes, _) => {
                             if let Some(message) = answer.take(&mut &bytes[..]) {
                                 return Ok(Some(message));

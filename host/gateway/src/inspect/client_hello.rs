@@ -2,7 +2,7 @@
 
 use super::Hello;
 use super::reader::Reader;
-use crate::domain::DomainName;
+use axiom::domain::DomainName;
 
 /// The most bytes that a ClientHello has here. With post-quantum key shares they have 1,800; tickets add some hundred.
 pub const HELLO_BYTES_MAX: usize = 32_768;

@@ -20,7 +20,7 @@ pub use opened::{OPENED_MAX, OpenedConnections, REMEMBERED};
 pub use quic::{CONNECTIONS_MAX, QuicInspector, QuicOutcome};
 pub use tls::{RECORDS_BYTES_MAX, TlsInspector, TlsOutcome};
 
-use crate::domain::DomainName;
+use axiom::domain::DomainName;
 use std::fmt;
 
 /// What a ClientHello says.

@@ -1,7 +1,7 @@
 //! Which index stands for which name, and who is evicted when all are taken.
 
 use super::{Synthetic, index_of};
-use crate::domain::DomainName;
+use axiom::domain::DomainName;
 use std::collections::HashMap;
 use std::net::IpAddr;
 

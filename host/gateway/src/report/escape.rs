@@ -7,12 +7,17 @@ const LETTERS_MAX: usize = 256;
 /// letters.
 #[must_use]
 pub fn escape(text: &str) -> String {
+    match text.char_indices().nth(LETTERS_MAX) {
+        Some((end, _)) => escape_whole(&text[..end]) + "\u{2026}",
+        None => escape_whole(text),
+    }
+}
+
+/// The same, and all of it.
+#[must_use]
+pub fn escape_whole(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for (count, letter) in text.chars().enumerate() {
-        if count == LETTERS_MAX {
-            shown.push('\u{2026}');
-            break;
-        }
+    for letter in text.chars() {
         match letter {
             '\'' | '"' | '\\' => shown.push(letter),
             _ => shown.extend(letter.escape_debug()),

@@ -1,6 +1,6 @@
 //! What can happen, and how it is written as JSON (`docs/events.md`).
 
-use crate::rules::{Host, Protocol};
+use axiom::rules::{Host, Protocol};
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +33,8 @@ pub enum Kind {
     Icmp,
     /// A question to the resolver inside.
     Dns,
+    /// A Unix socket of the host's that has a path.
+    Unix,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Udp => "udp",
             Self::Icmp => "icmp",
             Self::Dns => "dns",
+            Self::Unix => "unix",
         }
     }
 }
@@ -61,7 +64,8 @@ impl From<Protocol> for Kind {
 /// What a program wanted to reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
-    /// The name it opened the connection for, or the address where it used none. IPv6 without brackets.
+    /// The name it opened the connection for, or the address where it used none; the path of a Unix socket. IPv6 without
+    /// brackets.
     pub host: String,
     /// The port, where the kind has any.
     pub port: Option<u16>,
@@ -80,6 +84,12 @@ impl Target {
         Self { host, port: protocol.has_ports().then_some(port), kind: protocol.into() }
     }
 
+    /// Of a Unix socket.
+    #[must_use]
+    pub fn of_socket(path: &str) -> Self {
+        Self { host: path.to_owned(), port: None, kind: Kind::Unix }
+    }
+
     /// Of a question about a name.
     #[must_use]
     pub fn of_question(name: &str) -> Self {
@@ -89,7 +99,7 @@ impl Target {
 }
 
 impl fmt::Display for Target {
-    /// `tcp example.com:443`, `udp [fd00::1]:53`, `icmp 192.0.2.1`, `dns example.com`.
+    /// `tcp example.com:443`, `udp [fd00::1]:53`, `icmp 192.0.2.1`, `dns example.com`, `unix /run/docker.sock`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = super::escape(&self.host);
         match self.port {
@@ -115,6 +125,8 @@ pub enum Closing {
     Aborted,
     /// The policy ended it after it had begun.
     Refused,
+    /// It, or the run, had all that `--limit` gives.
+    Limited,
     /// Its place was needed for another flow.
     Evicted,
     /// A flow in which nothing was said for long.
@@ -134,6 +146,7 @@ impl Closing {
             Self::Unreachable => "unreachable",
             Self::Aborted => "aborted",
             Self::Refused => "refused",
+            Self::Limited => "limited",
             Self::Evicted => "evicted",
             Self::Idle => "idle",
             Self::Broken(how) => how,
@@ -167,6 +180,8 @@ pub enum Event {
         address: Option<SocketAddr>,
         /// The rule that allowed it.
         rule: Option<Arc<str>>,
+        /// Its entry in the ledger.
+        entry: Option<String>,
     },
     /// A connection was allowed and could not be opened.
     Fail {
@@ -187,6 +202,8 @@ pub enum Event {
         reason: String,
         /// The flag that would allow it, where one would.
         hint: Option<String>,
+        /// The entry in the ledger that tells of it.
+        entry: Option<String>,
     },
     /// A connection ended.
     Close {
@@ -204,6 +221,8 @@ pub enum Event {
         duration: Duration,
         /// How it ended.
         closing: Closing,
+        /// The entry in the ledger by which it was authorised.
+        entry: Option<String>,
     },
     /// A port of the host leads to one inside.
     Publish {
@@ -230,26 +249,36 @@ impl Event {
                     .field("code", *code)
                     .field("addresses", addresses)
             }
-            Self::Connect { process, target, address, rule } => Line::new(time, "connect")
+            Self::Connect { process, target, address, rule, entry } => Line::new(time, "connect")
                 .about(process.as_ref(), target)
                 .address(*address)
-                .field("rule", rule.as_deref()),
+                .field("rule", rule.as_deref())
+                .field("entry", entry.as_deref()),
             Self::Fail { process, target, reason } => {
                 Line::new(time, "fail").about(process.as_ref(), target).field("reason", reason.as_str())
             }
-            Self::Deny { process, target, reason, hint } => Line::new(time, "deny")
+            Self::Deny { process, target, reason, hint, entry } => Line::new(time, "deny")
                 .about(process.as_ref(), target)
                 .field("reason", reason.as_str())
-                .field("hint", hint.as_deref()),
-            Self::Close { process, target, address, bytes_sent, bytes_received, duration, closing } => {
-                Line::new(time, "close")
-                    .about(process.as_ref(), target)
-                    .address(*address)
-                    .field("bytes_sent", *bytes_sent)
-                    .field("bytes_received", *bytes_received)
-                    .field("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-                    .field("closing", closing.name())
-            }
+                .field("hint", hint.as_deref())
+                .field("entry", entry.as_deref()),
+            Self::Close {
+                process,
+                target,
+                address,
+                bytes_sent,
+                bytes_received,
+                duration,
+                closing,
+                entry,
+            } => Line::new(time, "close")
+                .about(process.as_ref(), target)
+                .address(*address)
+                .field("bytes_sent", *bytes_sent)
+                .field("bytes_received", *bytes_received)
+                .field("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+                .field("closing", closing.name())
+                .field("entry", entry.as_deref()),
             Self::Publish { protocol, listen, port } => Line::new(time, "publish")
                 .field("protocol", protocol.scheme())
                 .address(Some(*listen))

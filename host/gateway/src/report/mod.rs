@@ -8,25 +8,29 @@ mod event;
 mod refusals;
 mod reporter;
 mod summary;
-mod timestamp;
 
-pub use escape::escape;
+pub use escape::{escape, escape_whole};
 pub use event::{Closing, Event, Kind, Process, Target};
 pub use refusals::{REFUSALS_MAX, REPEATS_INTERVAL};
 pub use reporter::Reporter;
 pub use summary::ROWS_MAX;
-pub use timestamp::rfc3339;
 
 use refusals::Refusals;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use summary::Summary;
 use time::Instant;
+use time::calendar::to_rfc3339;
+
+/// How many names are told one by one that could not be resolved. Events have them all.
+pub const UNRESOLVED_MAX: usize = 64;
 
 /// What was reported so far, and what is still to be written. Owns no file: [`Reporter`] does.
 #[derive(Debug, Default)]
 pub struct Report {
     refusals: Refusals,
     summary: Summary,
+    /// Names of which it was told that they could not be resolved.
+    unresolved: HashSet<String>,
     lines: VecDeque<String>,
     messages: VecDeque<String>,
 }
@@ -34,14 +38,22 @@ pub struct Report {
 impl Report {
     /// Takes what happened at `now`, which on the wall's clock is `unix_nanos`.
     pub fn record(&mut self, event: &Event, now: Instant, unix_nanos: u64) {
-        self.lines.push_back(event.to_json(&rfc3339(unix_nanos)));
+        self.lines.push_back(event.to_json(&to_rfc3339(unix_nanos, 3)));
         self.count(event, now);
     }
 
     /// As [`record`](Self::record), where nobody reads the lines.
     pub fn count(&mut self, event: &Event, now: Instant) {
         self.summary.count(event);
-        if let Event::Deny { process, target, reason, hint } = event {
+        if let Event::Fail { target, reason, .. } = event
+            && target.kind == Kind::Dns
+            && self.unresolved.len() < UNRESOLVED_MAX
+            && self.unresolved.insert(target.host.clone())
+        {
+            let name = escape(&target.host);
+            self.messages.push_back(format!("weft: {name} could not be resolved: {}", escape(reason)));
+        }
+        if let Event::Deny { process, target, reason, hint, .. } = event {
             self.messages.extend(self.refusals.count(process.as_ref(), target, reason, hint.as_deref(), now));
         }
     }

@@ -20,6 +20,7 @@ fn denied(name: &str, id: u32, target: Target) -> Event {
         process: process(name, id),
         reason: "no rule allows it".to_owned(),
         hint: Some(format!("--allow {}", target.host)),
+        entry: None,
         target,
     }
 }
@@ -44,6 +45,7 @@ fn one_of_each() -> Vec<Event> {
             target: web.clone(),
             address: Some("203.0.113.80:443".parse().expect("an address")),
             rule: Some("example.com:443".into()),
+            entry: Some("41".to_owned()),
         },
         Event::Close {
             process: process("curl", 1234),
@@ -53,6 +55,7 @@ fn one_of_each() -> Vec<Event> {
             bytes_received: 12_345,
             duration: Duration::from_millis(87),
             closing: Closing::Finished,
+            entry: Some("41".to_owned()),
         },
         Event::Fail { process: process("curl", 1234), target: web, reason: "connection refused".to_owned() },
         Event::Deny {
@@ -60,15 +63,17 @@ fn one_of_each() -> Vec<Event> {
             target: target(Kind::Tcp, "2001:db8::90", Some(80)),
             reason: "no rule allows it".to_owned(),
             hint: Some("--allow tcp://[2001:db8::90]:80".to_owned()),
+            entry: Some("2.17".to_owned()),
         },
         Event::Deny {
             process: None,
             target: Target::of_question("tracker.example."),
             reason: "denied by --deny *.example".to_owned(),
             hint: None,
+            entry: None,
         },
         Event::Publish {
-            protocol: crate::rules::Protocol::Tcp,
+            protocol: axiom::rules::Protocol::Tcp,
             listen: "127.0.0.1:8080".parse().expect("an address"),
             port: 80,
         },
@@ -136,6 +141,7 @@ fn a_program_that_was_not_found_is_no_news_where_one_was_named() {
     let mut report = Report::default();
     let deny = |process: Option<Process>, host: &str| Event::Deny {
         process,
+        entry: None,
         target: target(Kind::Tcp, host, Some(80)),
         reason: "no rule allows it".to_owned(),
         hint: None,
@@ -240,4 +246,24 @@ fn a_reporter_writes_events_lines_and_the_summary() {
     quiet.record(&one_of_each()[4], T0, 0);
     quiet.finish().expect("nothing was written");
     assert_eq!(quiet.refusals(), 1);
+}
+
+#[test]
+fn names_without_an_answer_are_told_once_each_up_to_a_bound() {
+    let mut report = Report::default();
+    let unanswered = |name: &str| Event::Fail {
+        process: None,
+        target: target(Kind::Dns, name, None),
+        reason: "no answer from 192.0.2.53:53".to_owned(),
+    };
+    for _ in 0..2 {
+        report.record(&unanswered("example.com"), T0, 0);
+    }
+    let line = "weft: example.com could not be resolved: no answer from 192.0.2.53:53";
+    assert_eq!(messages(&mut report), [line]);
+    for number in 0..2 * UNRESOLVED_MAX {
+        report.record(&unanswered(&format!("{number}.example.com")), T0, 0);
+    }
+    assert_eq!(messages(&mut report).len(), UNRESOLVED_MAX - 1);
+    assert_eq!(report.refusals(), 0);
 }

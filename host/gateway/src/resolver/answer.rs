@@ -2,7 +2,7 @@
 //!
 //! RFC 1034 §3.6.2 (aliases), RFC 2308 (negative answers), RFC 5452 §6 (only what was asked for is believed).
 
-use crate::domain::DomainName;
+use axiom::domain::DomainName;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use std::net::IpAddr;

@@ -1,9 +1,10 @@
 //! What goes into the resolver and what comes out of it.
 
-use crate::addresses::Pins;
-use crate::domain::DomainName;
 use crate::names::NAMES_MAX;
-use crate::rules::Rules;
+use axiom::addresses::Pins;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
+use axiom::rules::Host;
 use hickory_proto::rr::RecordType;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,8 +13,8 @@ use std::sync::Arc;
 /// What the resolver is told once.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The run's rules.
-    pub rules: Arc<Rules>,
+    /// The run's policy, for names that answers lead to. What the child asks for is its owner's to decide.
+    pub policy: Policy,
     /// Names whose addresses the user gave.
     pub pins: Arc<Pins>,
     /// Names of the host's hosts file.
@@ -33,9 +34,9 @@ pub struct Config {
 impl Config {
     /// With nothing pinned, no hosts file, one server, and the gateway's usual addresses.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, seed: [u8; 32]) -> Self {
+    pub fn new(policy: Policy, seed: [u8; 32]) -> Self {
         Self {
-            rules,
+            policy,
             pins: Arc::default(),
             hosts: HashMap::new(),
             gateway_v4: Ipv4Addr::new(10, 0, 2, 2),
@@ -68,6 +69,17 @@ pub struct Client {
     pub token: u64,
     /// How the query came, and how the reply goes.
     pub transport: Transport,
+}
+
+/// What the child wants to know, which somebody has to allow first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The number by which [`handle_verdict`](super::Resolver::handle_verdict) answers it.
+    pub id: u64,
+    /// Who asks.
+    pub client: Client,
+    /// The name, or the address whose name is asked for.
+    pub host: Host,
 }
 
 /// A reply to the child.
@@ -153,16 +165,12 @@ pub struct Resolved {
 /// What happened, for the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A name was asked for that no rule allows. No resolver has heard of it.
-    Refused {
+    /// Something was asked for that no host can be called, so that no rule can allow it. No resolver has heard of it.
+    Nameless {
         /// Who asked.
         client: Client,
-        /// The name as it was asked for, with everything odd escaped.
+        /// What was asked for, with everything odd escaped.
         name: String,
-        /// The type that was asked for.
-        record_type: String,
-        /// The rule that denies it; `None` where no rule allows it.
-        by: Option<Arc<str>>,
     },
     /// A question was answered.
     Answered {
@@ -177,6 +185,23 @@ pub enum Event {
         /// Real addresses that stand behind the answer.
         addresses: Vec<IpAddr>,
     },
+    /// A question could not be answered, for no server did: told besides its answer, which is SERVFAIL.
+    Unanswered {
+        /// Who asked.
+        client: Client,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Event {
+    /// Who asked.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let (Self::Nameless { client, .. } | Self::Answered { client, .. } | Self::Unanswered { client, .. }) =
+            self;
+        *client
+    }
 }
 
 /// Counts since the start.

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!  child ── handle_query ──▶ plan ──┬─▶ answered here ─────────────▶ poll_reply ──▶ child
-//!                                   ├─▶ blocked: NXDOMAIN, EDE 15 ─▶ poll_event ──▶ report
-//!                                   └─▶ cache, or a lookup ──▶ poll_upstream ──▶ upstream
+//!                                   └─▶ poll_wanted ──▶ who decides
+//!           handle_verdict ◀──────────────────────────────┘
+//!             ├─▶ refused: NXDOMAIN, EDE 15 ────────────────────────▶ poll_reply ──▶ child
+//!             └─▶ known here, the cache, or a lookup ──▶ poll_upstream ──▶ upstream
 //!  connect ── resolve_for_connect ────────┘        ▲
 //!             ▲                              handle_upstream ◀── upstream
 //!             └── poll_resolved
 //! ```
 //!
-//! - A name that no rule allows never reaches a resolver.
+//! - A name that is not allowed never reaches a resolver.
 //! - An allowed name is asked for upstream, so that what does not exist does not exist inside either; the answer keeps
 //!   the aliases and has, instead of the real addresses, the one that stands for the name ([`names`](crate::names)).
 //! - The real addresses are what [`resolve_for_connect`](Resolver::resolve_for_connect) yields.
@@ -35,27 +37,27 @@ pub use exchange::{Upstream, UpstreamQuery};
 pub use frame::{BUFFER_BYTES_MAX, Deframer, frame};
 pub use interface::{
     Addresses, Client, Config, Event, Failure, Family, Reply, Resolution, ResolveError, Resolved, Statistics,
-    Transport,
+    Transport, Wanted,
 };
 pub use message::UDP_BYTES_MAX;
 pub use shape::SYNTHETIC_TTL_MAX;
 
-use crate::domain::DomainName;
 use crate::names::Names;
 use answer::{Answer, Followed, Question, follow, to_wire};
+use axiom::domain::DomainName;
 use cache::Cache;
 use exchange::{Exchanges, Outcome};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, Record, RecordType};
 use message::{ExtendedError, Malformed, Request, Response};
-use policy::Plan;
+use policy::{Allowed, Plan};
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use time::{Duration, Instant};
 
 /// How many names are asked for upstream at once. Each costs about 1 KB; who asks for more is answered SERVFAIL.
 pub const LOOKUPS_MAX: usize = 1_024;
-/// How many questions wait for those lookups. More are answered SERVFAIL.
+/// How many questions wait for those lookups, and how many for their verdict. More are answered SERVFAIL.
 pub const WAITERS_MAX: usize = 4_096;
 
 /// A question that upstream is being asked, and who waits for it.
@@ -76,6 +78,10 @@ pub struct Resolver {
     cache: Cache,
     lookups: HashMap<Question, Lookup>,
     waiters: usize,
+    /// Queries that wait for their verdict, in the order of their numbers.
+    proposed: VecDeque<(u64, Request)>,
+    wanted: VecDeque<Wanted>,
+    next_id: u64,
     exchanges: Exchanges,
     replies: VecDeque<Reply>,
     resolved: VecDeque<Resolved>,
@@ -94,6 +100,9 @@ impl Resolver {
             cache: Cache::default(),
             lookups: HashMap::new(),
             waiters: 0,
+            proposed: VecDeque::new(),
+            wanted: VecDeque::new(),
+            next_id: 0,
             replies: VecDeque::new(),
             resolved: VecDeque::new(),
             events: VecDeque::new(),
@@ -112,8 +121,14 @@ impl Resolver {
         &mut self.names
     }
 
-    /// Takes one message of the child. Its reply comes from [`poll_reply`](Self::poll_reply), now or later.
-    pub fn handle_query(&mut self, client: Client, query: &[u8], now: Instant) {
+    /// Decides by another policy which names answers may lead to.
+    pub fn set_policy(&mut self, policy: axiom::policy::Policy) {
+        self.config.policy = policy;
+    }
+
+    /// Takes one message of the child. Its reply comes from [`poll_reply`](Self::poll_reply), now or later; what has to be
+    /// allowed first from [`poll_wanted`](Self::poll_wanted).
+    pub fn handle_query(&mut self, client: Client, query: &[u8]) {
         self.statistics.queries += 1;
         let request = match Request::parse(client, query) {
             Ok(request) => request,
@@ -127,17 +142,37 @@ impl Resolver {
         };
         match policy::plan(&self.config, &self.names, &request.question) {
             Plan::Local(response) => self.reply(&request, &response, Vec::new()),
-            Plan::Blocked(decision) => {
+            Plan::Nameless => {
                 self.statistics.refused += 1;
-                self.events.push_back(Event::Refused {
-                    client,
-                    name: request.question.name.to_ascii(),
-                    record_type: request.question.query_type.to_string(),
-                    by: decision.by,
-                });
+                self.events.push_back(Event::Nameless { client, name: request.question.name.to_ascii() });
                 self.send(&request, &Response::blocked());
             }
-            Plan::Known { name, exists } => {
+            Plan::Propose(_) if self.proposed.len() >= WAITERS_MAX => self.overload(&request),
+            Plan::Propose(host) => {
+                let id = self.next_id;
+                self.next_id += 1;
+                self.proposed.push_back((id, request));
+                self.wanted.push_back(Wanted { id, client, host });
+            }
+        }
+    }
+
+    /// What has to be allowed or refused next.
+    pub fn poll_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.pop_front()
+    }
+
+    /// Whether what was [`Wanted`] may be asked for.
+    pub fn handle_verdict(&mut self, id: u64, is_allowed: bool, now: Instant) {
+        let Ok(place) = self.proposed.binary_search_by_key(&id, |(id, _)| *id) else { return };
+        let Some((_, request)) = self.proposed.remove(place) else { return };
+        if !is_allowed {
+            self.statistics.refused += 1;
+            return self.send(&request, &Response::blocked());
+        }
+        match policy::allowed(&self.config, &request.question) {
+            Allowed::Local(response) => self.reply(&request, &response, Vec::new()),
+            Allowed::Known { name, exists } => {
                 let addresses = self.config.known_addresses(&name).unwrap_or_default().to_vec();
                 let response = if exists {
                     shape::known(&mut self.names, &name, &request.question)
@@ -146,11 +181,11 @@ impl Resolver {
                 };
                 self.reply(&request, &response, addresses);
             }
-            Plan::Forward(question) => self.forward(request, question, now),
+            Allowed::Forward(question) => self.forward(request, question, now),
         }
     }
 
-    /// The real addresses of a name, for a connection that is about to be opened. What is not known yet comes from
+    /// The real addresses of a name, for a connection that is allowed and about to be opened. What is not known yet comes from
     /// [`poll_resolved`](Self::poll_resolved), once for all who wait for this name.
     pub fn resolve_for_connect(&mut self, name: &DomainName, now: Instant) -> Resolution {
         let of_known = |known: &[IpAddr]| {
@@ -161,11 +196,6 @@ impl Resolver {
         };
         if name.is_host() {
             return of_known(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
-        // Asked again here, though the caller has decided: nothing leads a name past the rules to a resolver.
-        if !self.config.rules.may_resolve(name).allowed {
-            let refused = Some(Err(ResolveError::NoSuchName));
-            return Resolution { v4: refused.clone(), v6: refused };
         }
         if let Some(known) = self.config.known_addresses(name) {
             return of_known(known);
@@ -253,12 +283,14 @@ impl Resolver {
                 lookup.waiting.push(request);
                 self.waiters += 1;
             }
-            None => {
-                self.statistics.overloaded += 1;
-                let response = Response::of_code(ResponseCode::ServFail).because(ExtendedError::OVERLOADED);
-                self.reply(&request, &response, Vec::new());
-            }
+            None => self.overload(&request),
         }
+    }
+
+    fn overload(&mut self, request: &Request) {
+        self.statistics.overloaded += 1;
+        let response = Response::of_code(ResponseCode::ServFail).because(ExtendedError::OVERLOADED);
+        self.reply(request, &response, Vec::new());
     }
 
     /// The lookup for a question, started where there is none; `None` where there is no room for another.
@@ -311,6 +343,8 @@ impl Resolver {
                 let response = Response::of_code(ResponseCode::ServFail).because(error);
                 for request in &lookup.waiting {
                     self.reply(request, &response, Vec::new());
+                    let name = request.question.name.to_ascii();
+                    self.events.push_back(Event::Unanswered { client: request.client, name });
                 }
                 (Answer::failure(ResponseCode::ServFail), Err(ResolveError::NoReply))
             }
@@ -324,7 +358,7 @@ impl Resolver {
 
     fn answer(&mut self, request: &Request, question: &Question, answer: &Answer, age: Duration) {
         let response =
-            shape::shape(&self.config.rules, &mut self.names, question, &request.question, answer, age);
+            shape::shape(&self.config.policy, &mut self.names, question, &request.question, answer, age);
         self.reply(request, &response, answer.addresses().collect());
     }
 

@@ -1,12 +1,12 @@
-//! What becomes of a question, before anybody is asked.
+//! What becomes of a query: before it has its verdict, and after.
 
 use super::Config;
 use super::answer::{Question, to_domain};
 use super::message::Response;
 use super::service::service_owner;
-use crate::domain::DomainName;
 use crate::names::{Names, is_synthetic, parse_reverse};
-use crate::rules::Decision;
+use axiom::domain::DomainName;
+use axiom::rules::Host;
 use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, HINFO, PTR};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
@@ -19,13 +19,22 @@ pub(super) const LOCAL_TTL: u32 = 60;
 const INSIDE_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 0, 2, 0), 24);
 const INSIDE_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0), 48);
 
-/// What to do with a question.
+/// What to do with a query.
 #[derive(Debug)]
 pub(super) enum Plan {
     /// Answer it now.
     Local(Response),
-    /// No rule allows the name, or one denies it.
-    Blocked(Decision),
+    /// It is for no name that a host has: no rule can allow it.
+    Nameless,
+    /// Ask for a verdict about this, then do as [`allowed`] says.
+    Propose(Host),
+}
+
+/// What to do with a query that is allowed.
+#[derive(Debug)]
+pub(super) enum Allowed {
+    /// Answer it now.
+    Local(Response),
     /// The name's addresses are known here: answer with the address that stands for it, where it has one of the
     /// family that was asked for.
     Known { name: DomainName, exists: bool },
@@ -33,7 +42,7 @@ pub(super) enum Plan {
     Forward(Question),
 }
 
-/// Decides about one question.
+/// What one query comes to without its verdict.
 pub(super) fn plan(config: &Config, names: &Names, question: &Query) -> Plan {
     if question.query_class != DNSClass::IN {
         return Plan::Local(Response::of_code(ResponseCode::Refused));
@@ -47,28 +56,33 @@ pub(super) fn plan(config: &Config, names: &Names, question: &Query) -> Plan {
         _ => {}
     }
     let Some(name) = to_domain(&question.name) else {
-        // The root, and names that no host has: no rule can name them.
-        return Plan::Blocked(Decision { allowed: false, by: None });
+        return Plan::Nameless;
     };
     if let Some(response) = special_use(&name, question) {
         return Plan::Local(response);
     }
     if let Some(address) = parse_reverse(name.as_str()) {
-        return plan_reverse(config, names, question, name, address);
+        return plan_reverse(config, names, question, address);
     }
-    let subject = match question.query_type {
+    Plan::Propose(Host::Name(match question.query_type {
         RecordType::HTTPS | RecordType::SVCB => service_owner(&name),
-        _ => name.clone(),
+        _ => name,
+    }))
+}
+
+/// What one query that was proposed comes to, now that it may be asked.
+pub(super) fn allowed(config: &Config, question: &Query) -> Allowed {
+    let Some(name) = to_domain(&question.name) else {
+        return Allowed::Local(Response::of_code(ResponseCode::ServFail));
     };
-    let decision = config.rules.may_resolve(&subject);
-    if !decision.allowed {
-        return Plan::Blocked(decision);
-    }
     if question.query_type == RecordType::ANY {
-        return Plan::Local(minimal_any(question));
+        return Allowed::Local(minimal_any(question));
     }
     if name.is_host() {
-        return Plan::Local(address_answer(question, [config.gateway_v4.into(), config.gateway_v6.into()]));
+        return Allowed::Local(address_answer(
+            question,
+            [config.gateway_v4.into(), config.gateway_v6.into()],
+        ));
     }
     if let Some(known) = config.known_addresses(&name) {
         let exists = match question.query_type {
@@ -76,9 +90,9 @@ pub(super) fn plan(config: &Config, names: &Names, question: &Query) -> Plan {
             RecordType::AAAA => known.iter().any(IpAddr::is_ipv6),
             _ => false,
         };
-        return Plan::Known { name, exists };
+        return Allowed::Known { name, exists };
     }
-    Plan::Forward(Question { name, record_type: question.query_type })
+    Allowed::Forward(Question { name, record_type: question.query_type })
 }
 
 /// Names that mean the same everywhere and are asked of no server.
@@ -95,13 +109,7 @@ fn special_use(name: &DomainName, question: &Query) -> Option<Response> {
     }
 }
 
-fn plan_reverse(
-    config: &Config,
-    names: &Names,
-    question: &Query,
-    asked: DomainName,
-    address: IpAddr,
-) -> Plan {
+fn plan_reverse(config: &Config, names: &Names, question: &Query, address: IpAddr) -> Plan {
     let gateway = [IpAddr::V4(config.gateway_v4), IpAddr::V6(config.gateway_v6)].contains(&address);
     let inside = match address {
         IpAddr::V4(v4) => v4.to_bits() >> (32 - INSIDE_V4.1) == INSIDE_V4.0.to_bits() >> (32 - INSIDE_V4.1),
@@ -109,7 +117,7 @@ fn plan_reverse(
     };
     if inside || is_synthetic(address) {
         let name = match names.name_of(address) {
-            None if gateway => DomainName::parse(crate::domain::HOST_NAME).ok(),
+            None if gateway => DomainName::parse(axiom::domain::HOST_NAME).ok(),
             found => found.cloned(),
         };
         let Some(target) = name.as_ref().and_then(super::answer::to_wire) else {
@@ -121,11 +129,7 @@ fn plan_reverse(
         };
         return Plan::Local(Response::of_answers(answers));
     }
-    let decision = config.rules.may_reach(address);
-    if decision.allowed || config.rules.may_resolve(&asked).allowed {
-        return Plan::Forward(Question { name: asked, record_type: question.query_type });
-    }
-    Plan::Blocked(decision)
+    Plan::Propose(Host::Address(address))
 }
 
 /// Addresses as the answer to a question for one family; nothing for another type.

@@ -4,17 +4,18 @@
 //! taken out. A record that cannot be used without them, or that leads to a name that no rule allows, is left out.
 
 use super::answer::to_domain;
-use crate::domain::DomainName;
-use crate::rules::Rules;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
+use axiom::{Context, Proposal};
 use hickory_proto::rr::rdata::HTTPS;
 use hickory_proto::rr::rdata::svcb::{SVCB, SvcParamKey, SvcParamValue};
 use hickory_proto::rr::{RData, Record};
 
 /// The record without hints and ECH; `None` where nothing useful is left of it.
-pub(super) fn strip(record: &Record, rules: &Rules) -> Option<Record> {
+pub(super) fn strip(record: &Record, policy: &Policy) -> Option<Record> {
     let data = match &record.data {
-        RData::HTTPS(HTTPS(service)) => RData::HTTPS(HTTPS(strip_service(service, rules)?)),
-        RData::SVCB(service) => RData::SVCB(strip_service(service, rules)?),
+        RData::HTTPS(HTTPS(service)) => RData::HTTPS(HTTPS(strip_service(service, policy)?)),
+        RData::SVCB(service) => RData::SVCB(strip_service(service, policy)?),
         _ => return None,
     };
     let mut stripped = Record::from_rdata(record.name.clone(), record.ttl, data);
@@ -22,11 +23,12 @@ pub(super) fn strip(record: &Record, rules: &Rules) -> Option<Record> {
     Some(stripped)
 }
 
-fn strip_service(service: &SVCB, rules: &Rules) -> Option<SVCB> {
+fn strip_service(service: &SVCB, policy: &Policy) -> Option<SVCB> {
     // RFC 9460 §2.5: "." is the owner itself, in ServiceMode.
     if !service.target_name.is_root() {
         let target = to_domain(&service.target_name)?;
-        rules.may_resolve(&target).allowed.then_some(())?;
+        // Who would ask for it is not known here: what only some programs may ask for is left out for all.
+        policy.decide(&Proposal::resolve(target), Context::default()).allowed.then_some(())?;
     }
     let mut params = Vec::new();
     for (key, value) in &service.svc_params {

@@ -4,9 +4,9 @@ use super::answer::{Answer, Question, effective_ttl};
 use super::message::{ExtendedError, Response};
 use super::policy::{LOCAL_TTL, address_record};
 use super::service;
-use crate::domain::DomainName;
 use crate::names::Names;
-use crate::rules::Rules;
+use axiom::domain::DomainName;
+use axiom::policy::Policy;
 use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ pub const SYNTHETIC_TTL_MAX: u32 = 60;
 
 /// The response to `asked`, from an answer that is `age` old.
 pub(super) fn shape(
-    rules: &Rules,
+    policy: &Policy,
     names: &mut Names,
     question: &Question,
     asked: &Query,
@@ -49,7 +49,7 @@ pub(super) fn shape(
         }
         RecordType::HTTPS | RecordType::SVCB => {
             answers
-                .extend(answer.finals.iter().map(aged).filter_map(|record| service::strip(&record, rules)));
+                .extend(answer.finals.iter().map(aged).filter_map(|record| service::strip(&record, policy)));
         }
         _ => answers.extend(answer.finals.iter().map(aged)),
     }

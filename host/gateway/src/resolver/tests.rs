@@ -1,8 +1,9 @@
 //! Questions and what they are answered with.
 
 use super::*;
-use crate::addresses::Pins;
-use crate::rules::Rules;
+use axiom::addresses::Pins;
+use axiom::policy::Policy;
+use axiom::{Context, Proposal};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::rdata::svcb::{
@@ -18,6 +19,8 @@ struct World {
     now: Instant,
     sent: Vec<UpstreamQuery>,
     replies: Vec<Message>,
+    policy: Policy,
+    refused: Vec<axiom::rules::Host>,
     next_id: u16,
 }
 
@@ -71,14 +74,16 @@ impl World {
 
     fn configured(allow: &[&str], deny: &[&str], configure: impl FnOnce(&mut Config)) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let rules = Rules::parse(&owned(allow), &owned(deny)).expect("rules");
-        let mut config = Config::new(Arc::new(rules), [7; 32]);
+        let policy = Policy::of_rules(&owned(allow), &owned(deny)).expect("rules");
+        let mut config = Config::new(policy.clone(), [7; 32]);
         configure(&mut config);
         Self {
             resolver: Resolver::new(config),
             now: Instant::from_secs(1),
             sent: Vec::new(),
             replies: Vec::new(),
+            policy,
+            refused: Vec::new(),
             next_id: 0,
         }
     }
@@ -97,13 +102,25 @@ impl World {
     }
 
     fn send_bytes(&mut self, client: Client, bytes: &[u8]) {
-        self.resolver.handle_query(client, bytes, self.now);
+        self.resolver.handle_query(client, bytes);
+        self.decide();
         self.drain();
     }
 
     fn ask(&mut self, name_text: &str, record_type: RecordType) {
         let query = self.query(name_text, record_type);
         self.send(UDP, &query);
+    }
+
+    /// Answers what is wanted as the policy does.
+    fn decide(&mut self) {
+        while let Some(wanted) = self.resolver.poll_wanted() {
+            let decision = self.policy.decide(&Proposal::resolve(wanted.host.clone()), Context::default());
+            if !decision.allowed {
+                self.refused.push(wanted.host);
+            }
+            self.resolver.handle_verdict(wanted.id, decision.allowed, self.now);
+        }
     }
 
     fn drain(&mut self) {
@@ -187,7 +204,10 @@ fn a_name_that_no_rule_allows_reaches_no_resolver() {
             let reply = world.reply();
             assert_eq!(reply.metadata.response_code, ResponseCode::NXDomain, "{asked}");
             assert_eq!(extended_error(&reply), Some(15), "{asked}");
-            assert!(matches!(world.event(), Some(Event::Refused { by: None, .. })));
+            // Either somebody is asked about the name, or nobody can allow it.
+            let refused = world.refused.drain(..).count();
+            let is_nameless = matches!(world.event(), Some(Event::Nameless { .. }));
+            assert_eq!(refused, usize::from(!is_nameless), "{asked}");
         }
     }
     assert!(world.asked().is_empty());
@@ -377,6 +397,10 @@ fn silent_servers_are_asked_in_turn_and_then_given_up() {
     world.pass(Duration::from_secs(10));
     let reply = world.reply();
     assert_eq!((reply.metadata.response_code, extended_error(&reply)), (ResponseCode::ServFail, Some(22)));
+    let events: Vec<Event> = std::iter::from_fn(|| world.event()).collect();
+    let told =
+        |event: &&Event| matches!(event, Event::Unanswered { name, .. } if name.starts_with("example.com"));
+    assert_eq!(events.iter().filter(told).count(), 1, "{events:?}");
     assert_eq!(
         world.resolver.poll_resolved(),
         Some(Resolved {
@@ -640,12 +664,33 @@ fn lookups_waiters_and_answers_are_bounded() {
 }
 
 #[test]
-fn a_connection_cannot_lead_a_name_past_the_rules() {
+fn nothing_is_asked_upstream_before_its_verdict_and_what_waits_for_one_is_bounded() {
     let mut world = World::new(&["example.com"], &[]);
-    let resolution = world.resolver.resolve_for_connect(&domain("example.org"), world.now);
-    assert_eq!(resolution.v4, Some(Err(ResolveError::NoSuchName)));
+    let query = world.query("example.com.", RecordType::A).to_vec().expect("a query");
+    for _ in 0..WAITERS_MAX {
+        world.resolver.handle_query(UDP, &query);
+    }
     world.drain();
-    assert!(world.asked().is_empty());
+    assert!(world.asked().is_empty() && world.replies.is_empty());
+    world.resolver.handle_query(UDP, &query);
+    world.drain();
+    assert_eq!(world.reply().metadata.response_code, ResponseCode::ServFail);
+    // Verdicts may come in any order, and one that comes twice is none.
+    let mut wanted: Vec<Wanted> = std::iter::from_fn(|| world.resolver.poll_wanted()).collect();
+    assert_eq!(wanted.len(), WAITERS_MAX);
+    wanted.reverse();
+    for one in &wanted {
+        world.resolver.handle_verdict(one.id, one.id == 7, world.now);
+        world.resolver.handle_verdict(one.id, true, world.now);
+    }
+    world.drain();
+    assert_eq!(world.replies.len(), WAITERS_MAX - 1);
+    assert_eq!(world.asked(), [("example.com.".to_owned(), RecordType::A)]);
+}
+
+#[test]
+fn the_name_of_the_host_leads_to_its_loopback() {
+    let mut world = World::new(&[], &[]);
     let host = world.resolver.resolve_for_connect(&domain("host.weft.internal"), world.now);
     assert_eq!(host.v4, Some(Ok(vec![address("127.0.0.1")])));
 }

@@ -2,15 +2,21 @@
 
 use super::confine;
 use super::error::{During, LaunchError, Step};
+use super::filter::{self, Wanted};
 use super::identity::IdentityMaps;
 use super::inherited::Inherited;
 use super::process::{self, Cloned};
-use rustix::fd::OwnedFd;
+use rustix::cmsg_space;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
 use rustix::process::{Pid, PidfdFlags};
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The program and its arguments, as the kernel takes them.
@@ -35,8 +41,19 @@ impl CommandLine {
 pub(super) struct Confinement {
     /// `/proc` shows processes outside of the sandbox.
     pub foreign_proc: bool,
-    /// The command has a terminal, into which it could type for whoever reads it next.
-    pub terminal: bool,
+    /// Who connects to Unix sockets is judged.
+    pub judged: bool,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// Where calls are judged, if they are.
+    pub listener: Option<OwnedFd>,
+    /// The seccomp program.
+    pub filter: Result<(), Errno>,
+    /// The Landlock domain.
+    pub domain: Result<(), Errno>,
 }
 
 /// The command before and after it starts.
@@ -73,6 +90,33 @@ impl Command {
         maps.write(&directory)?;
         command.send().during(step, "answering it")?;
         Ok(command)
+    }
+
+    /// Waits until it is bound, and says how that went.
+    pub fn bound(&self) -> Result<Bound, LaunchError> {
+        let mut codes = [0; 8];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let step = Step::ConfineCommand;
+        let received = rustix::net::recvmsg(
+            &self.channel,
+            &mut [IoSliceMut::new(&mut codes)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        if received.during(step, "hearing from it")?.bytes < codes.len() {
+            return Err(Errno::PIPE).during(step, "it ended");
+        }
+        let listener = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        let code =
+            |at: usize| match i32::from_ne_bytes([codes[at], codes[at + 1], codes[at + 2], codes[at + 3]]) {
+                0 => Ok(()),
+                code => Err(Errno::from_raw_os_error(code)),
+            };
+        Ok(Bound { listener, filter: code(0), domain: code(4) })
     }
 
     /// Its number inside.
@@ -150,18 +194,29 @@ fn prepare(bonds: Confinement, channel: &OwnedFd) -> Result<(), Errno> {
         return Err(Errno::PIPE);
     }
     rustix::thread::set_no_new_privs(true)?;
-    if bonds.foreign_proc {
-        // A kernel without Landlock: the user namespace alone keeps outside processes closed, and does.
-        let _ = confine::enter_landlock_domain();
-    }
-    if bonds.terminal {
-        // A kernel without seccomp: its setting dev.tty.legacy_tiocsti is what is left.
-        let _ = confine::refuse_terminal_input();
-    }
+    bind(bonds, channel)?;
     if receive(channel, &mut go)? == 0 {
         return Err(Errno::PIPE);
     }
     process::close_on_execute_from_3()?;
     Inherited::now().restore();
     Ok(())
+}
+
+/// Gives up what a hostile program would use, and tells init how that went: it decides what can be done without.
+fn bind(bonds: Confinement, channel: &OwnedFd) -> Result<(), Errno> {
+    confine::leave_keys();
+    let no_cores = confine::keep_cores_inside();
+    let domain = confine::enter_landlock_domain(bonds.foreign_proc);
+    let filter = filter::install(Wanted { judged: bonds.judged, no_cores });
+    let code = |failed: Option<Errno>| failed.map_or(0, Errno::raw_os_error).to_ne_bytes();
+    let codes = [code(filter.as_ref().err().copied()), code(domain.err())].concat();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let listener = filter.ok().flatten();
+    let descriptors: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+    if !descriptors.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    rustix::net::sendmsg(channel, &[IoSlice::new(&codes)], &mut ancillary, SendFlags::NOSIGNAL).map(drop)
 }

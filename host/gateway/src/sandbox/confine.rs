@@ -20,9 +20,10 @@ pub(super) fn confine_gateway() -> Result<(), LaunchError> {
     keep_capabilities(GATEWAY_CAPABILITIES).during(step, "capabilities")
 }
 
-/// Takes from init all capabilities: what it does from now on is waiting and telling.
-pub(super) fn confine_init() -> Result<(), LaunchError> {
-    keep_capabilities(CapabilitySet::empty()).during(Step::ConfineInit, "capabilities")
+/// Takes from init all capabilities but those in `kept`; of its first thread, that is all: what it does from now on is
+/// waiting and telling.
+pub(super) fn confine_init(kept: CapabilitySet) -> Result<(), LaunchError> {
+    keep_capabilities(kept).during(Step::ConfineInit, "capabilities")
 }
 
 /// Whether others may trace this process or read its memory.
@@ -41,80 +42,43 @@ fn keep_capabilities(kept: CapabilitySet) -> rustix::io::Result<()> {
     rustix::thread::set_capabilities(None, sets)
 }
 
-/// Puts the calling process into a Landlock domain that forbids nothing but tracing, and reading the memory of,
-/// processes outside of it. For where `/proc` still shows them.
-pub(super) fn enter_landlock_domain() -> Result<(), LaunchError> {
-    let step = Step::ConfineCommand;
-    let ruleset = landlock_ruleset().during(step, "making a Landlock ruleset")?;
+/// Puts the calling process into a Landlock domain that forbids nothing but tracing, reading the memory of, and signalling
+/// processes outside of it, and connecting to their abstract sockets: a second lock on doors that namespaces close.
+///
+/// An older Landlock knows no such scopes, and its smallest domain may mount nothing. It is for where `/proc` still shows
+/// processes outside (`foreign_proc`).
+pub(super) fn enter_landlock_domain(foreign_proc: bool) -> io::Result<()> {
+    let ruleset = landlock_ruleset(foreign_proc)?;
     // SAFETY: takes a descriptor and no flags.
     let result = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
-    if result < 0 {
-        return Err(process::last_error()).during(step, "entering a Landlock domain");
+    if result < 0 { Err(process::last_error()) } else { Ok(()) }
+}
+
+/// Leaves the keys of whoever started the command: a new session keyring takes the place of the old one.
+pub(super) fn leave_keys() {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // A kernel without keys has none to leave.
+    // SAFETY: a null pointer for a name stands for a keyring without one.
+    unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
+}
+
+/// Whether core dumps are given to a program or a socket of the host's (core(5)), and no dump may be made then. A limit of
+/// one byte is the one by which the kernel starts no such program.
+pub(super) fn keep_cores_inside() -> bool {
+    let pattern = std::fs::read("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    let leaves = matches!(pattern.first(), Some(b'|' | b'@'));
+    if leaves {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // One that is already lower stays.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
     }
-    Ok(())
+    leaves
 }
 
-/// Keeps the command, and whatever it starts, from typing into its terminal (TIOCSTI, and TIOCLINUX on a console): the
-/// shell that reads the terminal next would execute it outside. Linux 6.2 and later mostly forbid it themselves.
-pub(super) fn refuse_terminal_input() -> Result<(), LaunchError> {
-    let Some(filter) = terminal_filter() else { return Ok(()) };
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
-    let mode = libc::SECCOMP_SET_MODE_FILTER;
-    // SAFETY: the kernel reads the program, which outlives the call, and nothing else.
-    let result = unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program) };
-    if result < 0 {
-        return Err(process::last_error()).during(Step::ConfineCommand, "filtering terminal input");
-    }
-    Ok(())
-}
-
-/// The numbers of ioctl on this machine: for each architecture that it executes (linux/audit.h), two at most.
-#[cfg(target_arch = "x86_64")]
-const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> =
-    // x86-64 with its x32 form, and i386.
-    Some([(0xc000_003e, [16, 0x4000_0000 | 514]), (0x4000_0003, [54, 54])]);
-#[cfg(target_arch = "aarch64")]
-const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> = Some([(0xc000_00b7, [29, 29]), (0x4000_0028, [54, 54])]);
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const IOCTL_NUMBERS: Option<[(u32, [u32; 2]); 2]> = None;
-
-/// The seccomp program. It looks at the number first, so that the kernel knows in advance that every other call passes.
-fn terminal_filter() -> Option<Vec<libc::sock_filter>> {
-    // Offsets in the kernel's `seccomp_data`.
-    const NUMBER: u32 = 0;
-    const ARCHITECTURE: u32 = 4;
-    const REQUEST: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
-    let load =
-        |k| libc::sock_filter { code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, jt: 0, jf: 0, k };
-    let equal = |k, jt, jf| libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-        jt,
-        jf,
-        k,
-    };
-    let give = |k| libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k };
-    let [(native, [one, other]), (foreign, [third, fourth])] = IOCTL_NUMBERS?;
-    Some(vec![
-        load(ARCHITECTURE),
-        equal(native, 0, 3),
-        load(NUMBER),
-        equal(one, 5, 0),
-        equal(other, 4, 7),
-        equal(foreign, 0, 6),
-        load(NUMBER),
-        equal(third, 1, 0),
-        equal(fourth, 0, 3),
-        load(REQUEST),
-        equal(libc::TIOCSTI as u32, 2, 0),
-        equal(libc::TIOCLINUX as u32, 1, 0),
-        give(libc::SECCOMP_RET_ALLOW),
-        give(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-    ])
-}
-
-/// The smallest ruleset that makes a domain: where Landlock can (its sixth version), signals stay inside; else no
-/// block devices are made, which a user namespace could not make anyway.
-fn landlock_ruleset() -> io::Result<OwnedFd> {
+/// The smallest ruleset that makes a domain: where Landlock can (its sixth version), signals and abstract sockets stay
+/// inside; else, where it is needed, no block devices are made, which a user namespace could not make anyway.
+fn landlock_ruleset(foreign_proc: bool) -> io::Result<OwnedFd> {
+    const SCOPE_ABSTRACT_SOCKETS: u64 = 1;
     const SCOPE_SIGNAL: u64 = 1 << 1;
     const MAKE_BLOCK: u64 = 1 << 11;
     let create = |attributes: &[u64]| {
@@ -130,7 +94,8 @@ fn landlock_ruleset() -> io::Result<OwnedFd> {
         Ok(unsafe { OwnedFd::from_raw_fd(raw) })
     };
     // The kernel's struct: file system rights handled, network rights handled, scopes.
-    create(&[0, 0, SCOPE_SIGNAL]).or_else(|_| create(&[MAKE_BLOCK]))
+    create(&[0, 0, SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNAL])
+        .or_else(|error| if foreign_proc { create(&[MAKE_BLOCK]) } else { Err(error) })
 }
 
 /// The version of Landlock that the kernel has; 0 where it has none.

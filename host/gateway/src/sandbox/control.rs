@@ -13,8 +13,8 @@ use rustix::net::{
 };
 use std::mem::MaybeUninit;
 
-/// The longest message in bytes; a longer detail is cut.
-const MESSAGE_BYTES_MAX: usize = 1024;
+/// The longest message in bytes, of which the longest path and the longest rule are most; a longer detail is cut.
+const MESSAGE_BYTES_MAX: usize = 8_704;
 /// The most descriptors that one message carries.
 const DESCRIPTORS_MAX: usize = 3;
 
@@ -27,6 +27,8 @@ pub(super) enum Report {
     Failed(LaunchError),
     /// The command waits to be started: the device, the socket tables, and the command's pidfd.
     Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd },
+    /// Somebody asked for a Unix socket of the host's: who, its path, the rule that decided, and whether it was refused.
+    Socket { caller: OwnedFd, path: String, rule: Option<String>, denied: bool },
     /// The terminal interrupted the command: Ctrl-C.
     Interrupted,
     /// The command was stopped by this signal.
@@ -56,6 +58,7 @@ const STOPPED: u8 = 5;
 const NOT_EXECUTED: u8 = 6;
 const EXITED: u8 = 7;
 const SIGNALLED: u8 = 8;
+const SOCKET: u8 = 9;
 const BUILD: u8 = 1;
 const START: u8 = 2;
 
@@ -64,6 +67,11 @@ const START: u8 = 2;
 pub(super) struct Control(OwnedFd);
 
 impl Control {
+    /// Another handle of the same end.
+    pub fn copy(&self) -> Result<Self, LaunchError> {
+        self.0.try_clone().map(Self).during(Step::ConnectInit, "")
+    }
+
     /// Both ends.
     pub fn pair() -> Result<(Self, Self), LaunchError> {
         let flags = SocketFlags::CLOEXEC;
@@ -82,6 +90,10 @@ impl Control {
             Report::Ready { attachment, device, socket_tables, command } => {
                 bytes.extend([READY, u8::from(*attachment == Attachment::Veth)]);
                 descriptors.extend([device.as_fd(), socket_tables.as_fd(), command.as_fd()]);
+            }
+            Report::Socket { caller, path, rule, denied } => {
+                encode_socket(&mut bytes, path, rule.as_deref(), *denied);
+                descriptors.push(caller.as_fd());
             }
             Report::Interrupted => bytes.push(INTERRUPTED),
             Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
@@ -168,6 +180,27 @@ fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
     bytes.extend(error.detail.bytes());
 }
 
+/// Whether it was refused; the length of the rule, if there is one, which comes first; the path.
+fn encode_socket(bytes: &mut Vec<u8>, path: &str, rule: Option<&str>, denied: bool) {
+    bytes.extend([SOCKET, u8::from(denied), u8::from(rule.is_some())]);
+    let rule = rule.unwrap_or_default();
+    bytes.extend(u16::try_from(rule.len()).unwrap_or(u16::MAX).to_ne_bytes());
+    bytes.extend(rule.bytes().chain(path.bytes()));
+}
+
+fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
+    let ([denied, ruled, low, high], text) = rest.split_first_chunk()?;
+    let (rule, path) = text.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let [caller] = <[OwnedFd; 1]>::try_from(descriptors).ok()?;
+    Some(Report::Socket {
+        caller,
+        path: text(path),
+        rule: (*ruled != 0).then(|| text(rule)),
+        denied: *denied != 0,
+    })
+}
+
 fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
     let (kind, rest) = bytes.split_first()?;
     let number = || rest.first_chunk().map(|number| i32::from_ne_bytes(*number));
@@ -185,6 +218,7 @@ fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
                 <[OwnedFd; DESCRIPTORS_MAX]>::try_from(descriptors).ok()?;
             Report::Ready { attachment, device, socket_tables, command }
         }
+        SOCKET => decode_socket(rest, descriptors)?,
         INTERRUPTED => Report::Interrupted,
         STOPPED => Report::Stopped(number()?),
         NOT_EXECUTED => Report::NotExecuted(Errno::from_raw_os_error(number()?)),
@@ -233,8 +267,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_arrives_with_who_asked() {
+        let (gateway, init) = Control::pair().expect("a pair");
+        for (rule, denied) in
+            [(None, true), (Some("unix:/run/".to_owned()), false), (Some(String::new()), true)]
+        {
+            let caller = UnixStream::pair().expect("a pair").0.into();
+            let path = "/run/docker.sock".to_owned();
+            init.report(&Report::Socket { caller, path, rule: rule.clone(), denied });
+            match gateway.next_report(RecvFlags::empty()) {
+                Ok(Some(Report::Socket { path, rule: heard, denied: refused, .. })) => {
+                    assert_eq!((path.as_str(), heard, refused), ("/run/docker.sock", rule, denied));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn messages_that_make_no_sense_are_none() {
-        for bytes in [&[][..], &[0], &[FAILED, 1, 2], &[FAILED, 1, 0, 0, 0, 255], &[READY, 0], &[EXITED, 1]] {
+        for bytes in [
+            &[][..],
+            &[0],
+            &[FAILED, 1, 2],
+            &[FAILED, 1, 0, 0, 0, 255],
+            &[READY, 0],
+            &[EXITED, 1],
+            &[SOCKET, 0, 0, 9, 0],
+        ] {
             assert!(decode(bytes, Vec::new()).is_none(), "{bytes:?}");
         }
     }

@@ -27,6 +27,8 @@ macro_rules! steps {
 steps! {
     /// A process with several threads cannot be copied with its memory in order.
     CheckThreads = "checking that the gateway has one thread",
+    /// A standard stream that is a socket for Unix datagrams could name any path in each of them.
+    CheckStreams = "checking the standard streams",
     /// The command line holds no command, or a zero byte.
     ReadCommand = "reading the command",
     /// The socket between gateway and init.
@@ -65,10 +67,16 @@ steps! {
     MountFiles = "mounting the sandbox's resolver files",
     /// The host's own name service, out of reach.
     HideServices = "hiding the host's name services",
+    /// What the gateway writes about the command, out of its reach.
+    HideDirectories = "hiding the ledger and its keys",
     /// The command's own user namespace.
     MakeCommand = "making the command's user namespace",
     /// What the command may not.
     ConfineCommand = "confining the command",
+    /// Who connects to Unix sockets of the host is judged.
+    GuardSockets = "guarding the host's Unix sockets",
+    /// A Landlock domain of its own for the command.
+    EnterDomain = "confining the command by Landlock",
     /// Init gives up what it no longer needs.
     ConfineInit = "confining the sandbox's init process",
 }
@@ -80,6 +88,19 @@ impl Step {
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether it closes a way out, so that a strict run cannot do without.
+    pub fn closes_a_way(self) -> bool {
+        matches!(
+            self,
+            Self::MountProc
+                | Self::MountSys
+                | Self::HideServices
+                | Self::ConfineCommand
+                | Self::GuardSockets
+                | Self::EnterDomain
+        )
     }
 
     /// What would help, where it is known for this error.
@@ -104,6 +125,14 @@ impl Step {
             Self::AttachVeth if error == Errno::OPNOTSUPP || error == Errno::AFNOSUPPORT => {
                 Some("the kernel lacks veth or packet sockets: modprobe veth af_packet")
             }
+            Self::CheckStreams => Some("give it another stream, as `| cat` does, or --allow unix:/"),
+            Self::GuardSockets if error == Errno::BUSY => {
+                Some("the run around this one judges: its rules hold, and those of this one do not open any")
+            }
+            Self::GuardSockets => Some(
+                "it needs seccomp (CONFIG_SECCOMP_FILTER) and Linux 5.9 or later; 6.9 where there is no new /proc",
+            ),
+            Self::EnterDomain => Some("boot with landlock in the list of lsm=, on Linux 6.12 or later"),
             _ => None,
         }
     }
@@ -174,6 +203,12 @@ impl<T> During<T> for Result<T, packet::DeviceError> {
             detail: if detail.is_empty() { error.doing.into() } else { format!("{}: {detail}", error.doing) },
             code: error.code,
         })
+    }
+}
+
+impl<T> During<T> for Result<T, link::TapError> {
+    fn during(self, step: Step, detail: &str) -> Result<T, LaunchError> {
+        self.map_err(packet::DeviceError::from).during(step, detail)
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// What [`launch`](super::launch) gives.
@@ -33,7 +34,21 @@ pub struct Sandbox {
     warnings: Vec<Warning>,
     terminal: Option<Terminal>,
     interrupts: u32,
+    sockets: VecDeque<SocketUse>,
     exit: Option<Exit>,
+}
+
+/// A program inside asked for a Unix socket of the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketUse {
+    /// The number, among the gateway's processes, of the thread that asked; `None` where it has ended.
+    pub thread: Option<Pid>,
+    /// The socket's path, as the sandbox sees it.
+    pub path: String,
+    /// The rule that decided, as it was written; `None` where none speaks of it.
+    pub rule: Option<String>,
+    /// Whether it was refused.
+    pub denied: bool,
 }
 
 /// How the command ended.
@@ -80,11 +95,16 @@ pub(super) fn status_of_error(error: Errno) -> u8 {
 
 impl Sandbox {
     /// Waits for init's word that it stands, and takes over what it hands out.
-    pub(super) fn await_ready(control: Control, init: Pid, mtu: u16) -> Result<Launched, LaunchError> {
+    pub(super) fn await_ready(
+        control: Control,
+        init: Pid,
+        mtu: u16,
+        strict: bool,
+    ) -> Result<Launched, LaunchError> {
         let mut building = Building { init: Some(init), warnings: Vec::new() };
         loop {
             let error = match control.next_report(RecvFlags::empty()) {
-                Ok(Some(Report::Warned(warning))) => {
+                Ok(Some(Report::Warned(warning))) if !(strict && warning.step.closes_a_way()) => {
                     building.warnings.push(warning);
                     continue;
                 }
@@ -101,11 +121,12 @@ impl Sandbox {
                         warnings: std::mem::take(&mut building.warnings),
                         terminal: Terminal::open(init),
                         interrupts: 0,
+                        sockets: VecDeque::new(),
                         exit: None,
                     };
                     return Ok(Launched { sandbox, device, socket_tables });
                 }
-                Ok(Some(Report::Failed(error))) => error,
+                Ok(Some(Report::Failed(error) | Report::Warned(error))) => error,
                 Ok(Some(other)) => {
                     LaunchError::new(Step::WaitForInit, format!("it said {other:?}"), Errno::PROTO)
                 }
@@ -160,6 +181,9 @@ impl Sandbox {
         while self.exit.is_none() {
             match self.control.next_report(RecvFlags::DONTWAIT) {
                 Ok(Some(Report::Interrupted)) => self.interrupts += 1,
+                Ok(Some(Report::Socket { caller, path, rule, denied })) => {
+                    self.sockets.push_back(SocketUse { thread: pid_of(&caller).ok(), path, rule, denied });
+                }
                 Ok(Some(Report::Stopped(signal))) => {
                     if let Some(terminal) = &self.terminal {
                         terminal.stop_with_command(signal);
@@ -183,6 +207,11 @@ impl Sandbox {
     /// signal already.
     pub fn take_interrupts(&mut self) -> u32 {
         std::mem::take(&mut self.interrupts)
+    }
+
+    /// The next request for a Unix socket of the host's that init has told of.
+    pub fn take_socket_use(&mut self) -> Option<SocketUse> {
+        self.sockets.pop_front()
     }
 
     /// Passes a signal on to the command.
@@ -236,5 +265,10 @@ fn pid_of(pidfd: &OwnedFd) -> Result<Pid, LaunchError> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    number.and_then(Pid::from_raw).ok_or(LaunchError::new(Step::WaitForInit, path, Errno::SRCH))
+    // One that has ended has the number -1.
+    number.filter(|number| *number > 0).and_then(Pid::from_raw).ok_or(LaunchError::new(
+        Step::WaitForInit,
+        path,
+        Errno::SRCH,
+    ))
 }

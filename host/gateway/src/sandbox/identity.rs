@@ -42,6 +42,11 @@ impl IdentityMaps {
         }
     }
 
+    /// Whether processes inside may have other groups than their parents (setgroups(2)).
+    pub fn sets_groups(&self) -> bool {
+        self.privileged
+    }
+
     /// The first and the last group that exists inside.
     pub fn group_bounds(&self) -> Option<(u32, u32)> {
         let ranges: Vec<(u32, u32)> = ranges(&self.groups).collect();

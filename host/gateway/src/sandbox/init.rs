@@ -5,16 +5,21 @@ use super::command::{Command, CommandLine, Confinement};
 use super::confine;
 use super::control::{Control, Order, Report};
 use super::error::{During, LaunchError, Step};
+use super::guard::{self, Base, Listener, Opened, Setting, Use};
 use super::identity::IdentityMaps;
 use super::mounts;
 use super::process::{self, SignalSet};
+use super::unix_rules::UnixRules;
 use crate::options::Attach;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
+use rustix::thread::CapabilitySet;
 use std::ffi::c_int;
+use std::fs::File;
+use std::path::PathBuf;
 
 /// The signals that init reads; all others stay blocked, and none ends it but the gateway's SIGKILL.
 const SIGNALS: [c_int; 2] = [libc::SIGCHLD, libc::SIGINT];
@@ -25,7 +30,12 @@ pub(super) struct Assignment {
     pub attach: Attach,
     pub mtu: u16,
     pub maps: IdentityMaps,
-    pub terminal: bool,
+    pub unix: UnixRules,
+    /// Directories that the command must not reach.
+    pub hidden: Vec<PathBuf>,
+    pub strict: bool,
+    /// The list of the host's Unix sockets.
+    pub outside: Option<File>,
     pub control: Control,
 }
 
@@ -74,11 +84,18 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
     attach::allow_ports().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
-    mounts::mount_files(has_ipv6, &warn)?;
-    let bonds = Confinement { foreign_proc, terminal: assignment.terminal };
+    mounts::mount_files(has_ipv6, &assignment.unix, &warn)?;
+    mounts::hide(&assignment.hidden, rustix::process::geteuid().is_root())?;
+    let mut judged = !assignment.unix.opens_all();
+    if let Some(obstacle) = guard::obstacle(foreign_proc).filter(|_| judged) {
+        warn(LaunchError::new(Step::GuardSockets, obstacle, Errno::NOSYS));
+        judged = false;
+    }
+    let bonds = Confinement { foreign_proc, judged };
     let command = Command::spawn(&assignment.line, &assignment.maps, bonds)?;
     let pidfd = command.pidfd()?;
-    confine::confine_init()?;
+    guard_sockets(assignment, &command, &pidfd)?;
+    confine::confine_init(CapabilitySet::empty())?;
     // After the last change of credentials, which would clear it. A gateway that died before is seen by the end
     // of the control socket.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -90,6 +107,33 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
         command: pidfd,
     });
     Ok(command)
+}
+
+/// Has threads of init judge who connects to Unix sockets, once the command is bound.
+fn guard_sockets(assignment: &Assignment, command: &Command, pidfd: &OwnedFd) -> Result<(), LaunchError> {
+    let control = &assignment.control;
+    let bound = command.bound()?;
+    if let Err(error) = bound.domain
+        && assignment.strict
+    {
+        control.report(&Report::Warned(LaunchError::new(Step::EnterDomain, "", error)));
+    }
+    if let Err(error) = bound.filter {
+        control.report(&Report::Warned(LaunchError::new(Step::GuardSockets, "", error)));
+    }
+    let Some(listener) = bound.listener else { return Ok(()) };
+    let step = Step::GuardSockets;
+    let outside = assignment.outside.as_ref().map(File::try_clone).transpose().during(step, "a table")?;
+    let base = Base::of_caller(pidfd, outside, assignment.maps.sets_groups())?;
+    let voice = control.copy()?;
+    let tell = move |used: Use<'_>| {
+        let Ok(caller) = used.caller.try_clone() else { return };
+        let (path, rule) = (used.path.to_owned(), used.rule.map(str::to_owned));
+        voice.report(&Report::Socket { caller, path, rule, denied: used.denied });
+    };
+    confine::confine_init(guard::capabilities())?;
+    let setting = Setting { rules: Opened::now(&assignment.unix), base, tell: Box::new(tell) };
+    guard::start(Listener::new(listener), setting)
 }
 
 /// Lets go of the gateway's standard streams: whoever reads them must see their end when the command closes them.

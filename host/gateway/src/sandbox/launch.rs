@@ -8,13 +8,16 @@ use super::handle::{Launched, Sandbox};
 use super::identity::IdentityMaps;
 use super::inherited::Inherited;
 use super::init::{self, Assignment};
+use super::plan;
 use super::process::{self, Cloned};
-use super::{plan, terminal};
+use super::unix_rules::UnixRules;
 use crate::options::Attach;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::Pid;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What is to be launched. Environment, working directory, umask, standard streams and the rest of what a process
 /// inherits are the caller's own.
@@ -26,6 +29,13 @@ pub struct Launch {
     pub attach: Attach,
     /// The largest IP packet on the link, in bytes: 1,280 (RFC 8200 §5) to 65,521.
     pub mtu: u16,
+    /// Which Unix sockets of the host are open; all others are closed.
+    pub unix: UnixRules,
+    /// Directories and files that the command must not reach, as root neither: they are empty inside, wherever they can be seen.
+    /// For root the disks are out of reach too, then.
+    pub hidden: Vec<PathBuf>,
+    /// Whether what closes a way out and cannot be done is an error, rather than a warning.
+    pub strict: bool,
     /// Whether the calling process gives up what a gateway does not need, for good: capabilities, gaining
     /// privilege by executing, being traced. A gateway does; a caller that launches several sandboxes as root
     /// must not, or the later ones lose the mapping of other users.
@@ -35,7 +45,15 @@ pub struct Launch {
 impl Launch {
     /// `command`, attached as it fits, and a caller that confines itself.
     pub fn new(command: Vec<OsString>) -> Self {
-        Self { command, attach: Attach::Auto, mtu: plan::MTU_DEFAULT, confine_caller: true }
+        Self {
+            command,
+            attach: Attach::Auto,
+            mtu: plan::MTU_DEFAULT,
+            unix: UnixRules::default(),
+            hidden: Vec::new(),
+            strict: false,
+            confine_caller: true,
+        }
     }
 }
 
@@ -52,6 +70,7 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
     if threads != 1 {
         return Err(LaunchError::new(Step::CheckThreads, format!("it has {threads}"), Errno::BUSY));
     }
+    check_streams(&launch.unix)?;
     Inherited::now();
     let line = CommandLine::new(&launch.command)?;
     let maps = IdentityMaps::of_caller()?;
@@ -59,7 +78,13 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
     // The child's maps can be written only while it shares a memory that may be looked at. A caller that hides its
     // own does so again below.
     confine::hide_memory(false).during(Step::MakeNamespaces, "")?;
-    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    // The list of the host's Unix sockets, which init cannot open from its own network namespace.
+    let outside = std::fs::File::open("/proc/net/unix").ok();
+    let namespaces = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC;
     let pid = match process::clone(namespaces).during(Step::MakeNamespaces, "")? {
         Cloned::Parent(pid) => pid,
         Cloned::Child => {
@@ -69,7 +94,10 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
                 attach: launch.attach,
                 mtu: launch.mtu,
                 maps,
-                terminal: terminal::exists(),
+                unix: launch.unix,
+                hidden: launch.hidden,
+                strict: launch.strict,
+                outside,
                 control: theirs,
             })
         }
@@ -79,13 +107,30 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
         .and_then(|()| if launch.confine_caller { confine::confine_gateway() } else { Ok(()) });
     // From here on init is waited for in any case: its control socket ends with ours.
     match built {
-        Ok(()) => Sandbox::await_ready(control, pid, launch.mtu),
+        Ok(()) => Sandbox::await_ready(control, pid, launch.mtu, launch.strict),
         Err(error) => {
             drop(control);
             super::handle::end(pid);
             Err(error)
         }
     }
+}
+
+/// Refuses standard streams by which the command could reach any Unix socket: it keeps them, and what is sent to a path on
+/// a socket for datagrams is no connection that could be judged.
+fn check_streams(opened: &UnixRules) -> Result<(), LaunchError> {
+    use rustix::net::sockopt::{socket_domain, socket_type};
+    use rustix::stdio::{stderr, stdin, stdout};
+    let streams = [("standard input", stdin()), ("standard output", stdout()), ("standard error", stderr())];
+    for (name, stream) in streams {
+        let is_open =
+            socket_domain(stream) == Ok(AddressFamily::UNIX) && socket_type(stream) == Ok(SocketType::DGRAM);
+        if is_open && !opened.opens_all() {
+            let detail = format!("{name} is a socket for Unix datagrams");
+            return Err(LaunchError::new(Step::CheckStreams, detail, Errno::PROTOTYPE));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the new user namespace's maps, and lets init build the rest.

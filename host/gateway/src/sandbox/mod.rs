@@ -13,6 +13,9 @@
 //! the command, with the gateway (a death signal, and the control socket's end), and on request. Nothing of all
 //! this has a name on the host: no interface, mount or file is left behind however the gateway ends.
 //!
+//! Unix sockets of the host are files, and reach around all this. Init judges who may connect to one (`guard`), and a
+//! seccomp program sees to it that it is asked (`filter`).
+//!
 //! - [`launch`] builds it all and leaves the command waiting
 //! - [`Sandbox::start`] lets it run, [`Sandbox::try_status`] tells how it ended
 //! - [`AttachedDevice`] carries the frames
@@ -24,6 +27,8 @@ mod confine;
 mod control;
 mod device;
 mod error;
+mod filter;
+mod guard;
 mod handle;
 mod identity;
 mod inherited;
@@ -33,9 +38,11 @@ mod mounts;
 pub mod plan;
 mod process;
 mod terminal;
+mod unix_rules;
 
 pub(crate) use confine::landlock_version;
 pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
-pub use handle::{Exit, Launched, Sandbox};
+pub use handle::{Exit, Launched, Sandbox, SocketUse};
 pub use launch::{Launch, launch};
+pub use unix_rules::{UnixRule, UnixRules};

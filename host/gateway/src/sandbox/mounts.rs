@@ -2,6 +2,7 @@
 //! files that say who resolves names. All of it is mounted in the sandbox's own mount namespace.
 
 use super::error::{During, LaunchError, Step, Warning};
+use super::unix_rules::UnixRules;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Access, CWD, Mode, OFlags};
 use rustix::io::{self, Errno};
@@ -10,6 +11,9 @@ use rustix::mount::{
 };
 
 mod files;
+mod hidden;
+
+pub(super) use hidden::hide;
 
 /// The file in the tree that takes the place of a socket: nobody can open it, and none can connect to it.
 const EMPTY: &str = "empty";
@@ -94,14 +98,16 @@ fn mount_sys() -> io::Result<()> {
     super::process::make_read_only(c"/sys")
 }
 
-/// Mounts the files of `/etc` that say who resolves names, and hides the host's own name services.
-pub(super) fn mount_files(ipv6: bool, warn: &dyn Fn(Warning)) -> Result<(), LaunchError> {
+/// Mounts the files of `/etc` that say who resolves names, and hides the host's own name services but those that a rule
+/// opens.
+pub(super) fn mount_files(ipv6: bool, opened: &UnixRules, warn: &dyn Fn(Warning)) -> Result<(), LaunchError> {
     let step = Step::MountFiles;
     let tree = new_mount("tmpfs", &[("size", "1m"), ("nr_inodes", "64"), ("mode", "0755")], NO_DEVICES)
         .during(step, "a file system for them")?;
     let files = files::resolver_files(ipv6);
     let etc = write_tree(&tree, &files).during(step, "writing them")?;
-    let hidden: Vec<&str> = HIDDEN.into_iter().filter(|path| exists(path)).collect();
+    let hidden: Vec<&str> =
+        HIDDEN.into_iter().filter(|path| exists(path) && !opened.mentions(path)).collect();
     let targets: Vec<String> = files.iter().map(|file| format!("/etc/{}", file.name)).collect();
     let whole = targets.iter().all(|target| exists(target));
     let below = rustix::fs::open("/etc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

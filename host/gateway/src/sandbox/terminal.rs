@@ -18,11 +18,6 @@ pub(super) struct Terminal {
     command_group: Pid,
 }
 
-/// Whether the process has a controlling terminal.
-pub(super) fn exists() -> bool {
-    open().is_some()
-}
-
 fn open() -> Option<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()

@@ -7,7 +7,7 @@ mod udp;
 
 pub use addresses::own_addresses;
 pub use icmp::PingSocket;
-pub use tcp::{Listener, Received, TcpSocket};
+pub use tcp::{Listener, READ_BYTES_MAX, Received, TcpSocket};
 pub use udp::UdpSocket;
 
 use rustix::io::Errno;

@@ -69,14 +69,14 @@ impl TcpSocket {
         }
     }
 
-    /// Reads once, at most 65,160 bytes.
+    /// Reads once, at most `bytes_max` and never more than 65,160 bytes.
     ///
     /// # Errors
     ///
     /// The kernel's, where the connection is broken.
-    pub fn read(&self, pool: &Pool) -> io::Result<Received> {
+    pub fn read(&self, pool: &Pool, bytes_max: usize) -> io::Result<Received> {
         let mut buffer = pool.take();
-        let wanted = READ_BYTES_MAX.min(buffer.len());
+        let wanted = READ_BYTES_MAX.min(buffer.len()).min(bytes_max);
         match io::read(&self.0, &mut buffer[..wanted]) {
             Ok(0) => Ok(Received::End),
             Ok(count) if count < COPY_BYTES_MAX => {

@@ -16,7 +16,14 @@ pub fn a_machine_that_works_passes() {
     let output = run_to_end(Command::new(copy.path()).arg("doctor"));
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{table}{}", stderr(&output));
-    for line in ["ok    sandbox", "ok    veth", "ok    proc", "ok    resolver files", "ok    ping inside"] {
+    for line in [
+        "ok    sandbox",
+        "ok    veth",
+        "ok    proc",
+        "ok    resolver files",
+        "ok    ping inside",
+        "ok    unix sockets",
+    ] {
         assert!(table.contains(line), "no '{line}' in\n{table}");
     }
 }

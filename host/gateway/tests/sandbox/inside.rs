@@ -14,6 +14,10 @@ pub fn run(arguments: &[String]) -> ! {
     let rest: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match rest[..] {
         ["escape", gateway] => escape(gateway.parse().expect("a number")),
+        ["connect", ref paths @ ..] => crate::sockets::connect(paths),
+        ["own-sockets"] => crate::sockets::own(),
+        ["race", path] => crate::sockets::race(path),
+        ["around"] => crate::around::run(),
         ["describe"] => describe(),
         ["datagrams"] => datagrams(),
         ["ping"] => ping(),
@@ -24,7 +28,7 @@ pub fn run(arguments: &[String]) -> ! {
     std::process::exit(0);
 }
 
-fn report<T>(what: &str, outcome: Result<T, Errno>) {
+pub fn report<T>(what: &str, outcome: Result<T, Errno>) {
     match outcome {
         Ok(_) => say(&format!("{what}: done")),
         Err(error) => say(&format!("{what}: error {}", error.raw_os_error())),

@@ -1,10 +1,10 @@
 //! A gateway without a stack: launches, passes signals on, answers the simplest frames, and exits as the command did.
 //!
-//! `launch ATTACH [--threads] COMMAND...`
+//! `launch ATTACH [--threads] [--strict] [--allow unix:/path]... [--hide DIRECTORY]... COMMAND...`
 
 use crate::harness::say;
 use gateway::options::Attach;
-use gateway::sandbox::{AttachedDevice, Launch, Launched, launch};
+use gateway::sandbox::{AttachedDevice, Launch, Launched, UnixRules, launch};
 use packet::{Batch, Bytes, Device, Packet};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
@@ -22,11 +22,24 @@ pub fn run(arguments: &[String]) -> ! {
         "veth" => Attach::Veth,
         _ => Attach::Auto,
     };
-    let rest = &arguments[1..];
-    let (threads, command) = match rest.first().map(String::as_str) {
-        Some("--threads") => (true, &rest[1..]),
-        _ => (false, rest),
-    };
+    let (mut threads, mut strict, mut opened, mut hidden) = (false, false, Vec::new(), Vec::new());
+    let mut command = &arguments[1..];
+    loop {
+        match command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["--threads", ..] => threads = true,
+            ["--strict", ..] => strict = true,
+            ["--allow", rule, ..] => {
+                opened.push(rule.to_owned());
+                command = &command[1..];
+            }
+            ["--hide", directory, ..] => {
+                hidden.push(directory.into());
+                command = &command[1..];
+            }
+            _ => break,
+        }
+        command = &command[1..];
+    }
     // What a gateway changes for itself must not reach the command: a signal mask, an open file.
     let signals = signal_pipe();
     let leaked = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
@@ -37,6 +50,9 @@ pub fn run(arguments: &[String]) -> ! {
         }
         let mut wanted = Launch::new(command.iter().map(OsString::from).collect());
         wanted.attach = attach;
+        wanted.strict = strict;
+        wanted.hidden = hidden;
+        wanted.unix = UnixRules::of(&axiom::rules::Rules::parse(&opened, &[]).expect("good rules"));
         let launched = launch(wanted);
         if threads {
             park.wait();
@@ -81,7 +97,13 @@ fn attend(launched: Launched, signals: &OwnedFd) {
     let mut reader = std::fs::File::from(signals.try_clone().expect("a copy"));
     let mut echo = Echo::default();
     let exit = loop {
-        if let Some(exit) = sandbox.try_status() {
+        let status = sandbox.try_status();
+        // What came before the end is told before it.
+        while let Some(used) = sandbox.take_socket_use() {
+            let verdict = if used.denied { "refused" } else { "opened" };
+            eprintln!("{verdict} {} rule {:?}", used.path, used.rule);
+        }
+        if let Some(exit) = status {
             break exit;
         }
         let interrupts = sandbox.take_interrupts();

@@ -32,23 +32,33 @@ pub fn what_cannot_be_executed_is_told_apart() {
     assert!(status == 127 && told.contains("not found"), "{status} {told}");
 }
 
+/// A launcher that ends with the test, also where the test fails.
+struct Launcher(Child);
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a launcher whose command says a line when it is ready, and waits for that.
-fn ready(command: &mut Command) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("a launcher");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output"));
+fn ready(command: &mut Command) -> (Launcher, BufReader<std::process::ChildStdout>) {
+    let mut launcher = Launcher(command.stdout(Stdio::piped()).spawn().expect("a launcher"));
+    let mut lines = BufReader::new(launcher.0.stdout.take().expect("its output"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("a line");
     assert_eq!(line, "ready\n");
-    (child, lines)
+    (launcher, lines)
 }
 
 pub fn signals_are_passed_on() {
     let copy = Copy::make();
     let mut launcher = copy.launcher(Who::User, "veth");
-    let (mut child, _lines) = ready(launcher.arg(copy.path()).args(["inside", "await-signal", "ready"]));
-    let number = rustix::process::Pid::from_raw(child.id() as i32).expect("a number");
+    let (mut running, _lines) = ready(launcher.arg(copy.path()).args(["inside", "await-signal", "ready"]));
+    let number = rustix::process::Pid::from_raw(running.0.id() as i32).expect("a number");
     rustix::process::kill_process(number, rustix::process::Signal::USR1).expect("the launcher is there");
-    let status = child.wait().expect("its end");
+    let status = running.0.wait().expect("its end");
     assert_eq!(status.code(), Some(40 + libc::SIGUSR1));
 }
 
@@ -90,8 +100,8 @@ pub fn background_processes_end_with_the_command() {
     let marker = marker("background");
     let script =
         format!("sh -c 'sleep 1000; : {marker}' & setsid sh -c 'sleep 1000; : {marker}' & echo ready");
-    let (mut child, _lines) = ready(copy.launcher(Who::User, "veth").args(["sh", "-c", &script]));
-    assert!(child.wait().expect("its end").success());
+    let (mut running, _lines) = ready(copy.launcher(Who::User, "veth").args(["sh", "-c", &script]));
+    assert!(running.0.wait().expect("its end").success());
     assert_eq!(processes_with(&marker), 0);
 }
 
@@ -109,11 +119,11 @@ pub fn a_killed_gateway_leaves_nothing() {
         let marker = marker(attach);
         let script =
             format!("trap '' TERM HUP; sh -c 'sleep 1000; : {marker}' & echo ready; wait; : {marker}");
-        let (mut child, _lines) = ready(copy.launcher(Who::User, attach).args(["sh", "-c", &script]));
-        // The launcher, init, and two or more shells.
-        assert!(processes_with(&marker) >= 4);
-        child.kill().expect("the launcher is there");
-        assert_eq!(child.wait().expect("its end").signal(), Some(libc::SIGKILL));
+        let (mut running, _lines) = ready(copy.launcher(Who::User, attach).args(["sh", "-c", &script]));
+        // The launcher, init, and two or more shells; one that is amid its exec has no command line yet.
+        eventually("all have their command lines", || processes_with(&marker) >= 4);
+        running.0.kill().expect("the launcher is there");
+        assert_eq!(running.0.wait().expect("its end").signal(), Some(libc::SIGKILL));
         eventually("every process is gone", || processes_with(&marker) == 0);
     }
     assert_eq!((interfaces(), mounts()), before);

@@ -3,6 +3,7 @@
 //! One binary in three roles. As the test it starts itself as the launcher, which has one thread and launches a sandbox
 //! as a gateway does; in the sandbox the command is often the same binary again, trying what a hostile program would.
 
+mod around;
 mod device;
 mod doctor;
 mod harness;
@@ -10,7 +11,9 @@ mod inside;
 mod isolation;
 mod launcher;
 mod lifecycle;
+mod sockets;
 mod terminal;
+mod ways;
 
 use harness::Case;
 
@@ -50,6 +53,18 @@ const CASES: &[Case] = &[
     ),
     ("terminal::control_z_stops_the_whole_job", terminal::control_z_stops_the_whole_job),
     ("terminal::nothing_is_typed_into_the_terminal", terminal::nothing_is_typed_into_the_terminal),
+    ("ways::root_reaches_no_socket_of_the_hosts", ways::root_reaches_no_socket_of_the_hosts),
+    ("ways::a_user_reaches_no_socket_of_the_hosts", ways::a_user_reaches_no_socket_of_the_hosts),
+    ("ways::a_rule_opens_one_socket_or_a_directory", ways::a_rule_opens_one_socket_or_a_directory),
+    ("ways::sockets_made_inside_stay_open", ways::sockets_made_inside_stay_open),
+    ("ways::another_user_inside_keeps_its_own_rights", ways::another_user_inside_keeps_its_own_rights),
+    ("ways::an_address_that_changes_leads_nowhere_else", ways::an_address_that_changes_leads_nowhere_else),
+    ("ways::a_covered_proc_guards_as_well", ways::a_covered_proc_guards_as_well),
+    ("ways::root_finds_no_other_way", ways::root_finds_no_other_way),
+    ("ways::a_user_finds_no_other_way", ways::a_user_finds_no_other_way),
+    ("ways::a_hidden_directory_is_out_of_reach_for_root", ways::a_hidden_directory_is_out_of_reach_for_root),
+    ("ways::a_stream_that_reaches_any_path_is_refused", ways::a_stream_that_reaches_any_path_is_refused),
+    ("ways::a_strict_run_needs_every_lock", ways::a_strict_run_needs_every_lock),
 ];
 
 fn main() {

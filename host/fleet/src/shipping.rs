@@ -1,0 +1,163 @@
+//! From the spool to the stream: what a step says is published, and counts as shipped once the server has acknowledged all
+//! of it.
+//!
+//! A batch of entries is published at once and waited for as a whole; where one of them is not acknowledged, the batch is
+//! published again. So whatever is in the stream is less than a batch ahead of what is not, and whoever reads needs no
+//! more than a batch of memory to bring it into order. What is published twice has the same id twice.
+
+use crate::host::HostName;
+use crate::position::{Acknowledged, Position};
+use crate::server::{Link, ServerError, chain};
+use crate::spool::{BATCH_ENTRIES_MAX, Step};
+use crate::subject::{self, MessageId, Part, STREAM};
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::DirectGetErrorKind;
+use bytes::Bytes;
+use ledger::ShardNumber;
+
+/// The header with the sequence number behind an entry, behind the last that a checkpoint tells of, or behind a gap.
+pub const NEXT_HEADER: &str = "Weft-Next";
+
+/// One shard of a host's ledger, on its way into the stream.
+#[derive(Debug)]
+pub struct Shipping {
+    link: Link,
+    host: HostName,
+    shard: ShardNumber,
+    subject: String,
+}
+
+/// Where the stream says that shipping goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Where the position says.
+    AsKnown,
+    /// Behind an entry that the stream has, or before it: the position is not known, or the stream has lost what it had
+    /// acknowledged.
+    Behind {
+        /// The sequence number behind the last entry that the stream has.
+        next: u64,
+        /// That of the first one of a batch before it, of which any may be missing.
+        from: u64,
+    },
+    /// At the ledger's first entry: the stream has nothing of it.
+    AtFirst,
+}
+
+/// One message before it is published.
+struct Outgoing {
+    part: Part,
+    /// The sequence number behind it.
+    next: u64,
+    payload: Vec<u8>,
+}
+
+impl Shipping {
+    /// Of this shard.
+    #[must_use]
+    pub fn new(link: Link, host: HostName, shard: ShardNumber) -> Self {
+        let subject = subject::ledger(&host, shard);
+        Self { link, host, shard, subject }
+    }
+
+    /// Publishes a step; the position afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Where not all of it was acknowledged. Some of it may be in the stream, and the position is what it was.
+    pub async fn ship(&self, position: &Position, step: Step) -> Result<Position, ServerError> {
+        let (messages, next, note) = match step {
+            Step::Idle | Step::After(_) => return Ok(position.clone()),
+            Step::Entries(records) => {
+                let next = records.last().map_or(position.next, |record| record.sequence + 1);
+                let outgoing = |record: ledger::Record| Outgoing {
+                    part: Part::Entry { log: record.log, index: record.index },
+                    next: record.sequence + 1,
+                    payload: record.bytes,
+                };
+                (records.into_iter().map(outgoing).collect(), next, position.note.clone())
+            }
+            Step::Checkpoint { log, size, next, note } => {
+                let part = Part::Checkpoint { log, size };
+                let payload = note.clone().into_bytes();
+                (vec![Outgoing { part, next, payload }], next, Some(note))
+            }
+            Step::Gap { from, to } => {
+                let text = format!(
+                    "The ledger let entries {from} to {} go before they were shipped.",
+                    to.saturating_sub(1)
+                );
+                let part = Part::Gap { from, to };
+                (vec![Outgoing { part, next: to, payload: text.into_bytes() }], to, position.note.clone())
+            }
+        };
+        let last = self.publish(messages).await?;
+        Ok(Position { next, note, last: last.or_else(|| position.last.clone()) })
+    }
+
+    /// Publishes messages and waits for all acknowledgements; the one that is the last in the stream.
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<Option<Acknowledged>, ServerError> {
+        let failed = |error: PublishError| ServerError::Request("publish to the stream", chain(&error));
+        let mut waiting = Vec::with_capacity(messages.len());
+        for Outgoing { part, next, payload } in messages {
+            let id = MessageId { host: self.host.clone(), shard: self.shard, part }.to_string();
+            let message = PublishMessage::build()
+                .payload(Bytes::from(payload))
+                .message_id(&id)
+                .header(NEXT_HEADER, next.to_string())
+                .expected_stream(STREAM);
+            let sent = self.link.jetstream().send_publish(self.subject.clone(), message).await;
+            waiting.push((id, sent.map_err(failed)?));
+        }
+        let mut last: Option<Acknowledged> = None;
+        for (id, acknowledgement) in waiting {
+            let stream_sequence = acknowledgement.await.map_err(failed)?.sequence;
+            if last.as_ref().is_none_or(|last| last.stream_sequence < stream_sequence) {
+                last = Some(Acknowledged { stream_sequence, id });
+            }
+        }
+        Ok(last)
+    }
+
+    /// Asks the stream whether it still has what it acknowledged: one that was restored from an old copy, or lost power
+    /// before it wrote, has not.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer, or there is none.
+    pub async fn resume(&self, position: Option<&Position>) -> Result<Resume, ServerError> {
+        let stream = self.link.jetstream().get_stream(STREAM).await;
+        let stream =
+            stream.map_err(|error| ServerError::Request("find the stream of ledgers", chain(&error)))?;
+        // By the subject, so that a host needs no leave to read what others have shipped.
+        let last = match stream.direct_get_last_for_subject(&self.subject).await {
+            Ok(message) => message,
+            Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => return Ok(Resume::AtFirst),
+            Err(error) => {
+                return Err(ServerError::Request("ask the stream for its last entry", chain(&error)));
+            }
+        };
+        if let Some(known) = position.and_then(|position| position.last.as_ref()) {
+            // Messages keep their places: what was acknowledged is that one, or before it.
+            let is_same = last.sequence == known.stream_sequence && id_of(&last) == Some(&known.id);
+            if is_same || last.sequence > known.stream_sequence {
+                return Ok(Resume::AsKnown);
+            }
+        }
+        // Of the last batch any may be missing before it.
+        Ok(match next_of(&last) {
+            Some(next) => Resume::Behind { next, from: next.saturating_sub(BATCH_ENTRIES_MAX) },
+            None => Resume::AtFirst,
+        })
+    }
+}
+
+fn id_of(message: &StreamMessage) -> Option<&str> {
+    message.headers.get(NATS_MESSAGE_ID).map(async_nats::HeaderValue::as_str)
+}
+
+fn next_of(message: &StreamMessage) -> Option<u64> {
+    message.headers.get(NEXT_HEADER)?.as_str().parse().ok()
+}

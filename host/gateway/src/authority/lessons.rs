@@ -1,0 +1,282 @@
+//! What a run did, as the smallest policy under which it can be done again: `weft learn`.
+
+use axiom::Proposal;
+use axiom::addresses::{Pins, classify};
+use axiom::domain::DomainName;
+use axiom::rules::{Host, Protocol};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+/// How many endpoints are learned; what would be more is told, and not in the policy.
+pub const LESSONS_MAX: usize = 10_000;
+
+/// What is allowed while it is learned: everything that goes out, but what a rule denies.
+pub(crate) const EVERYTHING: &str = "@id(\"weft learn\") permit (principal, \
+     action in [Action::\"connect\", Action::\"ping\", Action::\"resolve\"], resource);\n";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Lessons {
+    endpoints: BTreeMap<Endpoint, BTreeSet<String>>,
+    /// What was asked of a resolver, and by whom.
+    questions: BTreeMap<Place, BTreeSet<String>>,
+    beyond: u64,
+}
+
+/// A name, or an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Name(String),
+    Address(IpAddr),
+}
+
+/// What was connected to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Endpoint {
+    place: Place,
+    protocol: Protocol,
+    port: u16,
+    /// It is a name's address, of a kind to which a name alone does not lead.
+    is_inner: bool,
+}
+
+/// How a policy is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One rule a line, for all programs.
+    List,
+    /// In Cedar, each program by itself.
+    Cedar,
+}
+
+impl Place {
+    fn of(name: Option<&DomainName>, address: Option<IpAddr>) -> Option<Self> {
+        match name {
+            Some(name) => Some(Self::Name(name.to_string())),
+            None => address.map(|address| Self::Address(address.to_canonical())),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Address(address) => Host::Address(*address).to_string(),
+        }
+    }
+}
+
+impl Endpoint {
+    fn to_text(&self) -> String {
+        let (protocol, place) = (self.protocol, self.place.to_text());
+        match protocol.has_ports() {
+            true => format!("{protocol}://{place}:{}", self.port),
+            false => format!("{protocol}://{place}"),
+        }
+    }
+}
+
+impl Lessons {
+    /// Something was authorised; `remote` is where it went.
+    pub fn learn(
+        &mut self,
+        proposal: &Proposal,
+        remote: Option<SocketAddr>,
+        (pins, own): (&Pins, &HashSet<IpAddr>),
+    ) {
+        let program = proposal.program.as_ref().map(|program| program.executable.clone());
+        let Some(protocol) = proposal.protocol else {
+            let place = Place::of(proposal.name.as_ref(), proposal.address());
+            if let Some(place) = place.filter(|place| self.has_room() || self.questions.contains_key(place)) {
+                self.questions.entry(place).or_default().extend(program);
+            } else {
+                self.beyond += 1;
+            }
+            return;
+        };
+        let (name, port) = (proposal.name.as_ref(), proposal.port.unwrap_or(0));
+        let Some(place) = Place::of(name, proposal.address()) else { return };
+        self.add(Endpoint { place, protocol, port, is_inner: false }, program.clone());
+        let Some((name, remote)) = name.filter(|name| !name.is_host()).zip(remote) else { return };
+        let address = remote.ip().to_canonical();
+        // A name that leads inside is followed where the address is allowed too.
+        if !classify(address, own).is_reachable_by_name() && !pins.contains(name, address) {
+            self.add(Endpoint { place: Place::Address(address), protocol, port, is_inner: true }, program);
+        }
+    }
+
+    fn add(&mut self, endpoint: Endpoint, program: Option<String>) {
+        if self.has_room() || self.endpoints.contains_key(&endpoint) {
+            self.endpoints.entry(endpoint).or_default().extend(program);
+        } else {
+            self.beyond += 1;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.endpoints.len() + self.questions.len() < LESSONS_MAX
+    }
+
+    /// How many rules there are, and how many more there would be without the bound.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.endpoints.len() + self.unconnected().count(), self.beyond)
+    }
+
+    /// What was asked for and not connected to: a rule about a connection lets its name be asked for.
+    fn unconnected(&self) -> impl Iterator<Item = &Place> {
+        self.questions.keys().filter(|place| !self.endpoints.keys().any(|endpoint| endpoint.place == **place))
+    }
+
+    /// The policy.
+    pub fn to_text(&self, form: Form, command: &str) -> String {
+        let about = command.replace(|letter: char| letter.is_control(), " ");
+        match form {
+            Form::List => self.to_list(&about),
+            Form::Cedar => self.to_cedar(&about),
+        }
+    }
+
+    fn to_list(&self, command: &str) -> String {
+        let mut text = format!("# What this needed: {command}\n");
+        for endpoint in self.endpoints.keys() {
+            let note = if endpoint.is_inner { "  # a name leads here" } else { "" };
+            let _ = writeln!(text, "{}{note}", endpoint.to_text());
+        }
+        for place in self.unconnected() {
+            let _ = writeln!(text, "dns://{}", place.to_text());
+        }
+        text
+    }
+
+    fn to_cedar(&self, command: &str) -> String {
+        let mut text = format!("// What this needed: {command}\n");
+        let mut permit = |programs: &BTreeSet<String>, action: &str, resource: &str| {
+            let principals: Vec<String> = match programs.is_empty() {
+                true => vec!["principal".to_owned()],
+                false => programs.iter().map(|path| format!("principal == Program::{path:?}")).collect(),
+            };
+            for principal in principals {
+                let _ = writeln!(
+                    text,
+                    "permit ({principal}, action == Action::\"{action}\", resource == Endpoint::{resource:?});"
+                );
+            }
+        };
+        for (place, programs) in &self.questions {
+            permit(programs, "resolve", &place.to_text());
+        }
+        for (endpoint, programs) in &self.endpoints {
+            let action = if endpoint.protocol.has_ports() { "connect" } else { "ping" };
+            permit(programs, action, &endpoint.to_text());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axiom::Context;
+    use axiom::policy::{Policy, PolicyBuilder};
+    use ledger::Program;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().expect("a name")
+    }
+
+    fn learned(lessons: &Lessons, form: Form) -> Policy {
+        let file = if form == Form::Cedar { "learned.cedar" } else { "learned" };
+        let text = lessons.to_text(form, "true");
+        let mut load = |_: &str| Ok(text.clone().into_bytes());
+        PolicyBuilder::default()
+            .file(file, &mut load)
+            .build()
+            .unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    #[test]
+    fn a_list_is_what_was_used_and_no_more() {
+        let (pins, own) = (Pins::default(), HashSet::new());
+        let mut lessons = Lessons::default();
+        let mut learn = |proposal: Proposal, remote: Option<&str>| {
+            let remote = remote.map(|text| text.parse().expect("an address"));
+            lessons.learn(&proposal, remote, (&pins, &own));
+        };
+        for _ in 0..2 {
+            learn(Proposal::resolve(name("a.example")), None);
+            learn(Proposal::connect(Protocol::Tcp, name("a.example"), 443), Some("192.0.0.9:443"));
+        }
+        learn(Proposal::connect(Protocol::Tcp, name("inner.example"), 80), Some("10.0.0.5:80"));
+        learn(Proposal::connect(Protocol::Udp, IpAddr::from([192, 0, 2, 1]), 53), Some("192.0.2.1:53"));
+        learn(Proposal::connect(Protocol::Icmp, name("host.weft.internal"), 0), Some("127.0.0.1:0"));
+        learn(Proposal::resolve(name("only.example")), None);
+        assert_eq!(
+            lessons.to_text(Form::List, "a\nb"),
+            "# What this needed: a b\n\
+             tcp://a.example:443\n\
+             icmp://host.weft.internal\n\
+             tcp://inner.example:80\n\
+             tcp://10.0.0.5:80  # a name leads here\n\
+             udp://192.0.2.1:53\n\
+             dns://only.example\n"
+        );
+        assert_eq!(lessons.counts(), (6, 0));
+    }
+
+    #[test]
+    fn what_is_learned_is_bounded() {
+        let (pins, own) = (Pins::default(), HashSet::new());
+        let mut lessons = Lessons::default();
+        for port in 1..=u16::MAX {
+            let there = IpAddr::from([192, 0, 2, 1]);
+            lessons.learn(&Proposal::connect(Protocol::Tcp, there, port), None, (&pins, &own));
+        }
+        assert_eq!(lessons.counts(), (LESSONS_MAX, u64::from(u16::MAX) - LESSONS_MAX as u64));
+    }
+
+    proptest! {
+        /// Whatever is done is allowed again, in either form; by another program, Cedar's is not.
+        #[test]
+        fn what_was_done_can_be_done_again(
+            deeds in proptest::collection::vec((0u8..4, 0u8..3, 1u16..4, 0u8..3, prop::bool::ANY), 1..30),
+        ) {
+            let (pins, own) = (Pins::default(), HashSet::new());
+            let mut lessons = Lessons::default();
+            let program = |number: u8| {
+                let executable = format!("/bin/p \"{number}\"");
+                Some(std::sync::Arc::new(Program { executable, ..Program::default() }))
+            };
+            let deeds: Vec<Proposal> = deeds
+                .into_iter()
+                .map(|(place, protocol, port, by, is_question)| {
+                    let protocol = Protocol::ALL[usize::from(protocol)];
+                    let host = match place {
+                        0 => Host::Name(name("a.example")),
+                        1 => Host::Name(name("b.example")),
+                        2 => Host::Address(IpAddr::from([192, 0, 0, 9])),
+                        _ => Host::Address("2001:db8::1".parse().expect("an address")),
+                    };
+                    let proposal = match is_question {
+                        true => Proposal::resolve(host),
+                        false => Proposal::connect(protocol, host, port),
+                    };
+                    Proposal { program: program(by), ..proposal }
+                })
+                .collect();
+            for deed in &deeds {
+                lessons.learn(deed, deed.remote, (&pins, &own));
+            }
+            for form in [Form::List, Form::Cedar] {
+                let policy = learned(&lessons, form);
+                for deed in &deeds {
+                    prop_assert!(policy.decide(deed, Context::default()).allowed, "{form:?} {deed:?}");
+                }
+                let other = Proposal::connect(Protocol::Tcp, name("c.example"), 1);
+                prop_assert!(!policy.decide(&other, Context::default()).allowed);
+            }
+            let stranger = Proposal { program: program(9), ..deeds[0].clone() };
+            prop_assert!(!learned(&lessons, Form::Cedar).decide(&stranger, Context::default()).allowed);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a run's policy is read from, and when it is read again.
+
+use super::lessons::EVERYTHING;
+use crate::options::Options;
+use axiom::policy::{POLICY_BYTES_MAX, Policy, PolicyBuilder, PolicyError};
+use axiom::rules::Protocol;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use time::{Duration, Instant};
+
+/// How long a change waits for others: an editor writes in several steps, and a policy may have several files.
+const SETTLING: Duration = Duration::from_millis(50);
+
+/// Reads a file of a policy, and no more of it than a policy may have.
+///
+/// # Errors
+///
+/// Why it cannot be read, in words.
+pub fn load_policy(path: &str) -> Result<Vec<u8>, String> {
+    let told = |error: io::Error| error.to_string();
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(told)?;
+    file.take(POLICY_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(told)?;
+    Ok(bytes)
+}
+
+/// Flags and files.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    allow: Vec<String>,
+    deny: Vec<String>,
+    publish: Vec<(Protocol, u16)>,
+    files: Vec<String>,
+    lists: Vec<(String, String)>,
+    /// Everything is allowed but what a rule denies, because it is learned.
+    is_learning: bool,
+}
+
+impl Source {
+    /// What the options name.
+    pub fn of(options: &Options) -> Self {
+        let publish = options.publish.iter();
+        let publish = publish
+            .map(|publish| (if publish.udp { Protocol::Udp } else { Protocol::Tcp }, publish.port))
+            .collect();
+        Self {
+            allow: options.allow.clone(),
+            deny: options.deny.clone(),
+            publish,
+            files: options.policy.clone(),
+            lists: options.lists.clone(),
+            is_learning: options.learn.is_some(),
+        }
+    }
+
+    /// How the ledger names it.
+    pub fn name(&self) -> String {
+        if self.files.is_empty() { "the command line".to_owned() } else { self.files.join(", ") }
+    }
+
+    /// The policy as it stands now, or what is wrong with it, and every file that was looked for.
+    pub fn read(&self) -> (Result<Policy, PolicyError>, BTreeSet<PathBuf>) {
+        let mut paths = BTreeSet::new();
+        let mut load = |path: &str| {
+            paths.insert(PathBuf::from(path));
+            load_policy(path)
+        };
+        let mut builder = PolicyBuilder::default().rules(&self.allow, &self.deny);
+        for (protocol, port) in &self.publish {
+            builder = builder.publish(*protocol, *port);
+        }
+        for (name, path) in &self.lists {
+            builder = builder.list(name, path, &mut load);
+        }
+        for path in &self.files {
+            builder = builder.file(path, &mut load);
+        }
+        if self.is_learning {
+            builder = builder.file("learn.cedar", &mut |_| Ok(EVERYTHING.as_bytes().to_vec()));
+        }
+        let policy = builder.build();
+        (policy, paths)
+    }
+}
+
+/// Tells when a policy's files have changed: their directories are watched, so that a file may be replaced.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    inotify: OwnedFd,
+    directories: BTreeSet<PathBuf>,
+    due: Option<Instant>,
+}
+
+impl Watch {
+    /// Watches these files.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel has no room for it.
+    pub fn start(paths: &BTreeSet<PathBuf>) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mut watch = Self { inotify, directories: BTreeSet::new(), due: None };
+        watch.extend(paths)?;
+        Ok(watch)
+    }
+
+    /// Watches more files, those that are watched already as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn extend(&mut self, paths: &BTreeSet<PathBuf>) -> io::Result<()> {
+        for path in paths {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = parent.unwrap_or(Path::new("."));
+            if !self.directories.contains(directory) {
+                let flags = WatchFlags::CLOSE_WRITE
+                    | WatchFlags::MOVED_TO
+                    | WatchFlags::MOVED_FROM
+                    | WatchFlags::DELETE
+                    | WatchFlags::ONLYDIR;
+                inotify::add_watch(&self.inotify, directory, flags)?;
+                self.directories.insert(directory.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Readable when something has changed.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    /// Takes in that something has changed.
+    pub fn handle_readiness(&mut self, now: Instant) {
+        let mut room = [MaybeUninit::uninit(); 4_096];
+        let mut reader = inotify::Reader::new(&self.inotify, &mut room);
+        while reader.next().is_ok() {
+            // The last of several: what is written in steps is read when it is whole.
+            self.due = Some(now + SETTLING);
+        }
+    }
+
+    /// Whether it is time to read the policy again.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+
+    /// When [`take_due`](Self::take_due) is to be asked.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_or_written_is_due_once_it_is_quiet() {
+        let directory = std::env::temp_dir().join(format!("weft-watch-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("policy");
+        std::fs::write(&path, "a.example\n").expect("written");
+        let source = Source { files: vec![path.to_string_lossy().into_owned()], ..Source::default() };
+        let (policy, paths) = source.read();
+        assert_eq!(policy.expect("a policy").counts(), (1, 0));
+        let mut watch = Watch::start(&paths).expect("a watch");
+        let start = Instant::from_secs(1);
+        watch.handle_readiness(start);
+        assert_eq!(watch.poll_timeout(), None);
+        std::fs::write(directory.join("next"), "b.example\nb.example:80\n").expect("written");
+        std::fs::rename(directory.join("next"), &path).expect("renamed");
+        watch.handle_readiness(start);
+        assert_eq!(watch.poll_timeout(), Some(start + SETTLING));
+        assert!(!watch.take_due(start) && watch.take_due(start + SETTLING) && !watch.take_due(Instant::MAX));
+        assert_eq!(source.read().0.expect("a policy").counts(), (2, 0));
+        std::fs::remove_file(&path).expect("removed");
+        watch.handle_readiness(start);
+        assert!(watch.take_due(start + SETTLING));
+        assert!(source.read().0.is_err(), "what is not there allows nothing");
+        std::fs::remove_dir_all(&directory).expect("gone");
+    }
+}

@@ -1,0 +1,287 @@
+//! What programs ask for, put to the authority: the one way from a packet to a verdict.
+
+use super::cx::{Cx, Opened, Traffic};
+use super::gate::{Denial, Entry, Way, is_ours};
+use super::held::Held;
+use crate::authority::Ended;
+use crate::limits::Permit;
+use crate::report::{Closing, Event, Process, Target};
+use crate::resolver::Wanted;
+use axiom::policy::DecidingRule;
+use axiom::rules::Protocol;
+use axiom::{Committed, Kind, Proposal};
+use ledger::{Outcome, Program};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Something that a program asked for, and may have.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// Where it goes.
+    pub way: Way,
+    /// As the authority was asked.
+    pub proposal: Proposal,
+    /// Who asked, for the report.
+    pub process: Option<Process>,
+    /// The address that the program used; none for what came in.
+    pub wanted: Option<SocketAddr>,
+    /// Its right to be open, where there are limits.
+    pub permit: Option<Permit>,
+}
+
+/// Who holds a socket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity {
+    pub process: Option<Process>,
+    pub program: Option<Arc<Program>>,
+}
+
+/// How a program asks: by which protocol, of which address, and from which of its own.
+pub(super) type Question = (Protocol, SocketAddr, SocketAddr);
+
+/// Who waits until an entry is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiter {
+    /// An attempt of the TCP flow at this index.
+    Tcp { index: usize, attempt: usize },
+    /// The UDP flow at this index.
+    Udp { index: usize },
+    /// The echo flow at this index.
+    Echo { index: usize },
+    /// Something that is wanted of the resolver.
+    Resolution { wanted: u64 },
+}
+
+impl Asked {
+    /// The protocol; a connection has one.
+    pub fn protocol(&self) -> Protocol {
+        self.proposal.protocol.unwrap_or(Protocol::Tcp)
+    }
+
+    fn target(&self) -> Target {
+        let (protocol, port) = (self.protocol(), self.way.port());
+        Target { host: self.way.host(), port: protocol.has_ports().then_some(port), kind: protocol.into() }
+    }
+}
+
+impl Cx {
+    /// What `own`, a socket of the command's, wants of `wanted`, where that may be; else it is told and written down.
+    pub fn ask(
+        &mut self,
+        protocol: Protocol,
+        wanted: SocketAddr,
+        own: SocketAddr,
+        Identity { process, program }: Identity,
+    ) -> Option<Asked> {
+        let run = self.authority.run();
+        let of = |proposal| Proposal { local: Some(own), program, run, ..proposal };
+        let way = match self.gate.way(self.resolver.names(), wanted) {
+            Ok(way) => way,
+            Err(denial) => {
+                let proposal = of(Proposal::connect(protocol, wanted.ip(), wanted.port()));
+                let (way, wanted) = (Way::Address(wanted), Some(wanted));
+                self.refuse(&Asked { way, proposal, process, wanted, permit: None }, denial);
+                return None;
+            }
+        };
+        let proposal = of(way.proposal(protocol));
+        let mut asked = Asked { way, proposal, process, wanted: Some(wanted), permit: None };
+        let decision = self.authority.decide(&asked.proposal, self.now);
+        if !decision.allowed {
+            let is_unruled = decision.rule.is_none() && decision.failure.is_none();
+            let rejected = self.authority.refuse(&asked.proposal, &decision, self.now);
+            let denial = Denial::of_rejected(protocol, &asked.way, rejected, is_unruled);
+            self.refuse(&asked, denial);
+            return None;
+        }
+        if matches!(&asked.way, Way::Address(address) if is_ours(address.ip())) {
+            let denial = Denial::unreachable(&asked.way);
+            self.refuse(&asked, denial);
+            return None;
+        }
+        self.permit(&mut asked).then_some(asked)
+    }
+
+    /// Whether limits let what was asked for be opened; where they do not, that is told and written down.
+    pub fn permit(&mut self, asked: &mut Asked) -> bool {
+        let Some(limits) = &mut self.limits else { return true };
+        match limits.admit(self.now) {
+            Ok(permit) => {
+                asked.permit = Some(permit);
+                true
+            }
+            Err(reason) => {
+                self.refuse(asked, Denial::limited(&asked.way, reason));
+                false
+            }
+        }
+    }
+
+    /// The addresses that a name leads to and that may be used for what was asked, or why none may be.
+    pub fn admit(&self, asked: &Asked, found: &[IpAddr]) -> Result<Vec<IpAddr>, Denial> {
+        let Way::Name(name, port) = &asked.way else { return Ok(found.to_vec()) };
+        let mut denial = None;
+        let mut admitted = Vec::new();
+        for address in found {
+            let known = (&*self.gate.pins, &self.gate.own);
+            match self.authority.admit(&asked.proposal, *address, known, self.now) {
+                Ok(()) => admitted.push(*address),
+                Err(why) => denial = Some(Denial::not_admitted(name, *port, *address, why)),
+            }
+        }
+        match denial {
+            Some(denial) if admitted.is_empty() => Err(denial),
+            _ => Ok(admitted),
+        }
+    }
+
+    /// Authorises what was asked for, to this address, and writes it down. From here on it has a number, and an end.
+    pub fn commit(&mut self, asked: &Asked, remote: SocketAddr) -> Result<Committed, Denial> {
+        let proposal = match asked.way {
+            // The host's loopback is asked for, and written down, by the gateway's address.
+            Way::Host(_) => asked.proposal.clone(),
+            Way::Address(_) | Way::Name(..) => Proposal { remote: Some(remote), ..asked.proposal.clone() },
+        };
+        let committed = self.authority.submit(&proposal, self.now);
+        if committed.is_ok() {
+            self.learn(&proposal, Some(remote));
+        }
+        committed.map_err(|rejected| {
+            let is_unruled = rejected.rule.is_none() && self.authority.failed().is_none();
+            Denial::of_rejected(asked.protocol(), &asked.way, rejected, is_unruled)
+        })
+    }
+
+    /// Keeps what was allowed in mind, where the run is learned.
+    fn learn(&mut self, proposal: &Proposal, remote: Option<SocketAddr>) {
+        if let Some(lessons) = self.lessons.as_mut().filter(|_| proposal.kind != Kind::Accept) {
+            lessons.learn(proposal, remote, (&self.gate.pins, &self.gate.own));
+        }
+    }
+
+    /// Tells of a denial, and writes it down where that is not done.
+    pub fn refuse(&mut self, asked: &Asked, denial: Denial) {
+        let sequence = match denial.entry {
+            Entry::Written(sequence) => sequence,
+            Entry::Unwritten => self.authority.reject(&asked.proposal, &denial.reason, self.now).sequence,
+        };
+        let Denial { host, port, reason, hint, .. } = denial;
+        let protocol = asked.protocol();
+        let target = Target { host, port: protocol.has_ports().then_some(port), kind: protocol.into() };
+        let entry = self.authority.entry_id(sequence);
+        let sockets = asked.proposal.protocol.zip(asked.wanted).zip(asked.proposal.local);
+        let process = asked.process.clone().or_else(|| {
+            let ((protocol, wanted), own) = sockets?;
+            self.find_refused((protocol, wanted, own))
+        });
+        self.record(&Event::Deny { process, target, reason, hint, entry });
+    }
+
+    /// A flow was opened. What its end is to be told with.
+    pub fn report_connect(
+        &mut self,
+        asked: &Asked,
+        address: Option<SocketAddr>,
+        committed: &Committed,
+    ) -> Opened {
+        let (process, target, sequence) = (asked.process.clone(), asked.target(), committed.sequence);
+        let opened =
+            Opened { at: self.now, process: process.clone(), target: target.clone(), address, sequence };
+        let rule = rule_text(committed.rule.as_ref());
+        let entry = self.authority.entry_id(Some(sequence));
+        self.record(&Event::Connect { process, target, address, rule, entry });
+        opened
+    }
+
+    /// A flow was allowed, and could not be opened.
+    pub fn report_failure(&mut self, asked: &Asked, reason: String) {
+        self.record(&Event::Fail { process: asked.process.clone(), target: asked.target(), reason });
+    }
+
+    /// A flow ended.
+    pub fn report_close(&mut self, opened: Opened, traffic: Traffic, closing: Closing) {
+        let Opened { at, process, target, address, sequence } = opened;
+        let duration = self.now.since(at);
+        let Traffic { up: sent_bytes, down: received_bytes } = traffic;
+        let outcome = outcome(&closing);
+        self.authority.close(Ended { sequence, sent_bytes, received_bytes, duration, outcome }, self.now);
+        let entry = self.authority.entry_id(Some(sequence));
+        self.record(&Event::Close {
+            process,
+            target,
+            address,
+            bytes_sent: sent_bytes,
+            bytes_received: received_bytes,
+            duration,
+            closing,
+            entry,
+        });
+    }
+
+    /// What was authorised came to nothing.
+    pub fn abandon(&mut self, sequence: u64, since: time::Instant, outcome: Outcome) {
+        let duration = self.now.since(since);
+        self.authority
+            .close(Ended { sequence, sent_bytes: 0, received_bytes: 0, duration, outcome }, self.now);
+    }
+
+    /// Puts what the resolver is asked for to the authority, once it is known who asks.
+    pub fn handle_wanted(&mut self, wanted: Wanted, asker: Option<Question>) {
+        let Some((protocol, server, own)) = asker else {
+            return self.decide_resolution(wanted, None, Identity::default());
+        };
+        let held = || Held::Resolution(wanted.clone(), asker);
+        if let Some(identity) = self.identify(protocol, server, own, held) {
+            self.decide_resolution(wanted, asker, identity);
+        }
+    }
+
+    /// The same, now that it is known.
+    pub fn decide_resolution(
+        &mut self,
+        wanted: Wanted,
+        asker: Option<Question>,
+        Identity { process, program }: Identity,
+    ) {
+        let run = self.authority.run();
+        let local = asker.map(|(_, _, own)| own);
+        let proposal = Proposal { local, program, run, ..Proposal::resolve(wanted.host) };
+        match self.authority.submit(&proposal, self.now) {
+            Ok(committed) => {
+                self.learn(&proposal, None);
+                let waiter = Waiter::Resolution { wanted: wanted.id };
+                if self.authority.settle(committed.sequence, waiter).is_none() {
+                    self.resolver.handle_verdict(wanted.id, true, self.now);
+                }
+            }
+            Err(rejected) => {
+                self.resolver.handle_verdict(wanted.id, false, self.now);
+                let process = process.or_else(|| self.find_refused(asker?));
+                let target = Target::of_question(&proposal.endpoint().to_string());
+                let is_unruled = rejected.rule.is_none() && self.authority.failed().is_none();
+                let hint = is_unruled.then(|| format!("--allow {}", target.host));
+                let (reason, entry) = (rejected.reason, self.authority.entry_id(rejected.sequence));
+                self.record(&Event::Deny { process, target, reason, hint, entry });
+            }
+        }
+    }
+}
+
+/// A rule as it was written.
+fn rule_text(rule: Option<&Arc<DecidingRule>>) -> Option<Arc<str>> {
+    rule.map(|rule| rule.text.clone())
+}
+
+/// How the ledger names an end.
+fn outcome(closing: &Closing) -> Outcome {
+    match closing {
+        Closing::Finished => Outcome::Finished,
+        Closing::Reset | Closing::Broken(_) => Outcome::Reset,
+        Closing::TimedOut => Outcome::TimedOut,
+        Closing::Unreachable => Outcome::Unreachable,
+        Closing::Aborted => Outcome::Aborted,
+        Closing::Refused => Outcome::Revoked,
+        Closing::Limited => Outcome::Limited,
+        Closing::Evicted | Closing::Idle => Outcome::Evicted,
+    }
+}

@@ -1,0 +1,86 @@
+//! What waits until it is known who asks for it: the digest of an executable that is seen for the first time.
+
+use super::asked::{Identity, Question};
+use crate::attribution::{Asker, Ticket};
+use crate::resolver::Wanted;
+use ledger::Digest;
+use stack::{Datagram, Echo, RequestId};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use time::{Duration, Instant};
+
+/// How much waits at most; what comes then is asked for without the digest.
+const HELD_MAX: usize = 4_096;
+
+/// How long one waits at most, as for a file on a file system that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Something that a program wants.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A connection, from the second address to the first.
+    Tcp(RequestId, SocketAddr, SocketAddr),
+    /// A flow's first datagram.
+    Udp(Datagram),
+    /// The first echo request.
+    Echo(Echo),
+    /// A name's address.
+    Resolution(Wanted, Option<Question>),
+}
+
+/// See the module. In the order in which it came.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    held: VecDeque<(Ticket, Instant, Asker, Held)>,
+}
+
+impl Waiting {
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        self.held.len() < HELD_MAX
+    }
+
+    /// Keeps what `asker` wants until its executable's digest is there.
+    pub fn hold(&mut self, ticket: Ticket, asker: Asker, held: Held, now: Instant) {
+        self.held.push_back((ticket, now + PATIENCE, asker, held));
+    }
+
+    /// The program gave a connection up.
+    pub fn forget(&mut self, request: RequestId) {
+        self.held.retain(|(.., held)| !matches!(held, Held::Tcp(other, ..) if *other == request));
+    }
+
+    /// What waited for this, or has waited too long, with who asks for it.
+    pub fn release(
+        &mut self,
+        found: Option<(Ticket, Option<Digest>)>,
+        now: Instant,
+    ) -> Vec<(Identity, Held)> {
+        let mut released = Vec::new();
+        for (ticket, until, asker, held) in std::mem::take(&mut self.held) {
+            let digest = match found {
+                Some((found, digest)) if found == ticket => digest,
+                _ if until <= now => None,
+                _ => {
+                    self.held.push_back((ticket, until, asker, held));
+                    continue;
+                }
+            };
+            released.push((Identity::of(&asker, digest), held));
+        }
+        released
+    }
+
+    /// When [`release`](Self::release) is due, whatever was found.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.held.front().map(|(_, until, ..)| *until)
+    }
+}
+
+impl Identity {
+    /// A process and its program.
+    pub fn of(asker: &Asker, digest: Option<Digest>) -> Self {
+        Self { process: Some(asker.to_process()), program: Some(Arc::new(asker.to_program(digest))) }
+    }
+}

@@ -1,0 +1,33 @@
+//! Who judges the calls that the [`filter`](super::filter) holds: threads of init, who do what was asked for in the
+//! caller's place, or refuse it.
+//!
+//! ```text
+//!  caller: connect(socket, address) ── held by the kernel ──> worker: copies the address, once
+//!                                                             ├─ IPv4, IPv6: connects the caller's socket
+//!                                                             └─ Unix: a thread that takes on the caller's identity,
+//!                                                                finds the file, judges *it*, and connects to *it*
+//! ```
+//!
+//! The call is never given back to the kernel to go on with: the caller could have changed the address by then, or the
+//! descriptor. What is judged is what is connected to: a file that is held open, by no name.
+//!
+//! A path leads to a socket that was made inside, which is open ([`origin`]); to one that a rule names ([`judgement`]);
+//! or nowhere.
+//!
+//! - [`listener`]: the kernel's side
+//! - [`caller`]: who called
+//! - [`pool`]: the workers
+//! - [`judgement`], [`opened`], [`origin`]: what is open
+
+mod caller;
+mod judgement;
+mod listener;
+mod opened;
+mod origin;
+mod pool;
+
+pub(super) use caller::obstacle;
+pub(super) use judgement::{Base, Use};
+pub(super) use listener::Listener;
+pub(super) use opened::Opened;
+pub(super) use pool::{Setting, capabilities, start};

@@ -1,0 +1,287 @@
+//! The workers. One waits for calls and does what is done at once. Before a call that may take long, as a connection to
+//! where nobody answers does, it leaves the waiting to another. Only one waits, because the kernel wakes all that do.
+
+use super::caller::{Caller, Identity, connect};
+use super::judgement::{self, Base, Use, Verdict};
+use super::listener::{Call, Kind, Listener};
+use super::opened::Opened;
+use crate::sandbox::error::{During, LaunchError, Step};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::Pid;
+use rustix::thread::CapabilitySet;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Builder;
+
+/// How many threads there are at most: as many calls can take long at once. Those after them wait.
+const THREADS_MAX: usize = 1_024;
+/// How many workers stand by at most for the next call that takes long.
+const SPARES_MAX: usize = 4;
+/// How many callers' descriptors are kept for their next call.
+const CALLERS_MAX: usize = 16;
+/// The longest address that is judged, in bytes, as the filter has it.
+const ADDRESS_BYTES_MAX: usize = 110;
+/// The stack of one thread in bytes.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// What the guard needs in init's user namespace: callers' memory and descriptors, their place, their identity, and which
+/// file a socket is bound to. It has nothing outside of that namespace.
+pub(in crate::sandbox) fn capabilities() -> CapabilitySet {
+    CapabilitySet::SYS_PTRACE
+        | CapabilitySet::SYS_CHROOT
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETGID
+        | CapabilitySet::NET_ADMIN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
+}
+
+/// What the guard goes by, and whom it tells.
+pub(in crate::sandbox) struct Setting {
+    /// What is open.
+    pub rules: Opened,
+    /// Where everything starts.
+    pub base: Base,
+    /// Hears what was asked for.
+    pub tell: Box<dyn Fn(Use<'_>) + Send + Sync>,
+}
+
+struct Pool {
+    listener: Listener,
+    setting: Setting,
+    threads: AtomicUsize,
+    spares: Mutex<Spares>,
+    /// Wakes a spare.
+    wanted: Condvar,
+}
+
+/// Workers that stand by.
+#[derive(Debug, Default)]
+struct Spares {
+    standing_by: usize,
+    /// How many of those that stood by are to wait for calls now.
+    called: usize,
+}
+
+/// Starts judging. The calling thread's capabilities are the workers'.
+///
+/// # Errors
+///
+/// Where no thread can be made.
+pub(in crate::sandbox) fn start(listener: Listener, setting: Setting) -> Result<(), LaunchError> {
+    let threads = AtomicUsize::new(0);
+    let (spares, wanted) = (Mutex::default(), Condvar::new());
+    let pool = Arc::new(Pool { listener, setting, threads, spares, wanted });
+    pool.add(|pool| pool.work()).during(Step::GuardSockets, "a thread")
+}
+
+impl Pool {
+    /// One more thread, if there may be one.
+    fn add(self: &Arc<Self>, task: impl FnOnce(&Arc<Self>) + Send + 'static) -> Result<(), Errno> {
+        if self.threads.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::AGAIN);
+        }
+        let pool = Arc::clone(self);
+        let run = move || {
+            task(&pool);
+            pool.threads.fetch_sub(1, Ordering::Relaxed);
+        };
+        let made = Builder::new().name("weft-guard".into()).stack_size(STACK_BYTES).spawn(run);
+        made.map(drop).map_err(|error| {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+            Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)
+        })
+    }
+
+    fn work(self: &Arc<Self>) {
+        let mut callers = Callers::default();
+        loop {
+            let Some(call) = self.listener.receive() else { return };
+            let (answer, left) = match self.serve(call, &mut callers) {
+                Done::Now(answer) => (answer, false),
+                Done::Elsewhere => continue,
+                Done::Long(socket, address) => {
+                    let left = self.leave();
+                    (connect(&socket, &address).map(|()| 0), left)
+                }
+            };
+            self.listener.answer(call.id, answer);
+            if left && !self.stand_by() {
+                return;
+            }
+        }
+    }
+
+    /// Has another worker wait for calls. Where none can be made, calls wait for this one.
+    fn leave(self: &Arc<Self>) -> bool {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.standing_by > 0 {
+            spares.standing_by -= 1;
+            spares.called += 1;
+            self.wanted.notify_one();
+            return true;
+        }
+        drop(spares);
+        self.add(|pool| pool.work()).is_ok()
+    }
+
+    /// Waits until this worker is to wait for calls again; `false` where enough stand by.
+    fn stand_by(&self) -> bool {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.standing_by == SPARES_MAX {
+            return false;
+        }
+        spares.standing_by += 1;
+        while spares.called == 0 {
+            spares = self.wanted.wait(spares).unwrap_or_else(PoisonError::into_inner);
+        }
+        spares.called -= 1;
+        true
+    }
+
+    fn serve(self: &Arc<Self>, call: Call, callers: &mut Callers) -> Done {
+        let done = match call.kind {
+            Kind::Connect { socket, address, length } => self.connect(call, callers, socket, address, length),
+            Kind::Datagrams { flags } => Ok(Done::Now(self.make_packets(call, flags))),
+            Kind::DatagramPair { flags, numbers } => Ok(Done::Now(self.make_pair(call, flags, numbers))),
+        };
+        done.unwrap_or_else(|error| Done::Now(Err(error)))
+    }
+
+    /// Connects by the copy of the address: what the caller makes of its memory meanwhile is of no account, and to what its
+    /// socket is of another family the kernel says so.
+    fn connect(
+        self: &Arc<Self>,
+        call: Call,
+        callers: &mut Callers,
+        number: i32,
+        address: u64,
+        length: usize,
+    ) -> Result<Done, Errno> {
+        let (caller, socket) = callers.descriptor(call.thread, number)?;
+        let mut bytes = [0; ADDRESS_BYTES_MAX];
+        let bytes = bytes.get_mut(..length).ok_or(Errno::INVAL)?;
+        caller.read(address, bytes)?;
+        if !self.listener.waits(call.id) {
+            return Err(Errno::INTR);
+        }
+        let family = bytes.first_chunk().map_or(0, |family| i32::from(u16::from_ne_bytes(*family)));
+        match family {
+            libc::AF_INET | libc::AF_INET6 if takes_long(&socket) => Ok(Done::Long(socket, bytes.to_vec())),
+            libc::AF_INET | libc::AF_INET6 => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
+            // The others go by who connects.
+            family => {
+                let (caller, bytes) = (Caller::of(call.thread)?, bytes.to_vec());
+                let is_unix = family == libc::AF_UNIX;
+                self.add(move |pool| pool.connect_as(call, &caller, &socket, &bytes, is_unix))?;
+                Ok(Done::Elsewhere)
+            }
+        }
+    }
+
+    /// Connects a socket by the caller's rights. The thread has them for good, and ends.
+    fn connect_as(&self, call: Call, caller: &Caller, socket: &OwnedFd, address: &[u8], is_unix: bool) {
+        let waits = || self.listener.waits(call.id);
+        let Setting { rules, base, tell } = &self.setting;
+        let (answer, verdict) = match is_unix {
+            true => judgement::connect(base, rules, caller, socket, address, &waits),
+            false => (judgement::connect_plainly(base, caller, socket, address, &waits), None),
+        };
+        match verdict {
+            None => {}
+            Some(Verdict::Opened { path, rule }) if answer.is_ok() => {
+                tell(Use { caller: caller.as_descriptor(), path: &path, rule: Some(&rule), denied: false });
+            }
+            Some(Verdict::Opened { .. }) => {}
+            Some(Verdict::Refused { path, rule, .. }) => {
+                let rule = rule.as_deref();
+                tell(Use { caller: caller.as_descriptor(), path: &path, rule, denied: true });
+            }
+        }
+        self.listener.answer(call.id, answer.map(|()| 0));
+    }
+
+    /// In the place of a socket for Unix datagrams, each of which could name another path, one for packets on a
+    /// connection: it serves whoever only wants some socket for an ioctl, and its connect is judged.
+    fn make_packets(&self, call: Call, flags: i32) -> Result<i64, Errno> {
+        self.expect_base(call)?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, non_blocking(flags), None)?;
+        let number = self.listener.hand_over(call.id, socket.as_fd(), flags & libc::SOCK_CLOEXEC != 0)?;
+        Ok(i64::from(number))
+    }
+
+    /// The same for a pair, which is connected from the start: packets come as datagrams do.
+    fn make_pair(&self, call: Call, flags: i32, numbers: u64) -> Result<i64, Errno> {
+        let caller = self.expect_base(call)?;
+        let (one, other) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, non_blocking(flags), None)?;
+        let close = flags & libc::SOCK_CLOEXEC != 0;
+        let first = self.listener.hand_over(call.id, one.as_fd(), close)?;
+        let second = self.listener.hand_over(call.id, other.as_fd(), close)?;
+        let bytes: Vec<u8> = [first, second].iter().flat_map(|number| number.to_ne_bytes()).collect();
+        caller.write(numbers, &bytes)?;
+        Ok(0)
+    }
+
+    /// The caller, who must be in the network namespace in which a socket of ours is made.
+    fn expect_base(&self, call: Call) -> Result<Caller, Errno> {
+        let caller = Caller::of(call.thread)?;
+        let number = super::caller::number_of(caller.as_descriptor()).ok_or(Errno::SRCH)?;
+        let network = Identity::at(&format!("/proc/{number}/ns/net"))?;
+        match network == self.setting.base.network && self.listener.waits(call.id) {
+            true => Ok(caller),
+            false => Err(Errno::PROTONOSUPPORT),
+        }
+    }
+}
+
+/// What became of a call.
+enum Done {
+    /// The answer.
+    Now(Result<i64, Errno>),
+    /// Another thread answers.
+    Elsewhere,
+    /// This socket is to be connected to this address, which may take long.
+    Long(OwnedFd, Vec<u8>),
+}
+
+/// Those who called last, the latest first.
+#[derive(Debug, Default)]
+struct Callers(VecDeque<Caller>);
+
+impl Callers {
+    /// The caller, and a copy of one of its descriptors. One that has ended has none: another may have its number by now.
+    fn descriptor(&mut self, thread: Pid, number: i32) -> Result<(&Caller, OwnedFd), Errno> {
+        if let Some(at) = self.0.iter().position(|caller| caller.thread() == thread) {
+            match self.0[at].descriptor(number) {
+                Ok(copy) => return Ok((&self.0[at], copy)),
+                Err(Errno::SRCH) => drop(self.0.remove(at)),
+                Err(error) => return Err(error),
+            }
+        }
+        let caller = Caller::of(thread)?;
+        let copy = caller.descriptor(number)?;
+        self.0.truncate(CALLERS_MAX - 1);
+        self.0.push_front(caller);
+        Ok((&self.0[0], copy))
+    }
+}
+
+/// Whether connecting this socket may keep the thread that does it.
+fn takes_long(socket: &OwnedFd) -> bool {
+    rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
+        && rustix::net::sockopt::socket_type(socket) != Ok(SocketType::DGRAM)
+}
+
+fn non_blocking(flags: i32) -> SocketFlags {
+    match flags & libc::SOCK_NONBLOCK {
+        0 => SocketFlags::CLOEXEC,
+        _ => SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+    }
+}
