@@ -3,12 +3,25 @@
 //! The help texts here are also the manual pages (`weft man`) and the completions (`weft completions`), so nothing of
 //! them is written twice.
 
+mod filter;
+mod fleet;
 mod help;
-mod values;
+mod ledger;
+mod policy;
+pub mod values;
+mod why;
 
+pub use self::fleet::{AccessArguments, FleetLedgerTask, FleetPolicyTask, FleetTask};
+pub use self::ledger::{KeyTask, LedgerTask, Place, Select};
+pub use filter::{FilterTask, TestArguments};
+pub use policy::{PolicyFiles, PolicyTask};
+pub use why::{Wanted, WhyArguments};
+
+use crate::ledger::default_path;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use gateway::options::{OptionError, Pin, Publish, parse_resolver};
+use gateway::limits::{Limit, LimitError};
+use gateway::options::{LedgerOptions, OptionError, Pin, Publish, parse_resolver};
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,12 +49,53 @@ pub enum Task {
     /// Run a command that can connect only to what is allowed
     #[command(long_about = help::RUN, after_long_help = help::RUN_AFTER)]
     Run(Box<RunArguments>),
+    /// Run a command with everything allowed, and write the policy that it needs
+    #[command(long_about = help::LEARN, after_long_help = help::LEARN_AFTER)]
+    Learn(Box<LearnArguments>),
     /// Show it: one allowed and one refused name on the same address, without network, root or configuration
     #[command(long_about = help::DEMO)]
     Demo(DemoArguments),
     /// Tell whether `weft run` will work here, and what to do where not
     #[command(long_about = help::DOCTOR)]
     Doctor(DoctorArguments),
+    /// Check, list and try rules files of the packet filter
+    #[command(long_about = help::FILTER, after_long_help = help::FILTER_AFTER)]
+    Filter {
+        /// What to do with one.
+        #[command(subcommand)]
+        task: FilterTask,
+    },
+    /// Share policies and ledgers of many hosts through NATS JetStream
+    #[command(long_about = help::FLEET, after_long_help = help::FLEET_AFTER)]
+    Fleet {
+        /// What to do.
+        #[command(subcommand)]
+        task: FleetTask,
+    },
+    /// Make and show the keys that sign
+    #[command(after_long_help = help::KEY_AFTER)]
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        task: KeyTask,
+    },
+    /// Read, verify and prove what was decided
+    #[command(long_about = help::LEDGER, after_long_help = help::LEDGER_AFTER)]
+    Ledger {
+        /// What to do.
+        #[command(subcommand)]
+        task: LedgerTask,
+    },
+    /// Check, explain and test policies
+    #[command(long_about = help::POLICY, after_long_help = help::POLICY_AFTER)]
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        task: PolicyTask,
+    },
+    /// Explain why something was refused, or allowed, from the ledger
+    #[command(long_about = help::WHY, after_long_help = help::WHY_AFTER)]
+    Why(WhyArguments),
     /// Print the completions of a shell
     #[command(hide = true)]
     Completions {
@@ -66,9 +120,21 @@ pub struct RunArguments {
     /// Deny connections to this, whatever else allows them; repeatable
     #[arg(long, value_name = "RULE", help_heading = "Rules")]
     pub deny: Vec<String>,
+    /// Allow and deny what this file says: Cedar where its name ends in .cedar, else one rule a line; repeatable
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub policy: Vec<String>,
+    /// A list that policies in Cedar name as List::"NAME"; repeatable
+    #[arg(long = "list", value_name = "NAME=FILE", value_parser = policy::parse_list, help_heading = "Rules")]
+    pub lists: Vec<policy::NamedList>,
+    /// What becomes of open connections that a changed policy file does not allow any more
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Rules")]
+    pub on_revoke: OnRevoke,
     /// Let TLS without a server name pass where a connection was opened for an allowed name
     #[arg(long, help_heading = "Rules")]
     pub tls_opaque: bool,
+    /// Refuse to run where something that closes a way out cannot be done here, as `weft doctor` tells
+    #[arg(long, help_heading = "Rules")]
+    pub strict: bool,
     /// Ask this resolver instead of the host's
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_resolver, help_heading = "Names")]
     pub dns: Option<SocketAddr>,
@@ -78,6 +144,9 @@ pub struct RunArguments {
     /// Lead a port of the host to a port inside; ADDR is 127.0.0.1 unless given; repeatable
     #[arg(long, value_name = "[ADDR:]PORT:PORT[/udp]", value_parser = parse_publish, help_heading = "Link")]
     pub publish: Vec<Publish>,
+    /// Bound how much of the network the command may use; repeatable
+    #[arg(long = "limit", value_name = "WHAT=HOW-MUCH", value_parser = parse_limit, help_heading = "Limits")]
+    pub limits: Vec<Limit>,
     /// How the command's network is attached
     #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "Link")]
     pub attach: Attach,
@@ -90,6 +159,15 @@ pub struct RunArguments {
     /// Write nothing to standard error but failures of weft itself
     #[arg(long, help_heading = "Reports")]
     pub quiet: bool,
+    /// Write what is decided into the ledger in this directory, instead of this user's own
+    #[arg(long, value_name = "DIR", conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub ledger: Option<PathBuf>,
+    /// Keep no record of what is decided
+    #[arg(long, help_heading = "Ledger")]
+    pub no_ledger: bool,
+    /// When a connection may proceed: once its entry is on disk, or at most 5 ms ahead of that
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Ledger")]
+    pub durability: Durability,
     /// End the command after this long, as in 90, 90s, 2m or 1h30m, and exit with 124
     #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, help_heading = "End")]
     pub timeout: Option<Duration>,
@@ -99,6 +177,16 @@ pub struct RunArguments {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// The options of `weft learn`.
+#[derive(Args, Debug)]
+pub struct LearnArguments {
+    /// Where to write the policy: in Cedar, each program by itself, where its name ends in .cedar; else one rule a line
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub run: RunArguments,
 }
 
 /// How the command's network is attached.
@@ -111,6 +199,26 @@ pub enum Attach {
     Tap,
     /// A veth pair with a packet socket at its far end
     Veth,
+}
+
+/// What becomes of connections that a changed policy does not allow any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnRevoke {
+    /// They are closed
+    #[default]
+    Close,
+    /// They go on
+    Leave,
+}
+
+/// When an entry of the ledger counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Durability {
+    /// At once; it is on disk within 5 ms
+    #[default]
+    Batch,
+    /// Once it is on disk
+    Sync,
 }
 
 /// The options of `weft demo`.
@@ -140,7 +248,8 @@ impl Arguments {
     ///
     /// What to print, and the status to exit with: help and version are in here too, with status 0.
     pub fn read(words: Vec<OsString>) -> Result<Self, (clap::Error, u8)> {
-        let is_run = words.get(1).is_some_and(|word| word == OsStr::new("run"));
+        let is_run =
+            words.get(1).is_some_and(|word| word == OsStr::new("run") || word == OsStr::new("learn"));
         Self::try_parse_from(words).map_err(|error| {
             let failure = if is_run { RUN_FAILURE_STATUS } else { USAGE_STATUS };
             let status = if error.use_stderr() { failure } else { 0 };
@@ -151,27 +260,58 @@ impl Arguments {
 
 impl RunArguments {
     /// The same, as the gateway has it.
-    #[must_use]
-    pub fn into_options(self) -> gateway::Options {
-        gateway::Options {
+    ///
+    /// # Errors
+    ///
+    /// Where there is no place for the ledger.
+    pub fn into_options(self) -> Result<gateway::Options, String> {
+        let is_default = self.ledger.is_none() && !self.no_ledger;
+        let place = self.ledger.clone().or_else(|| default_path().filter(|_| is_default));
+        // In a run, that run's ledger has it all.
+        let is_kept_outside = is_default && place.as_deref().is_some_and(gateway::is_covered);
+        let durability = match self.durability {
+            Durability::Batch => ::ledger::Durability::Batch,
+            Durability::Sync => ::ledger::Durability::Sync,
+        };
+        let ledger = match place {
+            None if is_default => {
+                return Err("nothing says where the ledger is: give --ledger DIR, or --no-ledger, \
+                            or set WEFT_LEDGER or HOME"
+                    .to_owned());
+            }
+            place => {
+                place.filter(|_| !is_kept_outside).map(|directory| LedgerOptions { directory, durability })
+            }
+        };
+        Ok(gateway::Options {
             command: self.command,
             allow: self.allow,
             deny: self.deny,
+            policy: self.policy,
+            lists: self.lists.into_iter().map(|list| (list.name, list.path)).collect(),
+            on_revoke: match self.on_revoke {
+                OnRevoke::Close => gateway::options::OnRevoke::Close,
+                OnRevoke::Leave => gateway::options::OnRevoke::Leave,
+            },
             dns: self.dns,
             resolve: self.resolve,
             events: self.events,
             quiet: self.quiet,
             tls_opaque: self.tls_opaque,
+            strict: self.strict,
             timeout: self.timeout,
             fail_on_deny: self.fail_on_deny,
             publish: self.publish,
+            limits: self.limits,
             attach: match self.attach {
                 Attach::Auto => gateway::options::Attach::Auto,
                 Attach::Tap => gateway::options::Attach::Tap,
                 Attach::Veth => gateway::options::Attach::Veth,
             },
             pcap: self.pcap,
-        }
+            ledger,
+            learn: None,
+        })
     }
 }
 
@@ -180,6 +320,10 @@ fn parse_pin(text: &str) -> Result<Pin, OptionError> {
 }
 
 fn parse_publish(text: &str) -> Result<Publish, OptionError> {
+    text.parse()
+}
+
+fn parse_limit(text: &str) -> Result<Limit, LimitError> {
     text.parse()
 }
 
@@ -220,7 +364,7 @@ mod tests {
 
     fn options(words: &str) -> gateway::Options {
         match read(words).expect("a good command line").task {
-            Task::Run(run) => run.into_options(),
+            Task::Run(run) => run.into_options().expect("there is a place for the ledger"),
             other => panic!("not a run: {other:?}"),
         }
     }
@@ -231,11 +375,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_laid_out_by_hand_is_not_wrapped_again() {
+        for line in [help::OVERVIEW, help::RUN_AFTER].iter().flat_map(|text| text.lines()) {
+            assert!(line.len() <= 100, "more than `max_term_width`: {line}");
+        }
+    }
+
+    #[test]
     fn every_option_of_run_reaches_the_gateway() {
         let options = options(
             "weft run --allow a.example:443 --allow *.b.example --deny 10.0.0.0/8 --dns 127.0.0.1:5353 \
              --resolve a.example=127.0.0.1 --events e.json --quiet --tls-opaque --timeout 1m30s --fail-on-deny \
-             --publish 8080:80 --attach veth --pcap f.pcap -- curl -v --quiet",
+             --strict --publish 8080:80 --limit open=8 --limit bytes=5G --attach veth --pcap f.pcap --ledger l --durability sync \
+             --policy p.cedar --policy q --list team=t --on-revoke leave -- curl -v --quiet",
         );
         assert_eq!(options.allow, ["a.example:443", "*.b.example"]);
         assert_eq!(options.deny, ["10.0.0.0/8"]);
@@ -244,17 +396,27 @@ mod tests {
         assert_eq!(options.events, Some("e.json".into()));
         assert_eq!(options.timeout, Some(Duration::from_secs(90)));
         assert_eq!(options.publish, ["8080:80".parse().unwrap()]);
+        assert_eq!(options.limits, [Limit::Open(8), Limit::Bytes(5_000_000_000)]);
         assert_eq!(options.attach, gateway::options::Attach::Veth);
         assert_eq!(options.pcap, Some("f.pcap".into()));
-        assert!(options.quiet && options.tls_opaque && options.fail_on_deny);
+        assert_eq!(options.policy, ["p.cedar", "q"]);
+        assert_eq!(options.lists, [("team".to_owned(), "t".to_owned())]);
+        assert_eq!(options.on_revoke, gateway::options::OnRevoke::Leave);
+        let ledger = options.ledger.expect("a ledger");
+        assert_eq!((ledger.directory, ledger.durability), ("l".into(), ::ledger::Durability::Sync));
+        assert!(options.quiet && options.tls_opaque && options.fail_on_deny && options.strict);
         assert_eq!(options.command, ["curl", "-v", "--quiet"]);
     }
 
     #[test]
     fn bad_usage_of_run_is_a_failure_of_weft_and_not_of_the_command() {
-        for words in
-            ["weft run", "weft run curl", "weft run --alow x -- true", "weft run --timeout x -- true"]
-        {
+        for words in [
+            "weft run",
+            "weft run curl",
+            "weft run --alow x -- true",
+            "weft run --limit 5 -- true",
+            "weft run --timeout x -- true",
+        ] {
             let (error, status) = read(words).expect_err(words);
             assert_eq!(status, RUN_FAILURE_STATUS, "{words}: {error}");
         }

@@ -27,6 +27,8 @@ use program::Program;
 use resolver::Resolver;
 use servers::Servers;
 use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::{Command, ExitCode};
 
 /// The name that the rules allow.
@@ -41,11 +43,36 @@ pub fn run(arguments: &DemoArguments) -> ExitCode {
     }
     match show() {
         Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough, as in `weft demo | head`.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weft demo: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<OutputError>()
+        .is_some_and(|OutputError(error)| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Standard output could not be written.
+#[derive(Debug)]
+struct OutputError(io::Error);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "standard output: {}", self.0)
+    }
+}
+
+impl Error for OutputError {}
+
+/// A line to standard output, whose reader may be gone.
+fn say(line: fmt::Arguments<'_>) -> Result<(), OutputError> {
+    writeln!(io::stdout(), "{line}").map_err(OutputError)
 }
 
 fn show() -> Result<(), Box<dyn Error>> {
@@ -54,10 +81,10 @@ fn show() -> Result<(), Box<dyn Error>> {
     let directory = Directory::make()?;
     let authorities = directory.write("authorities.pem", servers.certificates())?;
     let address = servers.address();
-    println!("Two HTTPS servers answer on {address}: {ALLOWED} and {REFUSED}.");
-    println!("Without weft, both can be reached:");
+    say(format_args!("Two HTTPS servers answer on {address}: {ALLOWED} and {REFUSED}."))?;
+    say(format_args!("Without weft, both can be reached:"))?;
     for name in [ALLOWED, REFUSED] {
-        println!("  {name}: {}", fetch::fetch(name, address, &authorities)?.trim_end());
+        say(format_args!("  {name}: {}", fetch::fetch(name, address, &authorities)?.trim_end()))?;
     }
     let before = servers.requests();
 
@@ -70,10 +97,13 @@ fn show() -> Result<(), Box<dyn Error>> {
         options.extend(["--allow".to_owned(), rule]);
     }
     let words = program.words(&own, port, &authorities);
-    println!("\nWith weft, {ALLOWED} is allowed and nothing else. {} asks for", program.name());
-    println!("  1. {ALLOWED}\n  2. {REFUSED}\n  3. {REFUSED}, at the address of {ALLOWED}\n");
-    println!("$ weft run {} \\\n    -- {}\n", shown(&options), program.shown(port));
-    let status = Command::new(&own).arg("run").args(&options).arg("--").args(&words).status()?;
+    say(format_args!("\nWith weft, {ALLOWED} is allowed and nothing else. {} asks for", program.name()))?;
+    say(format_args!("  1. {ALLOWED}\n  2. {REFUSED}\n  3. {REFUSED}, at the address of {ALLOWED}\n"))?;
+    say(format_args!("$ weft run {} \\\n    -- {}\n", shown(&options), program.shown(port)))?;
+    let mut run = Command::new(&own);
+    // The demonstration leaves nothing behind, in nobody's record either.
+    run.env("WEFT_LEDGER", directory.join("ledger"));
+    let status = run.arg("run").args(&options).arg("--").args(&words).status()?;
     if status.code() == Some(i32::from(RUN_FAILURE_STATUS)) {
         return Err("weft run does not work here: weft doctor tells why".into());
     }
@@ -90,9 +120,9 @@ fn judge(servers: &Servers, before: [u32; 2], resolver: &Resolver) -> Result<(),
     let after = servers.requests();
     let came = [after[0] - before[0], after[1] - before[1]];
     let asked = resolver.asked();
-    println!("\nSeen from outside:");
-    println!("  requests to {ALLOWED}: {}, to {REFUSED}: {}", came[0], came[1]);
-    println!("  questions about {ALLOWED}: {}, about {REFUSED}: {}", asked[0], asked[1]);
+    say(format_args!("\nSeen from outside:"))?;
+    say(format_args!("  requests to {ALLOWED}: {}, to {REFUSED}: {}", came[0], came[1]))?;
+    say(format_args!("  questions about {ALLOWED}: {}, about {REFUSED}: {}", asked[0], asked[1]))?;
     let fault = if came[0] != 1 {
         "the allowed name was not reached once"
     } else if came[1] != 0 {
@@ -100,7 +130,7 @@ fn judge(servers: &Servers, before: [u32; 2], resolver: &Resolver) -> Result<(),
     } else if asked[1] != 0 {
         "the refused name was looked up"
     } else {
-        println!("The allowed name was reached. The other was neither reached nor even looked up.");
+        say(format_args!("The allowed name was reached. The other was neither reached nor even looked up."))?;
         return Ok(());
     };
     Err(fault.into())

@@ -2,13 +2,25 @@
 //!
 //! - [`args`]: the command line
 //! - [`demo`]: what `weft demo` shows
+//! - [`filter`]: `weft filter`
+//! - [`fleet`]: `weft fleet`
+//! - [`key`]: `weft key`
+//! - [`ledger`]: `weft ledger`
+//! - [`policy`]: `weft policy`
+//! - [`why`]: `weft why`
 
 #![forbid(unsafe_code)]
 
 mod args;
 mod demo;
+mod filter;
+mod fleet;
+mod key;
+mod ledger;
+mod policy;
+mod why;
 
-use args::{Arguments, RUN_FAILURE_STATUS, Task, USAGE_STATUS};
+use args::{Arguments, LearnArguments, RUN_FAILURE_STATUS, Task, USAGE_STATUS};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -22,14 +34,19 @@ fn main() -> ExitCode {
         }
     };
     match arguments.task {
-        Task::Run(run) => match gateway::run(run.into_options()) {
-            Ok(status) => ExitCode::from(status),
-            Err(error) => {
-                eprintln!("weft: {error}");
-                ExitCode::from(RUN_FAILURE_STATUS)
-            }
-        },
+        Task::Run(arguments) => run(arguments.into_options()),
+        Task::Learn(arguments) => {
+            let LearnArguments { output, run: arguments } = *arguments;
+            let options = arguments.into_options();
+            run(options.map(|options| gateway::Options { learn: Some(output), ..options }))
+        }
         Task::Demo(demo) => demo::run(&demo),
+        Task::Filter { task } => filter::run(&task),
+        Task::Fleet { task } => fleet::run(task),
+        Task::Key { task } => key::run(task),
+        Task::Ledger { task } => ledger::run(task),
+        Task::Policy { task } => policy::run(&task),
+        Task::Why(arguments) => why::run(&arguments),
         Task::Doctor(doctor) => examine(doctor.json),
         Task::Completions { shell } => print(&args::completions(shell)),
         Task::Man { subcommand } => match args::manual(subcommand.as_deref()) {
@@ -39,6 +56,18 @@ fn main() -> ExitCode {
                 ExitCode::from(USAGE_STATUS)
             }
         },
+    }
+}
+
+/// Runs the command of `weft run` or `weft learn`.
+fn run(options: Result<gateway::Options, String>) -> ExitCode {
+    let status = options.and_then(|options| gateway::run(options).map_err(|error| error.to_string()));
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(reason) => {
+            eprintln!("weft: {reason}");
+            ExitCode::from(RUN_FAILURE_STATUS)
+        }
     }
 }
 

@@ -1,5 +1,11 @@
 //! The command as a script sees it: statuses, where the words go, and that no colour goes into a pipe.
 
+mod filter;
+mod fleet;
+mod ledger;
+mod policy;
+mod why;
+
 use std::process::{Command, Output};
 
 fn weft(words: &[&str]) -> Output {
@@ -48,4 +54,39 @@ fn completions_and_manual_pages_are_printed() {
     let page = weft(&["man", "run"]);
     assert!(page.status.success() && text(&page.stdout).contains(".TH"));
     assert_eq!(weft(&["man", "walk"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_with_its_option() {
+    let output = weft(&["run", "--events", "/nonexistent/events", "--", "true"]);
+    assert_eq!(output.status.code(), Some(125));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("--events /nonexistent/events") && told.contains("make its directory first"),
+        "{told}"
+    );
+}
+
+#[test]
+fn events_and_frames_take_a_file_each() {
+    let file = std::env::temp_dir().join(format!("weft-same-{}", std::process::id()));
+    let path = file.to_str().expect("text");
+    let output = weft(&["run", "--events", path, "--pcap", path, "--", "true"]);
+    let _ = std::fs::remove_file(&file);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        text(&output.stderr).contains("--events and --pcap name the same file"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_demonstration_that_nobody_reads_ends_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
+    command.arg("demo").stdout(writer).stderr(std::process::Stdio::piped());
+    let output = command.spawn().and_then(std::process::Child::wait_with_output).expect("weft starts");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }

@@ -33,6 +33,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         rest = tail;
     }
     match Duration::from_millis(milliseconds) {
+        Duration::ZERO if !text.is_empty() => Err(format!("'{text}' is no time at all: at least 1ms")),
         Duration::ZERO => Err(wrong()),
         long if long.as_secs() > DURATION_SECONDS_MAX => {
             Err(format!("'{text}' is more than a hundred years"))
@@ -75,5 +76,6 @@ mod tests {
         ] {
             assert!(parse_duration(text).is_err(), "{text} was taken");
         }
+        assert!(parse_duration("0").unwrap_err().contains("at least 1ms"));
     }
 }

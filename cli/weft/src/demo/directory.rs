@@ -29,6 +29,11 @@ impl Directory {
         Err(last)
     }
 
+    /// The path of something in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// Writes a file into it.
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> io::Result<PathBuf> {
         let path = self.path.join(name);

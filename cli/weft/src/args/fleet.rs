@@ -1,0 +1,216 @@
+//! The command line of `weft fleet`.
+
+use super::values::parse_duration;
+use clap::{Args, Subcommand};
+use fleet::HostName;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What can be done with a fleet.
+#[derive(Debug, Subcommand)]
+pub enum FleetTask {
+    /// Make the stream and the buckets; where they are there, change only what is told
+    Setup {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// On how many servers each message is kept, from 1 to 5; a new one on 1
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: Option<u8>,
+        /// How many bytes of ledgers the stream holds, as 500M or 2T; a new one as many as the server allows
+        #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+        ledger_bytes: Option<u64>,
+        /// For how long the server itself drops what comes twice; a new one for 2m
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        duplicate_window: Option<Duration>,
+        /// How many policies of each key are kept, up to 64; a new one keeps 16
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
+        policy_history: Option<u8>,
+    },
+    /// Keep this host's policy, and ship its ledger, until ended by a signal
+    Agent {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// What this host is called in the fleet
+        #[arg(long, value_name = "NAME")]
+        host: HostName,
+        /// Ship the ledger in this directory
+        #[arg(long, value_name = "DIRECTORY", required_unless_present = "policy")]
+        ledger: Option<PathBuf>,
+        /// Keep the host's policy in this file, for `weft run --policy`; its name ends in .cedar where the policy is in Cedar
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Where the agent keeps how far it has shipped; weft/fleet in $XDG_STATE_HOME or ~/.local/state unless given
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
+    /// Tell of each host what its agent told last
+    Status {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// Only of this host
+        #[arg(long, value_name = "NAME")]
+        host: Option<HostName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand out policies
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        task: FleetPolicyTask,
+    },
+    /// Read ledgers out of the stream, and verify them
+    Ledger {
+        /// What to do.
+        #[command(subcommand)]
+        task: FleetLedgerTask,
+    },
+}
+
+/// What can be done with policies.
+#[derive(Debug, Subcommand)]
+pub enum FleetPolicyTask {
+    /// Check a policy and hand it out to all hosts, or to one
+    Push {
+        /// The policy: a list of rules, or policies in Cedar where its name ends in .cedar
+        file: PathBuf,
+        #[command(flatten)]
+        access: AccessArguments,
+        /// Only for this host, in place of the policy for all
+        #[arg(long, value_name = "NAME")]
+        host: Option<HostName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the policy that is handed out
+    Show {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// That of this host: its own, or where it has none the one for all
+        #[arg(long, value_name = "NAME")]
+        host: Option<HostName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a host's own policy away, so that it has the one for all
+    Remove {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// The host
+        #[arg(long, value_name = "NAME")]
+        host: HostName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What can be done with ledgers.
+#[derive(Debug, Subcommand)]
+pub enum FleetLedgerTask {
+    /// Check a host's ledger by the stream and the public key alone
+    Verify {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// The host
+        #[arg(long, value_name = "NAME")]
+        host: HostName,
+        /// A public key that must have signed, as text or a file of such; repeatable
+        #[arg(long, value_name = "KEY", required = true)]
+        key: Vec<String>,
+        /// A file with a checkpoint, which must be of this ledger's history; repeatable
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a host's ledger out of the stream into a new directory, which every `weft ledger` command reads
+    Fetch {
+        #[command(flatten)]
+        access: AccessArguments,
+        /// The host
+        #[arg(long, value_name = "NAME")]
+        host: HostName,
+        /// The directory to make
+        #[arg(long, short, value_name = "DIRECTORY")]
+        output: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How the servers are reached.
+#[derive(Args, Clone, Debug)]
+pub struct AccessArguments {
+    /// A NATS server with JetStream; repeatable
+    #[arg(
+        long,
+        value_name = "URL",
+        required = true,
+        help_heading = "Server",
+        long_help = "A NATS server with JetStream, as nats://HOST[:PORT] or tls://HOST[:PORT]; repeatable"
+    )]
+    pub server: Vec<String>,
+    /// A file with the authorities whose certificates a server may show; those of the system unless given
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub tls_ca: Option<PathBuf>,
+    /// A file with the certificate to show
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Server")]
+    pub tls_cert: Option<PathBuf>,
+    /// The file with its key, which others cannot read
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
+    pub tls_key: Option<PathBuf>,
+    /// A file of credentials, which others cannot read
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub credentials: Option<PathBuf>,
+}
+
+impl AccessArguments {
+    /// The same, as the fleet has it.
+    #[must_use]
+    pub fn into_access(self) -> fleet::Access {
+        fleet::Access {
+            servers: self.server,
+            authorities: self.tls_ca,
+            certificate: self.tls_cert.zip(self.tls_key),
+            credentials: self.credentials,
+            inbox: None,
+        }
+    }
+}
+
+/// A number of bytes, with K, M, G or T behind it for thousands.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no number of bytes: expected as in 500M, 20G or 1000000");
+    let (number, factor) = match text.char_indices().last() {
+        Some((at, 'K')) => (&text[..at], 1_000),
+        Some((at, 'M')) => (&text[..at], 1_000_000),
+        Some((at, 'G')) => (&text[..at], 1_000_000_000),
+        Some((at, 'T')) => (&text[..at], 1_000_000_000_000),
+        _ => (text, 1),
+    };
+    let is_decimal = number.bytes().all(|byte| byte.is_ascii_digit());
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    // The server counts in 63 bits.
+    bytes.filter(|bytes| is_decimal && *bytes > 0 && i64::try_from(*bytes).is_ok()).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_bytes_are_read_and_garbage_is_refused() {
+        for (text, bytes) in [("1", 1), ("20K", 20_000), ("500M", 500_000_000), ("2T", 2_000_000_000_000)] {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "0", "M", "-1", "+1", "1.5G", "1k", "1GB", "99999999T", "18446744073709551615"] {
+            assert!(parse_bytes(text).is_err(), "{text} was taken");
+        }
+    }
+}

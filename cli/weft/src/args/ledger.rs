@@ -1,0 +1,202 @@
+//! The command line of `weft ledger` and `weft key`.
+
+use super::values::parse_duration;
+use clap::{Args, Subcommand, ValueEnum};
+use identity::Algorithm;
+use ledger::{EntryNumber, RunId, Verdict};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyTask {
+    /// Make a key in a new file that only you can read, and print its public half
+    New {
+        /// The name of whoever signs, such as the host's own; it stands in every checkpoint
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// An algorithm; repeatable. Both unless given
+        #[arg(long, value_name = "ALGORITHM", value_parser = parse_algorithm)]
+        algorithm: Vec<Algorithm>,
+        /// The file to make
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public half of a file of keys
+    Show {
+        /// The file
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What can be done with a ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerTask {
+    /// Print the entries, one a line
+    List {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        select: Select,
+        /// Print at most so many
+        #[arg(long, value_name = "COUNT")]
+        limit: Option<usize>,
+        /// Print JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one entry with all its fields
+    Show {
+        /// Its number: 17, or 3.17 in shard 3
+        number: EntryNumber,
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the last entries, and what comes
+    Tail {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        select: Select,
+        /// How many of the entries that are there
+        #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 10)]
+        lines: u64,
+        /// Go on as entries come, until interrupted
+        #[arg(long, short)]
+        follow: bool,
+        /// Print JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that nothing was changed since it was signed, and name the first entry that was
+    Verify {
+        /// A ledger's directory, a copy of one, an exported file, or a proof; the host's own ledger unless given
+        path: Option<PathBuf>,
+        /// A public key that must have signed, as text or a file of such; repeatable
+        #[arg(long, value_name = "KEY", required = true)]
+        key: Vec<String>,
+        /// A file with earlier or later checkpoints, which must be of this ledger's history; repeatable
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove one entry, or all since a checkpoint, by a file that `verify` takes alone
+    Prove {
+        /// The number of the entry: 17, or 3.17 in shard 3
+        #[arg(required_unless_present = "since")]
+        number: Option<EntryNumber>,
+        /// A file with earlier checkpoints: prove that the ledger goes on from them
+        #[arg(long, value_name = "FILE", conflicts_with = "number")]
+        since: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+        /// The file to make, instead of printing the proof
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all of it into one file, a tar archive of C2SP tiles
+    Export {
+        #[command(flatten)]
+        place: Place,
+        /// The file to make
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the newest checkpoint of each shard, to keep them elsewhere
+    Checkpoint {
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which ledger.
+#[derive(Args, Debug)]
+pub struct Place {
+    /// The ledger: a directory or an exported file. $WEFT_LEDGER unless given, else weft/ledger in $XDG_STATE_HOME or
+    /// ~/.local/state
+    #[arg(long, value_name = "PATH")]
+    pub ledger: Option<PathBuf>,
+}
+
+/// Which entries.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Select {
+    /// Only from this time on, as 2026-11-21, 2026-11-21T10:00:00Z, or 2h for two hours ago
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<u64>,
+    /// Only before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub until: Option<u64>,
+    /// Only of this program: its path, or its file's name
+    #[arg(long, value_name = "PROGRAM")]
+    pub program: Option<String>,
+    /// Only to or from this host: a name, *.name for those below it, or an address
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Only what was decided so
+    #[arg(long, value_name = "VERDICT", value_enum)]
+    pub verdict: Option<SelectedVerdict>,
+    /// Only of this run
+    #[arg(long, value_name = "ID", value_parser = parse_run)]
+    pub run: Option<RunId>,
+}
+
+/// A verdict, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SelectedVerdict {
+    /// It may be
+    Allowed,
+    /// It may not be
+    Refused,
+}
+
+impl SelectedVerdict {
+    /// Whether a verdict is this one.
+    #[must_use]
+    pub fn is(self, verdict: Verdict) -> bool {
+        match self {
+            Self::Allowed => verdict == Verdict::Allowed,
+            Self::Refused => verdict == Verdict::Refused,
+        }
+    }
+}
+
+fn parse_algorithm(text: &str) -> Result<Algorithm, String> {
+    text.parse().map_err(|error: identity::algorithm::AlgorithmError| error.to_string())
+}
+
+pub(super) fn parse_run(text: &str) -> Result<RunId, String> {
+    text.parse().map_err(|error: ledger::entry::RunIdError| error.to_string())
+}
+
+/// A time, in nanoseconds since 1970.
+fn parse_time(text: &str) -> Result<u64, String> {
+    if let Some(moment) = time::calendar::parse_rfc3339(text) {
+        return Ok(moment);
+    }
+    let ago: Duration = parse_duration(text).map_err(|_| {
+        format!("'{text}' is no time: expected as in 2026-11-21, 2026-11-21T10:00:00Z, or 2h")
+    })?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(u64::try_from(now.saturating_sub(ago).as_nanos()).unwrap_or(u64::MAX))
+}

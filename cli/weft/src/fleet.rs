@@ -1,0 +1,83 @@
+//! `weft fleet`: policies for many hosts, and their ledgers in one place.
+//!
+//! - [`agent`]: what `weft fleet agent` does
+//! - [`ledger`]: what `weft fleet ledger` does
+//! - [`policy`]: what `weft fleet policy` does
+//! - [`status`]: what `weft fleet status` does
+
+mod agent;
+mod ledger;
+mod policy;
+mod status;
+
+use crate::args::{AccessArguments, FleetTask, USAGE_STATUS};
+use crate::print;
+use ::fleet::setup::{SetupConfig, set_up};
+use ::fleet::{Link, ServerError};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why something was not done.
+pub enum Failure {
+    /// It could not be: what, and why.
+    Unable(String),
+    /// There is nothing of what was asked for, or it is wrong.
+    Absent(String),
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        Self::Unable(error.to_string())
+    }
+}
+
+/// Does what is asked for.
+pub fn run(task: FleetTask) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(perform(task)),
+        Err(error) => Err(Failure::Unable(format!("no thread can be made: {error}"))),
+    };
+    match done {
+        Ok(status) => status,
+        Err(Failure::Absent(reason)) => {
+            eprintln!("weft: {reason}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Unable(reason)) => {
+            eprintln!("weft: {reason}");
+            ExitCode::from(USAGE_STATUS)
+        }
+    }
+}
+
+async fn perform(task: FleetTask) -> Result<ExitCode, Failure> {
+    match task {
+        FleetTask::Setup { access, replicas, ledger_bytes, duplicate_window, policy_history } => {
+            let config = SetupConfig {
+                replicas: replicas.map(usize::from),
+                ledger_bytes_max: ledger_bytes,
+                duplicate_window,
+                policy_history,
+            };
+            set_up(&connect(access).await?, &config).await?;
+            Ok(print(b"the stream of ledgers and the buckets of policies and hosts are there\n"))
+        }
+        FleetTask::Agent { access, host, ledger, policy, directory } => {
+            agent::run(access.into_access(), host, ledger, policy, directory).await
+        }
+        FleetTask::Status { access, host, json } => {
+            status::tell(&connect(access).await?, host.as_ref(), json).await
+        }
+        FleetTask::Policy { task } => policy::run(task).await,
+        FleetTask::Ledger { task } => ledger::run(task).await,
+    }
+}
+
+async fn connect(access: AccessArguments) -> Result<Link, Failure> {
+    Ok(access.into_access().connect().await?)
+}
+
+fn tell_path(path: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::Unable(format!("{}: {error}", path.display()))
+}

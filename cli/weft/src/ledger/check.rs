@@ -1,0 +1,257 @@
+//! `weft ledger verify`: of a ledger, of a copy or an exported file, and of proofs.
+
+use super::{AnySource, Failure, open_source, path_of, tell_path};
+use crate::args::Place;
+use crate::print;
+use identity::PublicKey;
+use ledger::checkpoint::Checkpoint;
+use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
+use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
+use ledger::{Entry, EntryNumber, Finding, Record, Report, ShardNumber, note};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The bound of a file of public keys or of checkpoints, in bytes: those of all shards fit, with both signatures.
+const TEXT_BYTES_MAX: u64 = 512 << 10;
+/// The bound of a file of proofs, in bytes: as many consistency proofs as there may be shards, of 8 KiB each at most.
+const PROOFS_BYTES_MAX: u64 = SHARDS_MAX * (8 << 10);
+
+pub fn verify(
+    path: Option<PathBuf>,
+    keys: &[String],
+    checkpoints: &[PathBuf],
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let keys = read_keys(keys)?;
+    let mut notes = Vec::new();
+    for path in checkpoints {
+        notes.extend(read_notes(path)?);
+    }
+    let path = path.map_or_else(|| path_of(&Place { ledger: None }), Ok)?;
+    if let Some(text) = read_proof(&path)? {
+        return Ok(tell_proof(&text, &keys, &notes, json));
+    }
+    let source: AnySource = open_source(&path)?;
+    match shards::verify(&source, &keys, &notes) {
+        Ok(report) => {
+            let text = match json {
+                true => format!("{:#}\n", report_json(&report)),
+                false => tell_report(&path, &report),
+            };
+            Ok(print(text.as_bytes()))
+        }
+        Err(ShardsFinding::Within { shard, finding: Finding::Read(error) }) => {
+            let words = if shard == ShardNumber::FIRST {
+                error.to_string()
+            } else {
+                format!("shard {shard}: {error}")
+            };
+            Err(tell_path(&path, words))
+        }
+        Err(finding) => Ok(tell_finding(&finding, json)),
+    }
+}
+
+/// What was verified, as JSON.
+pub fn report_json(report: &ShardsReport) -> Value {
+    let log =
+        |log: &Checkpoint| json!({ "origin": log.origin, "size": log.size, "root": log.root.to_string() });
+    let shard = |shard: &Report| {
+        json!({
+            "shard": shard.shard.number(), "first": shard.first, "next": shard.next,
+            "logs": shard.logs.iter().map(log).collect::<Vec<_>>(),
+            "unfinished": shard.is_unfinished, "checkpoint": shard.note,
+        })
+    };
+    json!({
+        "verified": true,
+        "entries": count(report),
+        "shards": report.shards.iter().map(shard).collect::<Vec<_>>(),
+        "absent": report.absent.iter().map(|shard| shard.number()).collect::<Vec<_>>(),
+    })
+}
+
+fn count(report: &ShardsReport) -> u64 {
+    report.shards.iter().map(|shard| shard.next - shard.first).sum()
+}
+
+/// What was verified, in words.
+pub fn tell_report(path: &Path, report: &ShardsReport) -> String {
+    let logs: usize = report.shards.iter().map(|shard| shard.logs.len()).sum();
+    let of_shards = match report.shards.len() {
+        1 => String::new(),
+        shards => format!(" of {shards} shards"),
+    };
+    let mut text = format!(
+        "{}: {} entries in {logs} logs{of_shards}, all as they were signed\n",
+        path.display(),
+        count(report)
+    );
+    for shard in &report.shards {
+        let first = EntryNumber { shard: shard.shard, sequence: shard.first };
+        if shard.first > 0 {
+            text += &format!("the first is {first}: older logs are not here\n");
+        }
+        if shard.is_unfinished {
+            text += "a batch at the end was not written to its end, and is not counted\n";
+        }
+    }
+    if !report.absent.is_empty() {
+        let absent: Vec<String> = report.absent.iter().map(ShardNumber::to_string).collect();
+        text += &format!("not here, and not verified, is what was seen of shard {}\n", absent.join(", "));
+    }
+    text
+}
+
+/// Tells what is wrong.
+pub fn tell_finding(finding: &ShardsFinding, json: bool) -> ExitCode {
+    let mut told = json!({
+        "verified": false, "wrong": finding.kind(), "shard": finding.shard().number(),
+        "sequence": finding.sequence(), "text": finding.to_string(),
+    });
+    if let Some(witness) = finding.witness() {
+        told["witness"] = json!(witness.to_string());
+    }
+    refuse(&told, json)
+}
+
+/// Tells what is wrong.
+pub fn refuse(told: &Value, json: bool) -> ExitCode {
+    if json {
+        print(format!("{told:#}\n").as_bytes());
+    } else {
+        eprintln!("weft: {}", told["text"].as_str().unwrap_or_default());
+    }
+    ExitCode::FAILURE
+}
+
+/// The text of a file that is a proof; `None` where it is something else.
+fn read_proof(path: &Path) -> Result<Option<String>, Failure> {
+    let file = File::open(path).map_err(|error| tell_path(path, error))?;
+    if !file.metadata().map_err(|error| tell_path(path, error))?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(PROOFS_BYTES_MAX.max(PROOF_BYTES_MAX as u64))
+        .read_to_end(&mut bytes)
+        .map_err(|error| tell_path(path, error))?;
+    let is_proof = bytes.starts_with(INCLUSION_HEADER.as_bytes()) || bytes.starts_with(b"old ");
+    Ok(is_proof.then(|| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn tell_proof(text: &str, keys: &[PublicKey], notes: &[String], json: bool) -> ExitCode {
+    match prove(text, keys, notes) {
+        Ok((told, words)) if json => {
+            let mut told = told;
+            told["verified"] = json!(true);
+            told["text"] = json!(words);
+            print(format!("{told:#}\n").as_bytes())
+        }
+        Ok((_, words)) => print(words.as_bytes()),
+        Err(error) => {
+            let text = format!("the proof does not hold: {error}");
+            refuse(&json!({ "verified": false, "wrong": "proof", "sequence": null, "text": text }), json)
+        }
+    }
+}
+
+fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, String), ProofError> {
+    if text.starts_with(INCLUSION_HEADER) {
+        let proof = InclusionProof::parse(text)?;
+        let log = proof.verify(keys)?;
+        let record = Record { sequence: proof.index, log: 1, index: proof.index, bytes: proof.entry.clone() };
+        let mut told = json!({ "origin": log.origin, "index": proof.index, "size": log.size });
+        let mut words =
+            format!("entry {} of {} is in the log of {} entries:\n", proof.index, log.origin, log.size);
+        if let Ok(entry) = Entry::decode(&proof.entry) {
+            let mut shown = super::entry::to_json(ShardNumber::FIRST, &record, &entry);
+            // A proof tells the index; the number of the entry is the ledger's.
+            if let Some(fields) = shown.as_object_mut() {
+                fields.retain(|field, _| !["sequence", "shard", "log"].contains(&field.as_str()));
+            }
+            words += &super::entry::to_page(&shown);
+            told["entry"] = shown;
+        }
+        return Ok((told, words));
+    }
+    let mut all = Vec::new();
+    for text in split_proofs(text) {
+        all.push(prove_one(text, keys, notes)?);
+    }
+    match all.len() {
+        1 => Ok(all.swap_remove(0)),
+        _ => {
+            let (told, words): (Vec<Value>, Vec<String>) = all.into_iter().unzip();
+            Ok((json!({ "shards": told }), words.concat()))
+        }
+    }
+}
+
+/// Consistency proofs, one after the other with an empty line between them.
+fn split_proofs(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        // A note ends in the lines of its signatures, and none of them begins so.
+        let (proof, after) = match text.find("\n\nold ") {
+            Some(at) => (&text[..=at], Some(&text[at + 2..])),
+            None => (text, None),
+        };
+        rest = after;
+        Some(proof)
+    })
+}
+
+fn prove_one(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, String), ProofError> {
+    let proof = ConsistencyProof::parse(text)?;
+    let mut last = ProofError::Other;
+    for note in notes {
+        match proof.verify(note, keys) {
+            Ok(log) => {
+                let told = json!({ "origin": log.origin, "from": proof.old, "to": log.size });
+                let words = format!("{} goes on from {} to {} entries\n", log.origin, proof.old, log.size);
+                return Ok((told, words));
+            }
+            // What is told is about the checkpoint that the proof is about, where it was given.
+            Err(ProofError::Other) => {}
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Keys, each as text or in a file with one a line.
+pub fn read_keys(given: &[String]) -> Result<Vec<PublicKey>, Failure> {
+    let mut keys = Vec::new();
+    for given in given {
+        if let Ok(key) = given.parse::<PublicKey>() {
+            keys.push(key);
+            continue;
+        }
+        let path = Path::new(given);
+        let text = read_text(path)?;
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            keys.push(line.parse().map_err(|error| tell_path(path, format!("no public key: {error}")))?);
+        }
+    }
+    match keys.is_empty() {
+        true => Err(Failure::Unable("there is no public key to verify with".into())),
+        false => Ok(keys),
+    }
+}
+
+/// The checkpoints in a file, as signed notes: one at least.
+pub fn read_notes(path: &Path) -> Result<Vec<String>, Failure> {
+    let notes: Vec<String> = note::split(&read_text(path)?).map(str::to_owned).collect();
+    if notes.is_empty() { Err(tell_path(path, "there is no checkpoint in it")) } else { Ok(notes) }
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(TEXT_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|error| tell_path(path, error))?;
+    Ok(text)
+}

@@ -1,0 +1,139 @@
+//! `weft fleet` with a real server, which is killed, partitioned, full, and forgetful.
+
+mod secured;
+mod server;
+mod shipped;
+mod world;
+
+use crate::text;
+use server::publish;
+use std::fs;
+use std::path::Path;
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
+use world::World;
+
+/// How long anything may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// The pause between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks until `look` gives something.
+fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {what}"))
+}
+
+fn within<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Some(found) => return Some(found),
+            None if Instant::now() >= end => return None,
+            None => park_timeout(PAUSE),
+        }
+    }
+}
+
+/// Waits until a file has this content.
+fn until_content(path: &Path, content: &str) {
+    let what = format!("'{content}' in {}", path.display());
+    until(&what, || (fs::read_to_string(path).ok()? == content).then_some(()));
+}
+
+#[test]
+fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
+    let Some(mut world) = World::new("policy", &[]) else { return };
+    let installed = world.folder.join("policy.list");
+    world.push("allow a.example\n", &[]);
+    let agent = world.agent();
+    until_content(&installed, "allow a.example\n");
+    // One of the host's own wins, and what is wrong never leaves.
+    world.push("allow own.example\n", &["--host", world::HOST]);
+    until_content(&installed, "allow own.example\n");
+    fs::write(world.folder.join("bad.list"), "allow a..b\n").unwrap();
+    let refused = world.try_ask(&["policy", "push", &world.path("bad.list")]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    assert!(text(&refused.stderr).contains("bad.list:1:9"), "{}", text(&refused.stderr));
+    assert_eq!(world.ask(&["policy", "show", "--host", world::HOST]), "allow own.example\n");
+    world.ask(&["policy", "remove", "--host", world::HOST]);
+    until_content(&installed, "allow a.example\n");
+    assert_eq!(world.try_ask(&["policy", "remove", "--host", world::HOST]).status.code(), Some(1));
+    // What somebody else has put there is looked at by the host itself.
+    let server = world.server.address();
+    for (value, reason) in [
+        ("allow a.example", "expected JSON"),
+        (r#"{"language":"list","text":"allow a.example:0"}"#, "expected a port"),
+        (r#"{"language":"cedar","text":""}"#, "name ends in .cedar"),
+    ] {
+        publish(server, "$KV.weft-policy.fleet", &[], value.as_bytes());
+        agent.until_told(reason);
+        assert_eq!(fs::read_to_string(&installed).unwrap(), "allow a.example\n");
+    }
+    until("the refusal in the status", || {
+        world.status()?["policy"]["reason"].as_str()?.contains("name ends in .cedar").then_some(())
+    });
+    assert!(world.ask(&["status"]).contains("newer refused"));
+    // Without a server the file stays, also for an agent that begins then.
+    world.server.kill();
+    agent.stop();
+    let agent = world.agent();
+    agent.until_told("no connection to a server");
+    assert_eq!(fs::read_to_string(&installed).unwrap(), "allow a.example\n");
+    world.server.restart();
+    world.push("allow later.example\n", &[]);
+    until_content(&installed, "allow later.example\n");
+    agent.stop();
+    assert_eq!(world.status().unwrap()["condition"], "stopped");
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_has_a_status() {
+    let Some(world) = World::bare("usage", |_| None) else { return };
+    let status = |words: &[&str]| {
+        let output = world.try_ask(words);
+        assert!(output.stdout.is_empty(), "{words:?}");
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, told) = status(&["status"]);
+    assert!(code == Some(2) && told.contains("bucket of hosts"), "{told}");
+    world.ask(&["setup", "--policy-history", "3"]);
+    // Again, and otherwise: nothing of it is lost.
+    world.push("allow a.example\n", &[]);
+    world.ask(&["setup", "--ledger-bytes", "1G", "--duplicate-window", "1m"]);
+    assert_eq!(world.ask(&["policy", "show"]), "allow a.example\n");
+    assert_eq!(status(&["status", "--host", "nobody.example"]).0, Some(1));
+    let verify = ["ledger", "verify", "--host", "nobody.example", "--key", &world.path("key.pub")];
+    let (code, told) = status(&verify);
+    assert!(code == Some(1) && told.contains("nothing of nobody.example"), "{told}");
+    assert_eq!(status(&["agent", "--host", "Not A Host", "--policy", "p"]).0, Some(2));
+    assert_eq!(status(&["agent", "--host", world::HOST]).0, Some(2));
+    let nowhere = crate::weft(&["fleet", "status", "--server", "nats://127.0.0.1:1"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    let secret = crate::weft(&["fleet", "status", "--server", "nats://me:secret@127.0.0.1:1"]);
+    let told = text(&secret.stderr);
+    assert!(
+        secret.status.code() == Some(2) && !told.contains("secret") && told.contains("in a file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_example_of_the_documentation_runs() {
+    let Some(world) = World::new("example", &[]) else { return };
+    world::Shard::open(&world).append(5);
+    fs::rename(world.folder.join("key.pub"), world.folder.join("ledger.pub")).unwrap();
+    let page = include_str!("../../../../docs/fleet.md");
+    let (_, example) = page.split_once("<!-- runs -->\n\n").expect("an example");
+    let lines = example.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+    let script: String = lines.map(|line| format!("{}\n", line.trim_start_matches("    "))).collect();
+    let script = script.replace("nats://127.0.0.1:4222", &format!("nats://{}", world.server.address()));
+    let weft = Path::new(env!("CARGO_BIN_EXE_weft"));
+    let path = format!("{}:/usr/bin:/bin", weft.parent().unwrap().display());
+    let mut shell = std::process::Command::new("bash");
+    let output =
+        shell.args(["-m", "-euc", &script]).env("PATH", path).current_dir(&world.folder).output().unwrap();
+    let told = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("5 entries in 1 logs") && told.contains("allow api.example.com:443\n"), "{told}");
+    assert!(told.contains("SHIPPED"), "{told}");
+}

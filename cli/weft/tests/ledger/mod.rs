@@ -1,0 +1,331 @@
+//! `weft key` and `weft ledger` as a script sees them.
+
+use super::{text, weft};
+use identity::file;
+use ledger::directory::DirectoryStorage;
+use ledger::{
+    Authorization, Close, Entry, Event, Log, LogConfig, Program, RunId, ShardNumber, ShardsSeen, Verdict,
+    WriterConfig, shards,
+};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use time::Instant;
+
+/// A ledger with its key, gone with this value.
+pub struct Ledger {
+    path: PathBuf,
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Ledger {
+    /// Three connections, one refused and one closed.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weft-usage-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        let ledger = Self { path };
+        let made = weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("key")]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        fs::write(ledger.file("key.pub"), &made.stdout).unwrap();
+        ledger.append(&[
+            Event::ConnectionAuthorize(asked("a.example", "/usr/bin/curl", Verdict::Allowed)),
+            Event::ConnectionAuthorize(asked("b.example", "/usr/bin/wget", Verdict::Refused)),
+            Event::ConnectionClose(Close { sequence: 0, sent_bytes: 517, ..Close::default() }),
+        ]);
+        ledger
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+
+    fn append(&self, events: &[Event]) {
+        let entry = |event: &Event| Entry::new(1_795_228_969_000_000_000, RunId([7; 16]), event.clone());
+        self.append_entries(&events.iter().map(entry).collect::<Vec<_>>());
+    }
+
+    pub fn append_entries(&self, entries: &[Entry]) {
+        let keys = file::read(&self.path.join("key")).unwrap();
+        let place = self.path.join("ledger");
+        let (mut writer, position, _) = shards::open(&place, keys, WriterConfig::default()).unwrap();
+        let mut log = Log::start(position, LogConfig::default());
+        for entry in entries {
+            log.append(entry, Instant::ZERO).unwrap();
+        }
+        writer.write(log.poll_write(Instant::from_secs(1)).unwrap()).unwrap();
+        writer.close().unwrap();
+    }
+
+    /// The same in the second shard, as if another wrote the first, which has then seen it.
+    fn append_beside(&self, events: &[Event]) {
+        self.hold(|| self.append(events));
+        let keys = file::read(&self.path.join("key")).unwrap();
+        let public: Vec<_> = keys.iter().map(|key| key.public().clone()).collect();
+        let shards = shards::seen(&self.path.join("ledger"), ShardNumber::FIRST, &public);
+        self.append(&[Event::ShardsSeen(ShardsSeen { shards })]);
+    }
+
+    /// Does this while another writes the first shard.
+    pub fn hold(&self, act: impl FnOnce()) {
+        let first = DirectoryStorage::open(self.file("ledger")).unwrap();
+        act();
+        drop(first);
+    }
+
+    /// The standard output of `weft ledger`, which exits with 0.
+    fn ask(&self, words: &[&str]) -> String {
+        let output = weft(&self.words(words));
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Its status and standard error.
+    fn refuse(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = weft(&self.words(words));
+        (output.status.code(), text(&output.stderr))
+    }
+
+    fn words<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+        [&["ledger"], words].concat()
+    }
+}
+
+fn asked(name: &str, executable: &str, verdict: Verdict) -> Authorization {
+    Authorization {
+        verdict,
+        reason: "by a rule".into(),
+        name: Some(name.into()),
+        port: Some(443),
+        program: Some(Program { id: 4_711, executable: executable.into(), ..Program::default() }),
+        ..Authorization::default()
+    }
+}
+
+pub fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn keys_are_made_and_their_secrets_never_printed() {
+    let ledger = Ledger::new("keys");
+    let mode = fs::metadata(ledger.path.join("key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let public = fs::read_to_string(ledger.file("key.pub")).unwrap();
+    assert_eq!(public.lines().count(), 2);
+    let secret = fs::read_to_string(ledger.file("key")).unwrap();
+    for words in [&["key", "show"][..], &["key", "show", "--json"]] {
+        let output = weft(&[words, &[&ledger.file("key")]].concat());
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success() && shown.contains("host.example+"), "{shown}");
+        let seeds = secret.lines().filter(|line| line.starts_with("PRIVATE"));
+        // What follows the fourth `+` is base64, in which there may be more of them.
+        for seed in seeds.map(|line| line.splitn(5, '+').nth(4).unwrap()) {
+            assert!(seed.len() > 40);
+            assert!(!shown.contains(seed) && !public.contains(seed));
+        }
+    }
+    let again = weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("key")]);
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(ledger.file("key")).unwrap(), secret);
+    fs::set_permissions(ledger.path.join("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = weft(&["key", "show", &ledger.file("key")]);
+    assert_eq!(exposed.status.code(), Some(1));
+    assert!(text(&exposed.stderr).contains("chmod 600"));
+}
+
+#[test]
+fn entries_are_listed_shown_and_filtered() {
+    let ledger = Ledger::new("list");
+    let place = ledger.file("ledger");
+    let list = |words: &[&str]| ledger.ask(&[&["list", "--ledger", &place], words].concat());
+    let all = list(&[]);
+    assert_eq!(all.lines().count(), 3, "{all}");
+    assert!(
+        all.contains("a.example:443")
+            && all.contains("curl[4711]")
+            && all.contains("2026-11-21T02:42:49.000Z")
+    );
+    let count = |words: &[&str]| list(words).lines().count();
+    assert_eq!((count(&["--host", "a.example"]), count(&["--program", "wget"])), (2, 1));
+    assert_eq!((count(&["--verdict", "refused"]), count(&["--limit", "2"])), (1, 2));
+    assert_eq!((count(&["--since", "2026-11-22"]), count(&["--until", "2026-11-22"])), (0, 3));
+    let first = list(&["--json"]);
+    let first = json(first.lines().next().unwrap());
+    assert_eq!((&first["sequence"], &first["verdict"]), (&Value::from(0), &Value::from("allowed")));
+    assert_eq!(json(&ledger.ask(&["show", "2", "--ledger", &place, "--json"]))["closes"], 0);
+    assert!(ledger.ask(&["show", "0", "--ledger", &place]).contains("program.executable"));
+    let (status, reason) = ledger.refuse(&["show", "3", "--ledger", &place]);
+    assert_eq!((status, reason.as_str()), (Some(1), "weft: there is no entry 3: the ledger has 0 to 2\n"));
+    assert_eq!(ledger.refuse(&["list", "--ledger", &ledger.file("none")]).0, Some(2));
+    assert_eq!(ledger.refuse(&["list", "--since", "soon"]).0, Some(2));
+    assert!(!all.contains('\x1b'));
+}
+
+#[test]
+fn tail_goes_on_as_entries_come() {
+    let ledger = Ledger::new("tail");
+    let place = ledger.file("ledger");
+    assert_eq!(ledger.ask(&["tail", "-n", "2", "--ledger", &place]).lines().count(), 2);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_weft"))
+        .args(["ledger", "tail", "-f", "-n", "1", "--json", "--ledger", &place])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(json(&lines.next().unwrap().unwrap())["sequence"], 2);
+    ledger.append(&[Event::ConnectionAuthorize(asked("c.example", "/bin/nc", Verdict::Allowed))]);
+    assert_eq!(json(&lines.next().unwrap().unwrap())["name"], "c.example");
+    // A shard that was not there, and one entry of the first that tells of it.
+    ledger.append_beside(&[Event::ConnectionAuthorize(asked("d.example", "/bin/nc", Verdict::Allowed))]);
+    let mut next = || json(&lines.next().unwrap().unwrap());
+    assert_eq!((&next()["name"], &next()["event"]), (&Value::from("d.example"), &Value::from("shards-seen")));
+    ledger.append_beside(&[Event::ConnectionAuthorize(asked("e.example", "/bin/nc", Verdict::Allowed))]);
+    let found = next();
+    assert_eq!(
+        (&found["name"], &found["shard"], &found["sequence"]),
+        (&Value::from("e.example"), &2.into(), &1.into())
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn shards_are_one_ledger_to_whoever_reads() {
+    let ledger = Ledger::new("shards");
+    let (place, key) = (ledger.file("ledger"), ledger.file("key.pub"));
+    ledger.append_beside(&[
+        Event::ConnectionAuthorize(asked("c.example", "/bin/nc", Verdict::Allowed)),
+        Event::ConnectionClose(Close { sequence: 0, ..Close::default() }),
+    ]);
+    let all = ledger.ask(&["list", "--ledger", &place]);
+    // All are of one time: then the first shard comes first.
+    let numbers: Vec<&str> = all.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(numbers, ["0", "1", "2", "3", "2.0", "2.1"], "{all}");
+    assert!(all.contains("of 2.0") && all.contains("host.example/shard-2 of 2"), "{all}");
+    assert_eq!(ledger.ask(&["list", "--ledger", &place, "--host", "c.example"]).lines().count(), 2);
+    let last = ledger.ask(&["tail", "-n", "3", "--ledger", &place, "--json"]);
+    let last: Vec<Value> = last.lines().map(|line| json(line)["sequence"].clone()).collect();
+    assert_eq!(last, [3, 0, 1]);
+
+    let shown = json(&ledger.ask(&["show", "2.0", "--ledger", &place, "--json"]));
+    assert_eq!((&shown["name"], &shown["shard"]), (&Value::from("c.example"), &Value::from(2)));
+    assert_eq!(json(&ledger.ask(&["show", "1.0", "--ledger", &place, "--json"]))["shard"], 1);
+    for (number, why) in [
+        ("2.2", "there is no entry 2.2: shard 2 has 2.0 to 2.1"),
+        ("3.0", "there is no entry 3.0: the ledger has no shard 3, it has 1, 2"),
+    ] {
+        let (status, reason) = ledger.refuse(&["show", number, "--ledger", &place]);
+        assert_eq!((status, reason), (Some(1), format!("weft: {why}\n")));
+    }
+    assert_eq!(ledger.refuse(&["show", "65.0", "--ledger", &place]).0, Some(2));
+
+    ledger.ask(&["prove", "2.1", "--ledger", &place, "-o", &ledger.file("proof")]);
+    let proven = json(&ledger.ask(&["verify", &ledger.file("proof"), "--key", &key, "--json"]));
+    assert_eq!(
+        (&proven["origin"], &proven["index"]),
+        (&Value::from("host.example/shard-2"), &Value::from(1))
+    );
+
+    let kept = ledger.ask(&["checkpoint", "--ledger", &place]);
+    assert!(
+        kept.starts_with("host.example\n4\n") && kept.contains("\n\nhost.example/shard-2\n2\n"),
+        "{kept}"
+    );
+    fs::write(ledger.file("kept"), &kept).unwrap();
+    let told = ledger.ask(&["checkpoint", "--ledger", &place, "--json"]);
+    let shards: Vec<Value> = told.lines().map(|line| json(line)["shard"].clone()).collect();
+    assert_eq!(shards, [1, 2]);
+
+    ledger.append_beside(&[Event::ConnectionAuthorize(asked("d.example", "/bin/nc", Verdict::Allowed))]);
+    let verify = ["verify", &place, "--key", &key, "--checkpoint", &ledger.file("kept"), "--json"];
+    let report = json(&ledger.ask(&verify));
+    assert_eq!((&report["entries"], &report["shards"][1]["next"]), (&Value::from(8), &Value::from(3)));
+    ledger.ask(&["prove", "--since", &ledger.file("kept"), "--ledger", &place, "-o", &ledger.file("since")]);
+    let since = ["verify", &ledger.file("since"), "--key", &key, "--checkpoint", &ledger.file("kept")];
+    let goes_on =
+        "host.example goes on from 4 to 5 entries\nhost.example/shard-2 goes on from 2 to 3 entries\n";
+    assert_eq!(ledger.ask(&since), goes_on);
+    fs::write(ledger.file("empty"), "").unwrap();
+    assert_eq!(
+        ledger.refuse(&["verify", &place, "--key", &key, "--checkpoint", &ledger.file("empty")]).0,
+        Some(2)
+    );
+
+    ledger.ask(&["export", "--ledger", &place, "-o", &ledger.file("ledger.tar")]);
+    let exported = ledger.ask(&["verify", &ledger.file("ledger.tar"), "--key", &key]);
+    assert!(exported.ends_with("8 entries in 2 logs of 2 shards, all as they were signed\n"), "{exported}");
+}
+
+#[test]
+fn a_shard_that_is_gone_is_told_by_who_has_seen_it() {
+    let ledger = Ledger::new("shard-gone");
+    let (place, key) = (ledger.file("ledger"), ledger.file("key.pub"));
+    ledger.append_beside(&[Event::ConnectionAuthorize(asked("c.example", "/bin/nc", Verdict::Allowed))]);
+    fs::write(ledger.file("kept"), ledger.ask(&["checkpoint", "--ledger", &place])).unwrap();
+    fs::remove_dir_all(ledger.path.join("ledger/shards/2")).unwrap();
+    let (status, reason) = ledger.refuse(&["verify", &place, "--key", &key]);
+    let words = "weft: shard 2 is missing: entry 3 has seen host.example/shard-2 with 1 entries\n";
+    assert_eq!((status, reason.as_str()), (Some(1), words));
+    let told = json(&text(&weft(&["ledger", "verify", &place, "--key", &key, "--json"]).stdout));
+    assert_eq!(
+        (&told["wrong"], &told["shard"], &told["witness"]),
+        (&Value::from("shard-removed"), &Value::from(2), &Value::from("3"))
+    );
+    // Without the folder of shards it is the first shard, which says what it lacks; a checkpoint wants the other.
+    fs::remove_dir_all(ledger.path.join("ledger/shards")).unwrap();
+    let alone = ledger.ask(&["verify", &place, "--key", &key]);
+    assert!(alone.ends_with("not here, and not verified, is what was seen of shard 2\n"), "{alone}");
+    assert_eq!(
+        ledger.refuse(&["verify", &place, "--key", &key, "--checkpoint", &ledger.file("kept")]).0,
+        Some(1)
+    );
+}
+
+#[test]
+fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
+    let ledger = Ledger::new("verify");
+    let (place, key) = (ledger.file("ledger"), ledger.file("key.pub"));
+    let verify = |path: &str| ledger.ask(&["verify", path, "--key", &key, "--json"]);
+    assert_eq!(json(&verify(&place))["entries"], 3);
+    fs::write(ledger.file("kept"), ledger.ask(&["checkpoint", "--ledger", &place])).unwrap();
+
+    ledger.ask(&["export", "--ledger", &place, "-o", &ledger.file("ledger.tar")]);
+    assert_eq!(json(&verify(&ledger.file("ledger.tar")))["entries"], 3);
+    ledger.ask(&["prove", "1", "--ledger", &place, "-o", &ledger.file("proof")]);
+    assert_eq!(json(&verify(&ledger.file("proof")))["entry"]["name"], "b.example");
+
+    ledger.append(&[Event::ConnectionAuthorize(asked("c.example", "/bin/nc", Verdict::Allowed))]);
+    ledger.ask(&["prove", "--since", &ledger.file("kept"), "--ledger", &place, "-o", &ledger.file("since")]);
+    let since = ["verify", &ledger.file("since"), "--key", &key, "--checkpoint", &ledger.file("kept")];
+    assert_eq!(ledger.ask(&since), "host.example goes on from 3 to 4 entries\n");
+    ledger.ask(&["verify", &place, "--key", &key, "--checkpoint", &ledger.file("kept")]);
+
+    // Without it the proof proves nothing; with another key neither does anything else.
+    assert_eq!(ledger.refuse(&since[..4]).0, Some(1));
+    weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("other")]);
+    let other = text(&weft(&["key", "show", &ledger.file("other")]).stdout);
+    let (status, reason) = ledger.refuse(&["verify", &place, "--key", other.lines().next().unwrap()]);
+    assert_eq!(status, Some(1), "{reason}");
+    assert!(reason.contains("has not signed"), "{reason}");
+    assert_eq!(ledger.refuse(&["verify", &place, "--key", &ledger.file("none")]).0, Some(2));
+
+    let bundle = ledger.path.join("ledger/1/tile/entries/000.p/4");
+    let mut bytes = fs::read(&bundle).unwrap();
+    let at = bytes.windows(9).position(|window| window == b"b.example").unwrap();
+    bytes[at] = b'x';
+    fs::write(&bundle, bytes).unwrap();
+    let (status, reason) = ledger.refuse(&["verify", &place, "--key", &key]);
+    assert_eq!((status, reason.as_str()), (Some(1), "weft: entry 1 was changed\n"));
+    let output = weft(&["ledger", "verify", &place, "--key", &key, "--json"]);
+    let told = json(&text(&output.stdout));
+    assert_eq!((&told["wrong"], &told["sequence"]), (&Value::from("changed"), &Value::from(1)));
+}
