@@ -54,12 +54,12 @@ impl Lacking {
     /// One line for each thing.
     pub fn tell(&self) {
         for (program, package) in &self.programs {
-            println!("lacking: {program} (package {package})");
+            say!("lacking: {program} (package {package})");
         }
-        self.others.iter().for_each(|other| println!("lacking: {other}"));
+        self.others.iter().for_each(|other| say!("lacking: {other}"));
         let packages = self.packages();
         if !packages.is_empty() {
-            println!("to install: apt-get install --no-install-recommends {}", packages.join(" "));
+            say!("to install: apt-get install --no-install-recommends {}", packages.join(" "));
         }
     }
 }
@@ -80,7 +80,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     }
     lacking.tell();
     if lacking.is_nothing() {
-        println!("doctor: nothing is lacking");
+        say!("doctor: nothing is lacking");
         return Ok(());
     }
     Err(Failure::Found)

@@ -37,7 +37,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
         eprintln!("{wrong}");
     }
     if wrongs.is_empty() {
-        println!("floors: {} crates, {} arrows, all allowed", tree.crates.len(), tree.arrows());
+        say!("floors: {} crates, {} arrows, all allowed", tree.crates.len(), tree.arrows());
         return Ok(());
     }
     eprintln!("floors: {} not allowed", wrongs.len());

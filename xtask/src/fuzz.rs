@@ -44,7 +44,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     let text = read(Path::new(MANIFEST))?.unwrap_or_default();
     let targets = targets(&text).map_err(|reason| Failure::Broken(format!("{MANIFEST}: {reason}")))?;
     if request.list {
-        targets.iter().for_each(|target| println!("{target}"));
+        targets.iter().for_each(|target| say!("{target}"));
         return Ok(());
     }
     let chosen: Vec<&String> = match &request.target {
@@ -58,7 +58,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
         return Err(Failure::Broken("libFuzzer needs a C++ compiler, and there is no c++".to_owned()));
     }
     for target in chosen {
-        println!("fuzz: {target} for {} s", request.seconds);
+        say!("fuzz: {target} for {} s", request.seconds);
         fuzz(target, request.seconds)?;
     }
     Ok(())

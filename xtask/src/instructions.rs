@@ -155,7 +155,7 @@ fn compare(counted: &BTreeMap<String, Counts>, kept: &Table) -> Result<(), Failu
                     ("new".to_owned(), "not kept: --record it")
                 }
             };
-            println!("{section:<20} {operation:<20} {count:>12} {told:>8}  {verdict}");
+            say!("{section:<20} {operation:<20} {count:>12} {told:>8}  {verdict}");
         }
     }
     if grown { Err(Failure::Found) } else { Ok(()) }

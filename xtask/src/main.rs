@@ -12,6 +12,11 @@
 
 #![forbid(unsafe_code)]
 
+/// A line to standard output; where nobody reads it any more, the task [ends](workspace::say).
+macro_rules! say {
+    ($($words:tt)*) => { $crate::workspace::say(format_args!($($words)*)) };
+}
+
 mod bench;
 mod doctor;
 mod floors;
@@ -82,7 +87,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if matches!(name.as_str(), "--help" | "-h" | "help") {
-        print!("{HELP}");
+        say!("{}", HELP.trim_end());
         return ExitCode::SUCCESS;
     }
     let Some((_, help, run)) = TASKS.iter().find(|(task, ..)| task == name) else {
@@ -90,7 +95,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if !help.is_empty() && rest.iter().any(|word| word == "--help" || word == "-h") {
-        print!("{help}");
+        say!("{}", help.trim_end());
         return ExitCode::SUCCESS;
     }
     match run(rest) {

@@ -47,7 +47,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
             "the proof is none: a crate with the standard library got in".to_owned(),
         ));
     }
-    println!("nostd: base and net link and run without the standard library, and a crate with it does not");
+    say!("nostd: base and net link and run without the standard library, and a crate with it does not");
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
         return Err(Failure::Found);
     }
     let count = |status| page.rows.iter().filter(|row| row.status == Some(status)).count();
-    println!(
+    say!(
         "rfc: {} clauses, {} obeyed, {} deviate, {} open; {} citations, {} scripts",
         page.rows.len(),
         count(Status::Obeyed),

@@ -47,22 +47,22 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     tell_lacking()?;
     let mut outcomes = Vec::new();
     for step in chosen {
-        println!("==== {}", step.name);
+        say!("==== {}", step.name);
         let begun = Instant::now();
         let failure = (step.run)().err();
         let outcome = Outcome { step, failure, took: begun.elapsed() };
-        println!("{}", line(&outcome));
+        say!("{}", line(&outcome));
         let is_failed = outcome.failure.is_some();
         outcomes.push(outcome);
         if is_failed && !keep_going {
             break;
         }
     }
-    println!("==== all steps");
-    outcomes.iter().for_each(|outcome| println!("{}", line(outcome)));
+    say!("==== all steps");
+    outcomes.iter().for_each(|outcome| say!("{}", line(outcome)));
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     let word = if failed == 0 { "ok  " } else { "FAIL" };
-    println!("{word} {:<8} {:>7.1} s", "total", start.elapsed().as_secs_f64());
+    say!("{word} {:<8} {:>7.1} s", "total", start.elapsed().as_secs_f64());
     if failed == 0 { Ok(()) } else { Err(Failure::Found) }
 }
 
@@ -82,7 +82,7 @@ fn tell_lacking() -> Result<(), Failure> {
     let lacking = doctor::examine()?;
     if !lacking.is_nothing() {
         lacking.tell();
-        println!("tests that need these are skipped; with CI=true they fail");
+        say!("tests that need these are skipped; with CI=true they fail");
     }
     Ok(())
 }

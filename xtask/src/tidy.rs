@@ -105,7 +105,7 @@ pub fn run(words: &[String]) -> Result<(), Failure> {
     findings.iter().for_each(|finding| eprintln!("{finding}"));
     stale.iter().for_each(|reason| eprintln!("{}: {reason}", exceptions_path.display()));
     if findings.is_empty() && stale.is_empty() {
-        println!(
+        say!(
             "tidy: {} files, {long} of them over the aim of {} lines, {} exceptions",
             files.len(),
             sizes::FILE_LINES_AIM,

@@ -2,8 +2,11 @@
 
 use crate::Failure;
 use std::env;
+use std::fmt;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,6 +50,22 @@ pub fn read(path: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
+/// The status of a task whose reader has seen enough, as in `cargo xtask floors | true`: that of a filter that SIGPIPE
+/// ends.
+const READER_GONE_STATUS: i32 = 141;
+
+/// A line to standard output; ends the task quietly where its reader is gone.
+pub fn say(line: fmt::Arguments<'_>) {
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(READER_GONE_STATUS),
+        Err(error) => {
+            eprintln!("xtask: standard output: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
 /// A command of the same toolchain as this one, in the root.
 pub fn cargo(words: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -62,6 +81,13 @@ pub fn run(mut command: Command) -> Result<(), Failure> {
         Ok(_) => Err(Failure::Found),
         Err(error) => Err(Failure::Broken(format!("{name}: {error}"))),
     }
+}
+
+/// Becomes a command, which is the last thing that this one does: signals reach it, and its status is the task's. Returns
+/// only where that fails.
+pub fn become_command(mut command: Command) -> Failure {
+    let name = command.get_program().to_string_lossy().into_owned();
+    Failure::Broken(format!("{name}: {}", command.exec()))
 }
 
 /// Where a program is: on the path, where only root looks, or among PostgreSQL's, which Debian keeps apart.

@@ -22,10 +22,13 @@ Names (all when none is given):
     tcp-scale        cost of a segment and memory of a connection, up to a million of them, without a device
     tcp-scale-held   100,000 connections in one process over a TAP, and a byte there and back on each
   impair       one stream between Linux and weft, each way, across 24 links that lose, delay and limit (10 minutes a round)
+  filter       what the packet filter costs a packet, by how much it knows
   fairness     weft beside Linux at one bottleneck
+  policy       decisions of a policy: for the first time with 10 and 10,000 hosts, remembered, written down
 
 Without a measure: `crossings` sends for a second between Linux and weft, each way, across every kind of harm, and fails
-where a byte does not arrive as it was sent.
+where a byte does not arrive as it was sent. `ledger` appends a million entries to a ledger and verifies them; it has options
+of its own.
 
 Options:
   --rounds N    rounds of each candidate, interleaved (default 5, 1 to 100; start-up takes five times as many)
@@ -95,6 +98,19 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
     Ok(Request::Measure(settings))
 }
 
+/// What is wrong with a command line of a person, if something is. The other programs of this one are started by itself.
+pub fn wrong(arguments: &[String]) -> Option<String> {
+    match arguments.split_first() {
+        Some((first, _)) if matches!(first.as_str(), "workload" | "impair-link" | "endpoint" | "server") => {
+            None
+        }
+        Some((first, rest)) if first == "crossings" => {
+            (!rest.is_empty()).then(|| format!("crossings takes nothing, not {}; see --help", rest.join(" ")))
+        }
+        _ => parse(arguments).err(),
+    }
+}
+
 fn number(option: &str, text: &str, low: u64, high: u64) -> Result<u64, String> {
     match text.parse() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
@@ -117,6 +133,18 @@ mod tests {
         };
         assert_eq!(settings.names, ["bulk", "latency"]);
         assert_eq!((settings.rounds, settings.json, settings.runs), (7, true, None));
+    }
+
+    #[test]
+    fn what_a_person_types_is_checked_first_and_crossings_stands_alone() {
+        let wrong_words =
+            |words: &str| wrong(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        for words in ["", "--help", "bulk --rounds 1", "crossings", "endpoint any words"] {
+            assert_eq!(wrong_words(words), None, "{words}");
+        }
+        let reason = wrong_words("crossings --no-keep").expect("an option is refused");
+        assert!(reason.contains("crossings takes nothing, not --no-keep"), "{reason}");
+        assert!(wrong_words("--fast").is_some());
     }
 
     #[test]

@@ -69,6 +69,14 @@ pub enum Candidate {
     LinuxBesideLinux,
     /// weft beside Linux at a bottleneck.
     WeftBesideLinux,
+    /// Two streams of Linux at one bottleneck, of which the first is paced.
+    PacedBesideLinux,
+    /// One of weft beside one of Linux that is paced.
+    WeftBesidePaced,
+    /// A policy in the short format.
+    PolicyRules,
+    /// Policies in Cedar that name a list.
+    PolicyCedar,
 }
 
 impl Candidate {
@@ -98,6 +106,10 @@ impl Candidate {
             Self::WeftToWeft => "weft to weft",
             Self::LinuxBesideLinux => "Linux beside Linux",
             Self::WeftBesideLinux => "weft beside Linux",
+            Self::PacedBesideLinux => "Linux, paced, beside Linux",
+            Self::WeftBesidePaced => "weft beside Linux, paced",
+            Self::PolicyRules => "weft (rules)",
+            Self::PolicyCedar => "weft (Cedar)",
         }
     }
 

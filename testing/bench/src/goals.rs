@@ -18,6 +18,8 @@ pub enum Better {
 pub enum Goal {
     /// No more than this, in the table's unit.
     Under(f64),
+    /// No less than this, in the table's unit.
+    AtLeast(f64),
     /// At least this many times as good as a peer in the same run.
     Times(f64, Candidate),
     /// No less than the first and no more than the second.
@@ -44,7 +46,7 @@ impl Goal {
         median_of: impl Fn(Candidate) -> Option<f64>,
     ) -> Verdict {
         let (other, factor) = match self {
-            Self::Under(limit) => (Some(limit), 1.0),
+            Self::Under(limit) | Self::AtLeast(limit) => (Some(limit), 1.0),
             Self::Times(factor, peer) => (median_of(peer), factor),
             Self::Between(low, high) => {
                 return match weft {
@@ -63,6 +65,7 @@ impl Goal {
     pub fn text(self, unit: &str) -> String {
         match self {
             Self::Under(limit) => format!("under {limit} {unit}"),
+            Self::AtLeast(limit) => format!("at least {limit} {unit}"),
             Self::Between(low, high) => format!("between {low} and {high}"),
             Self::Times(1.0, peer) => format!("no worse than {}", peer.name()),
             Self::Times(factor, peer) => format!("{factor} x {}", peer.name()),
@@ -106,6 +109,12 @@ mod tests {
     fn a_time_must_stay_under() {
         assert_eq!(Goal::Under(40.0).verdict(Better::Lower, Some(20.0), |_| None), Verdict::Met(2.0));
         assert_eq!(Goal::Under(40.0).verdict(Better::Lower, Some(80.0), |_| None), Verdict::NotMet(0.5));
+    }
+
+    #[test]
+    fn a_rate_must_not_be_less() {
+        assert_eq!(Goal::AtLeast(2.0).verdict(Better::Higher, Some(3.0), |_| None), Verdict::Met(1.5));
+        assert_eq!(Goal::AtLeast(2.0).verdict(Better::Higher, Some(1.0), |_| None), Verdict::NotMet(0.5));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - [`process`]: processes in a namespace, with a time limit
 //! - [`candidates`]: weft, and what it is measured against
 //! - [`measure`]: what is measured, and the rounds
+//! - [`ledger`]: the ledger, by itself
 //! - [`workload`]: the programs that run inside and at the far end
 //! - [`impair`]: an impaired link, and what is at its ends
 //! - [`server`]: the stacks that are measured by themselves
@@ -20,6 +21,7 @@ mod candidates;
 mod goals;
 mod impair;
 mod lan;
+mod ledger;
 mod machine;
 mod measure;
 mod process;
@@ -32,11 +34,20 @@ mod workload;
 
 use std::process::ExitCode;
 
+/// The status where the command line is not understood.
+const USAGE_STATUS: u8 = 2;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Before anything is built or measured.
+    if let Some(reason) = arguments::wrong(&arguments) {
+        eprintln!("bench: {reason}");
+        return ExitCode::from(USAGE_STATUS);
+    }
     let outcome = match arguments.first().map(String::as_str) {
         Some("workload") => workload::run(&arguments[1..]),
         Some("impair-link" | "endpoint" | "crossings") => impair::run(&arguments),
+        Some("ledger") => ledger::run(&arguments[1..]),
         Some("server") => server::run(&arguments[1..]),
         _ => arguments::parse(&arguments).and_then(|request| match request {
             arguments::Request::Help => {

@@ -17,6 +17,7 @@ type Taken = (&'static Measure, Vec<Vec<Series>>);
 
 /// Takes the measures, prints them, and keeps them.
 pub fn measure_and_report(settings: &Settings) -> Result<(), String> {
+    topology::need_root()?;
     let circumstances = Circumstances::observe();
     let weft = tools::build_weft();
     match &weft {
@@ -66,7 +67,7 @@ fn to_text(at: &Circumstances, peers: &Versions, settings: &Settings, taken: &[T
     let mut text = format!(
         "# Run of {}\n\n\
          - commit: {}\n\
-         - machine: {}, {} cores, Linux {}, congestion control {}, {} descriptors, load {} at the start\n\
+         - machine: {}, {} cores, Linux {} (by default {}), {} descriptors, load {} at the start\n\
          - rounds: {} interleaved, {} s each where timed; figures are medians\n",
         at.date,
         at.commit,

@@ -117,14 +117,20 @@ impl Topology {
     }
 }
 
+/// Fails where this process is not root.
+pub fn need_root() -> Result<(), String> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err("must be run as root: it makes network namespaces and opens the TUN device".to_owned())
+}
+
 /// Prepares this process: a mount namespace of its own, in which `/dev/net/tun` is open to everyone as it is on most
 /// systems and the workload program stands where an ordinary user can run it, and enough descriptors.
 ///
 /// Called before any thread is started.
 pub fn prepare_process() -> Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
-        return Err("must be run as root: it makes network namespaces and opens the TUN device".to_owned());
-    }
+    need_root()?;
     let failed = |what: &str, error: rustix::io::Errno| format!("cannot {what}: {error}");
     // SAFETY: only the mount namespace is unshared, and no other thread is running.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }

@@ -1,8 +1,7 @@
 //! Writes the first inputs of the corpora: one for each kind of frame, and one for each course of a connection.
 
-use std::fs;
+use fuzz::corpus::{one, write};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 use wire::ethernet::{Address, EtherType, HEADER_LENGTH};
 use wire::extension::Fragment;
 use wire::tcp::{Flags, Options, Timestamps};
@@ -24,22 +23,6 @@ fn main() {
     write("frames", frames());
     write("tcp_live", connections());
     write("tcp_live", selective_connections());
-}
-
-fn write(target: &str, inputs: Vec<(&str, Vec<u8>)>) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    fs::create_dir_all(&folder).expect("the corpus can be written");
-    for (name, input) in inputs {
-        fs::write(folder.join(name), input).expect("the corpus can be written");
-    }
-}
-
-/// One frame with its control byte and length.
-fn one(control: u8, frame: &[u8]) -> Vec<u8> {
-    let mut out = vec![control];
-    out.extend((frame.len() as u16).to_be_bytes());
-    out.extend(frame);
-    out
 }
 
 fn on_ethernet(ether_type: EtherType, payload: &[u8]) -> Vec<u8> {

@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     cookie: Option<FastOpen>,
     /// Behind the last byte that any of its windows allows; none before its first.
     edge: Option<SequenceNumber>,
+    /// The largest window that one of its SYNs had.
+    syn_window: u32,
     /// The shift that it has offered at most.
     scale: u8,
     /// The codepoint of its next packet.
@@ -54,6 +56,7 @@ impl Peer {
             speaks_more: false,
             cookie: None,
             edge: None,
+            syn_window: 0,
             scale: 0,
             codepoint: 0,
             last: Vec::new(),
@@ -68,7 +71,10 @@ impl Peer {
         let controls =
             u32::from(header.flags.contains(Flags::SYN)) + u32::from(header.flags.contains(Flags::FIN));
         if !header.flags.contains(Flags::RST) {
-            self.seen = header.sequence + payload + controls;
+            let end = header.sequence + payload + controls;
+            // One that only acknowledges stands at the end of a window that has shrunk, before what has left already.
+            let begins = header.flags.contains(Flags::SYN);
+            self.seen = if begins { end } else { self.seen.later(end) };
         }
         self.last = frame.to_vec();
         self.cookie = header.options.fast_open.or(self.cookie);
@@ -83,7 +89,9 @@ impl Peer {
     /// SYN takes along (RFC 7413 §4.2.1).
     fn check_window(&mut self, header: &Header, payload: u32) {
         if header.flags.contains(Flags::SYN) {
-            self.edge = None;
+            // A connection begins: what may leave is the window of the SYN that it answers, where it answers one.
+            let window = Some(self.syn_window).filter(|window| *window > 0);
+            self.edge = window.map(|window| header.sequence + 1 + window);
         }
         if let Some(edge) = self.edge.filter(|_| payload > 1 && !header.flags.contains(Flags::SYN)) {
             let end = header.sequence + payload;
@@ -94,7 +102,12 @@ impl Peer {
     /// What the stack may send at most once it has this segment.
     fn open(&mut self, header: &Header) {
         if header.flags.contains(Flags::SYN) {
+            self.syn_window = self.syn_window.max(header.window.into());
             self.scale = self.scale.max(header.options.window_scale.unwrap_or(0).min(14));
+        }
+        // RFC 9293 §3.10.7.4, fifth: what acknowledges nothing is dropped, window and all.
+        if !header.flags.intersects(Flags::ACK | Flags::SYN) {
+            return;
         }
         // Where it acknowledges nothing the stack may take it for the window of the SYN that it sent.
         let from = if header.flags.contains(Flags::ACK) { header.acknowledgement } else { self.seen };

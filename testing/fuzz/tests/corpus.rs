@@ -76,6 +76,16 @@ fn frames() {
 }
 
 #[test]
+fn filter_rules() {
+    replay("filter_rules", fuzz::filter_rules);
+}
+
+#[test]
+fn filter_packets() {
+    replay("filter_packets", fuzz::filter_packets);
+}
+
+#[test]
 fn tcp_live() {
     replay("tcp_live", fuzz::tcp_live);
 }

@@ -52,11 +52,13 @@ pub struct Way {
 pub struct Run<'w> {
     world: &'w World,
     way: Way,
+    task: &'static str,
     options: Vec<String>,
     variables: Vec<(String, String)>,
     input: Option<PathBuf>,
     has_host_resolver: bool,
     has_dns_option: bool,
+    mounts: String,
     serial: u32,
     limit: Duration,
 }
@@ -68,11 +70,13 @@ impl<'w> Run<'w> {
         Self {
             world,
             way,
+            task: "run",
             options: Vec::new(),
             variables,
             input: None,
             has_host_resolver: false,
             has_dns_option: true,
+            mounts: String::new(),
             serial,
             limit,
         }
@@ -94,9 +98,21 @@ impl<'w> Run<'w> {
         self
     }
 
+    /// Learns instead, into this file.
+    pub fn learn(mut self, output: &Path) -> Self {
+        self.task = "learn";
+        self.option("--output").option(output.to_string_lossy())
+    }
+
     /// Adds a variable to the environment.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Mounts something first, by a shell command in a mount namespace of the run's own.
+    pub fn mount(mut self, command: impl AsRef<str>) -> Self {
+        self.mounts = self.mounts + command.as_ref() + "\n";
         self
     }
 
@@ -180,6 +196,13 @@ impl<'w> Run<'w> {
         Running { child, files: running_files, started, is_done: false }
     }
 
+    /// Where the run keeps its ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        let whose = if self.way.user == User::Ordinary { "ordinary" } else { "root" };
+        self.world.home().join(format!(".weft-{whose}/ledger"))
+    }
+
     /// The whole command line: a mount namespace with what this run should find, the user, weft, and the command.
     fn command<A: AsRef<OsStr>>(&self, command: &[A], events: &Path) -> Command {
         let mut full = Command::new(programs::path("unshare"));
@@ -191,7 +214,7 @@ impl<'w> Run<'w> {
             full.args(["--clear-groups", "--inh-caps=-all", "--"]);
         }
         if !is_bare() {
-            full.arg(binary_for(self.world)).arg("run").arg("--events").arg(events);
+            full.arg(binary_for(self.world)).arg(self.task).arg("--events").arg(events);
             if self.has_dns_option {
                 full.arg("--dns").arg(self.world.dns().to_string());
             }
@@ -205,13 +228,15 @@ impl<'w> Run<'w> {
         full.args(command).current_dir(self.world.home());
         full.env_clear().env("HOME", self.world.home()).env("PATH", programs::search_path());
         full.env("LC_ALL", "C.UTF-8").env("TMPDIR", self.world.home());
+        // Of each user its own: what root makes in this home, the other could not write.
+        full.env("WEFT_LEDGER", self.ledger());
         full.envs(self.variables.iter().map(|(name, value)| (name, value)));
         full
     }
 
     /// What is mounted over the machine's own files, as shell commands.
     fn mounts(&self) -> String {
-        let mut script = String::new();
+        let mut script = self.mounts.clone();
         let mut bind =
             |path: &Path, over: &str| script += &format!("mount --bind {} {over}\n", path.display());
         // Some programs, ssh among them, refuse to run for a user without an entry.

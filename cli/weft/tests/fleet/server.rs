@@ -172,7 +172,8 @@ pub fn publish(server: SocketAddr, subject: &str, headers: &[(&str, &str)], payl
     stream.write_all(&bytes).unwrap();
     let mut answer = String::new();
     loop {
-        let acknowledged = answer.split("MSG answer ").nth(1).and_then(|message| message.split("\r\n").nth(1));
+        let acknowledged =
+            answer.split("MSG answer ").nth(1).and_then(|message| message.split("\r\n").nth(1));
         if let Some(acknowledged) = acknowledged.filter(|text| text.ends_with('}')) {
             return acknowledged.to_owned();
         }

@@ -1,6 +1,6 @@
 //! Ledgers on their way into the stream.
 
-use super::server::publish;
+use super::server::{publish, wait_for_duplicates_to_be_taken};
 use super::world::{HOST, Shard, World};
 use super::{text, until};
 use ledger::directory::Directory;

@@ -17,6 +17,8 @@ const SETUP_LIMIT: Duration = Duration::from_secs(40);
 pub enum Tcp {
     /// The kernel's, behind a TAP in a namespace of its own.
     Linux,
+    /// The same, paced, as behind the queueing discipline `fq`.
+    LinuxPaced,
     /// weft's, in the program's own process.
     Weft,
 }
@@ -35,10 +37,10 @@ impl End {
         let namespace = Namespace::new()?;
         let place = namespace.place(User::Same);
         Ok(match tcp {
-            Tcp::Linux => Self {
+            Tcp::Linux | Tcp::LinuxPaced => Self {
                 place,
                 reached_by: namespace.path(),
-                plugged_into: "linux".to_owned(),
+                plugged_into: if tcp == Tcp::Linux { "linux" } else { "linux-paced" }.to_owned(),
                 namespace: Some(namespace),
             },
             Tcp::Weft => {

@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The law that both sides obey.
 const CONGESTION: &str = "cubic";
 
-/// Runs one end: `linux` or `cable:PATH ADDRESS`.
+/// Runs one end: `linux`, `linux-paced` or `cable:PATH ADDRESS`.
 pub fn run(place: &str, role: &str, own: Ipv4Addr, far: Ipv4Addr, words: &[&str]) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,7 +38,10 @@ pub fn run(place: &str, role: &str, own: Ipv4Addr, far: Ipv4Addr, words: &[&str]
                 let seed = number(seed)?;
                 match sockets {
                     Some(sockets) => send(sockets.connect(far).await.map_err(failed)?, seed).await,
-                    None => send(connect_linux(far).await.map_err(failed)?, seed).await,
+                    None => {
+                        let paced = place == "linux-paced";
+                        send(connect_linux(far, paced).await.map_err(failed)?, seed).await
+                    }
                 }
             }
             ("receive", [seed, seconds, count]) => {
@@ -84,11 +87,16 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("not a number: {text}"))
 }
 
-async fn connect_linux(far: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
+async fn connect_linux(far: SocketAddr, paced: bool) -> std::io::Result<tokio::net::TcpStream> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     // Before it is open: one that has been under BBR is paced for ever.
     rustix::net::sockopt::set_tcp_congestion(&socket, CONGESTION)?;
-    socket.connect(far).await
+    let stream = socket.connect(far).await?;
+    if paced {
+        rustix::net::sockopt::set_tcp_congestion(&stream, "bbr")?;
+        rustix::net::sockopt::set_tcp_congestion(&stream, CONGESTION)?;
+    }
+    Ok(stream)
 }
 
 /// Sends until nobody takes it any more.

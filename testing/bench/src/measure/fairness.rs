@@ -25,9 +25,14 @@ const LINKS: [(Table, &str); 3] = [
 pub const FAIRNESS: Measure = Measure {
     name: "fairness",
     about: "two streams of 40 s, both CUBIC, through one bottleneck whose queue holds what is on the way; the first one's \
-            bytes for each of the other's, which is Linux.",
+            bytes for each of the other's, which is Linux; weft is paced, Linux where it says so.",
     tables: &[LINKS[0].0, LINKS[1].0, LINKS[2].0],
-    candidates: &[Candidate::LinuxBesideLinux, Candidate::WeftBesideLinux],
+    candidates: &[
+        Candidate::LinuxBesideLinux,
+        Candidate::WeftBesideLinux,
+        Candidate::PacedBesideLinux,
+        Candidate::WeftBesidePaced,
+    ],
     rounds_factor: 1,
     sandboxed: false,
     layout: Layout::Grid,
@@ -35,14 +40,15 @@ pub const FAIRNESS: Measure = Measure {
 };
 
 fn once(bench: &Bench, candidate: Candidate, figures: &mut Vec<f64>) -> Result<(), String> {
-    let first = match candidate {
-        Candidate::LinuxBesideLinux => Tcp::Linux,
-        Candidate::WeftBesideLinux => Tcp::Weft,
+    let senders = match candidate {
+        Candidate::LinuxBesideLinux => [Tcp::Linux, Tcp::Linux],
+        Candidate::WeftBesideLinux => [Tcp::Weft, Tcp::Linux],
+        Candidate::PacedBesideLinux => [Tcp::LinuxPaced, Tcp::Linux],
+        Candidate::WeftBesidePaced => [Tcp::Weft, Tcp::LinuxPaced],
         _ => return Err("is no pair of senders".to_owned()),
     };
     let seed = bench.round as u64;
-    let started =
-        LINKS.iter().map(|(_, words)| Crossing::start(&[first, Tcp::Linux], Tcp::Linux, words, seed, TIME));
+    let started = LINKS.iter().map(|(_, words)| Crossing::start(&senders, Tcp::Linux, words, seed, TIME));
     let under_way = started.collect::<Result<Vec<_>, _>>()?;
     for crossing in under_way {
         let arrived = crossing.finish()?;

@@ -6,9 +6,11 @@
 mod bulk;
 mod connections;
 mod fairness;
+mod filter;
 mod impair;
 mod latency;
 mod memory;
+mod policy;
 mod startup;
 mod tcp;
 
@@ -31,7 +33,7 @@ const READY_LIMIT: Duration = Duration::from_secs(10);
 const FAILURES_MAX: usize = 2;
 
 /// All measures, in the order in which they are taken.
-pub const MEASURES: [&Measure; 13] = [
+pub const MEASURES: [&Measure; 15] = [
     &startup::STARTUP,
     &bulk::BULK,
     &latency::LATENCY,
@@ -45,6 +47,8 @@ pub const MEASURES: [&Measure; 13] = [
     &tcp::held::HELD,
     &impair::IMPAIR,
     &fairness::FAIRNESS,
+    &filter::FILTER,
+    &policy::POLICY,
 ];
 
 /// The measures of a name: one, or all of a group (`tcp` for `tcp-bulk` and the others).

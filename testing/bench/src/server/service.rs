@@ -3,8 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::machine::civil;
-
 /// Sends back what comes (RFC 862); several ports, so that clients do not run out of theirs.
 pub const ECHO: RangeInclusive<u16> = 7_000..=7_015;
 /// Reads and forgets (RFC 863).
@@ -163,7 +161,7 @@ fn date(seconds: u64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let days = seconds / 86_400;
-    let (year, month, day) = civil(days);
+    let (year, month, day) = time::calendar::date(days);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     let (weekday, month) = (DAYS[(days % 7) as usize], MONTHS[month as usize - 1]);
     format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")

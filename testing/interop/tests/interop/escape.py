@@ -49,9 +49,13 @@ while ancestor > 0:
 
 for process in sorted(others):
     if process == 1:
-        # The first process of a process namespace may be sent what it likes to ignore. If this ended it, we went too.
-        os.kill(1, signal.SIGKILL)
-        os.kill(1, signal.SIGTERM)
+        # The first process of a process namespace may be sent what it likes to ignore, where Landlock does not forbid it.
+        # If this ended it, we went too.
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            try:
+                os.kill(1, number)
+            except PermissionError:
+                pass
     else:
         attempt(f'signal {process}', lambda: os.kill(process, 0))
     attempt(f'trace {process}', lambda: ptrace(process))

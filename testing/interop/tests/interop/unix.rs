@@ -1,0 +1,183 @@
+//! Unix sockets: the host's are closed by default, whoever asks for them, and those of programs inside are open.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+
+use interop::world::SITE_V4;
+use interop::{Attach, Echo, User, Way, World, in_every_way, needs, programs, wait};
+
+in_every_way! {
+    an_agent_of_the_hosts_is_closed_but_by_rule => agent;
+    servers_inside_are_reached_by_their_clients => servers_inside;
+}
+
+/// A real agent of the host's, gone with the value. Its socket is open to the user who runs weft.
+struct Agent {
+    child: Child,
+    socket: String,
+}
+
+impl Agent {
+    /// In the network namespace of the gateway, or in another, as a container's.
+    fn start(world: &World, way: Way, elsewhere: bool) -> Self {
+        let socket = world.home().join("agent").to_str().expect("a path in UTF-8").to_owned();
+        let mut command = Command::new(programs::path("setpriv"));
+        let user = if way.user == User::Ordinary { "1000" } else { "0" };
+        command.args(["--reuid", user, "--regid", user, "--clear-groups", "--"]);
+        command.arg(programs::path("ssh-agent")).args(["-D", "-a", &socket]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut spawn = || command.spawn().expect("ssh-agent starts");
+        let child = if elsewhere { spawn() } else { world.host.within(spawn) };
+        wait::until("the agent's socket", || std::fs::metadata(&socket).ok());
+        Self { child, socket }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn agent(way: Way) {
+    needs!["ssh-agent", "ssh-add"];
+    let world = World::new();
+    let agent = Agent::start(&world, way, way.attach == Attach::Veth);
+    let run = || world.weft_as(way).variable("SSH_AUTH_SOCK", agent.socket.clone());
+    let refused = run().output(&["ssh-add", "-l"]);
+    // 2: the agent cannot be reached. 1: it holds no keys.
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    let hint = format!("unix {0}: no rule allows it; allow with --allow unix:{0}\n", agent.socket);
+    assert!(refused.stderr.contains(&hint) && refused.stderr.contains("weft: refused ssh-add["), "{refused}");
+    let told = refused.events.iter().find(|event| event["event"] == "deny").expect("an event");
+    assert_eq!((&told["protocol"], &told["host"]), (&"unix".into(), &agent.socket.as_str().into()), "{told}");
+    assert_eq!(told["process"], "ssh-add", "{told}");
+    let status = run().option("--fail-on-deny").output(&["ssh-add", "-l"]).status.code();
+    assert_eq!(status, Some(100));
+
+    let allowed = run().allow(format!("unix:{}", agent.socket)).output(&["ssh-add", "-l"]);
+    assert_eq!(allowed.status.code(), Some(1), "{allowed}");
+    let told = allowed.events.iter().find(|event| event["event"] == "connect").expect("an event");
+    assert_eq!((&told["protocol"], &told["host"]), (&"unix".into(), &agent.socket.as_str().into()), "{told}");
+    let denied = run().allow("unix:/").deny(format!("unix:{}", agent.socket)).output(&["ssh-add", "-l"]);
+    assert_eq!(denied.status.code(), Some(2), "{denied}");
+    assert!(denied.stderr.contains("denied by --deny unix:"), "{denied}");
+}
+
+const MANAGER: &str = "
+import multiprocessing
+if __name__ == '__main__':
+    multiprocessing.set_start_method('forkserver')
+    with multiprocessing.Manager() as manager:
+        shared = manager.list([1])
+        worker = multiprocessing.Process(target=shared.append, args=(2,))
+        worker.start(); worker.join()
+        print('manager', list(shared))
+";
+
+fn servers_inside(way: Way) {
+    needs!["python3", "ssh-agent", "ssh-add", "initdb", "postgres", "psql"];
+    let world = World::new();
+    std::fs::set_permissions(world.home(), std::fs::Permissions::from_mode(0o777)).expect("open to all");
+    // A manager listens on a Unix socket; its clients are other processes. An agent hides its memory from its own user.
+    // The database refuses to run as root.
+    let program = world.write("manager.py", MANAGER);
+    let script = r#"
+python3 "$2"
+eval "$(ssh-agent -s)" > /dev/null
+ssh-add -l | sed 's/^/agent /'
+kill $SSH_AGENT_PID
+as=
+if [ "$(id -u)" = 0 ]; then as='setpriv --reuid=65534 --regid=65534 --clear-groups --'; fi
+mkdir data sockets
+if [ -n "$as" ]; then chown 65534:65534 data sockets; fi
+$as "$0" --auth=trust --username=tester --no-sync --no-locale --encoding=UTF8 --pgdata data > log 2>&1 || cat log
+$as "$1" -D data -c listen_addresses= -c unix_socket_directories="$PWD/sockets" -c fsync=off -c shared_buffers=1MB \
+    -c dynamic_shared_memory_type=mmap > log 2>&1 &
+until psql -h "$PWD/sockets" -U tester postgres -Atc "select 'database ' || 6 * 7" 2> refused; do
+    kill -0 $! || { cat log refused; exit 1; }
+done
+kill $!
+wait
+"#;
+    let (initdb, postgres) = (programs::path("initdb"), programs::path("postgres"));
+    let words = [&initdb, &postgres, &program].map(|path| path.to_str().expect("a path in UTF-8"));
+    let words = [&["sh", "-c", script][..], &words].concat();
+    let outcome = world.weft_as(way).limit(3 * wait::PATIENCE).output(&words).succeeded();
+    assert!(outcome.stdout.contains("manager [1, 2]\n"), "{outcome}");
+    assert!(outcome.stdout.contains("agent The agent has no identities.\n"), "{outcome}");
+    assert!(outcome.stdout.contains("database 42\n"), "{outcome}");
+    assert!(!outcome.stderr.contains("refused"), "{outcome}");
+}
+
+/// The run inside has no more than the one around it, and its programs reach their own sockets.
+#[test]
+fn a_run_within_a_run_is_narrower() {
+    needs!["python3"];
+    let world = World::new();
+    let agent = Agent::start(&world, Way::default(), false);
+    let program = "
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX); listener.bind('own'); listener.listen()
+socket.socket(socket.AF_UNIX).connect('own')
+print('own reached')
+for path in sys.argv[1:]:
+    try:
+        socket.socket(socket.AF_UNIX).connect(path)
+        print('reached', path)
+    except OSError as error:
+        print('closed', type(error).__name__)
+";
+    // What is made in the outer run is outside of the inner one.
+    let script = "python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind(\"outer\"); s.listen(); input()' \
+                  < hold & exec 3> hold; until [ -S outer ]; do :; done; \"$0\" run -- python3 -c \"$1\" \"$2\" outer; echo ended $?; rm outer own";
+    let weft = interop::weft::binary_for(&world);
+    let words =
+        ["sh", "-c", &format!("mkfifo hold; {script}"), &weft.to_string_lossy(), program, &agent.socket];
+    let run = world.weft().allow(format!("unix:{}", agent.socket));
+    let outcome = run.output(&words);
+    assert!(outcome.stdout.contains("own reached\n") && outcome.stdout.contains("ended 0\n"), "{outcome}");
+    assert!(!outcome.stdout.contains("\nreached"), "{outcome}");
+}
+
+/// Every connect is made by a thread of the guard's, and those that nobody answers keep theirs: more of them than it may
+/// have. Others go on, and none is lost.
+#[test]
+fn connects_that_nobody_answers_keep_no_other_for_good() {
+    needs!["python3"];
+    let world = World::new();
+    world.name("one.test");
+    Echo::tcp(&world.internet, (SITE_V4, 7));
+    let program = "
+import socket, struct, threading
+def echo():
+    with socket.create_connection(('one.test', 7)) as s:
+        s.sendall(b'hello')
+        return s.recv(5).decode()
+def wait_in_vain(seconds, number):
+    s = socket.socket()
+    # The kernel's own limit: for Python the socket blocks, and so it does for the guard.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('ll', seconds, 0))
+    failed[number] = s.connect_ex(('192.0.2.200', 9))
+def wait(count, seconds):
+    global failed
+    failed = [0] * count
+    threading.stack_size(65536)
+    threads = [threading.Thread(target=wait_in_vain, args=(seconds, number)) for number in range(count)]
+    for thread in threads: thread.start()
+    return threads
+few = wait(100, 4)
+print('meanwhile', echo(), sum(thread.is_alive() for thread in few), flush=True)
+for thread in few: thread.join()
+print('failed', sum(error != 0 for error in failed), flush=True)
+many = wait(1100, 2)
+for thread in many: thread.join()
+print('failed', sum(error != 0 for error in failed), flush=True)
+print('afterwards', echo(), flush=True)
+";
+    let run = world.weft().allow("192.0.2.200").allow("one.test:7").limit(3 * wait::PATIENCE);
+    let outcome = run.output(&["python3", "-c", program]).succeeded();
+    let expected = "meanwhile hello 100\nfailed 100\nfailed 1100\nafterwards hello\n";
+    assert_eq!(outcome.stdout, expected, "{outcome}");
+}
