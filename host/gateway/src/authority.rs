@@ -172,7 +172,12 @@ impl<W> Authority<W> {
             let decision = self.decide(proposal, now);
             return Err(self.refuse(proposal, &decision, now));
         }
-        match self.axiom.submit(proposal, moment(now)) {
+        let verdict = self.axiom.submit(proposal, moment(now));
+        self.count(verdict)
+    }
+
+    fn count(&mut self, verdict: Verdict) -> Result<Committed, Rejected> {
+        match verdict {
             Verdict::Committed(committed) => {
                 self.totals.allowed += 1;
                 Ok(committed)
@@ -182,6 +187,29 @@ impl<W> Authority<W> {
                 Err(rejected)
             }
         }
+    }
+
+    /// What becomes of a Unix socket that a rule means, by its text, or denies: [`Policy::decide_socket`].
+    pub fn decide_socket(&self, path: &str, rule: Option<&str>, denied: bool) -> Decision {
+        match &self.shut {
+            Some(reason) => Decision::failed(reason.clone()),
+            None => self.axiom.policy().decide_socket(path, rule, denied),
+        }
+    }
+
+    /// Writes down what was decided: [`Axiom::conclude`].
+    ///
+    /// # Errors
+    ///
+    /// The refusal, which is written down too.
+    pub fn conclude(
+        &mut self,
+        proposal: &Proposal,
+        decision: &Decision,
+        now: Instant,
+    ) -> Result<Committed, Rejected> {
+        let verdict = self.axiom.conclude(proposal, decision, moment(now));
+        self.count(verdict)
     }
 
     /// Writes a refusal down that was decided by something else than the policy's answer to the proposal.

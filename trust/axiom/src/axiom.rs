@@ -119,9 +119,15 @@ impl Axiom {
     /// its entry is on disk. Where the ledger cannot be written, everything is rejected.
     pub fn submit(&mut self, proposal: &Proposal, moment: Moment) -> Verdict {
         let decision = self.decide(proposal, moment);
+        self.conclude(proposal, &decision, moment)
+    }
+
+    /// Writes down a decision that was had by other means than [`decide`](Self::decide), as that about a Unix socket
+    /// ([`Policy::decide_socket`]), and gives what it comes to: as [`submit`](Self::submit).
+    pub fn conclude(&mut self, proposal: &Proposal, decision: &Decision, moment: Moment) -> Verdict {
         let rule = decision.rule.clone();
         if !decision.allowed {
-            return Verdict::Rejected(self.refuse(proposal, &decision, moment));
+            return Verdict::Rejected(self.refuse(proposal, decision, moment));
         }
         let entry = entry(proposal, ledger::Verdict::Allowed, decision.to_string(), rule.as_deref(), moment);
         match self.log.append(&entry, moment.now) {
@@ -256,6 +262,7 @@ fn entry(
         name: proposal.name.as_ref().map(ToString::to_string),
         port: proposal.port,
         count: 1,
+        path: proposal.socket.as_deref().map(str::to_owned),
     };
     let event = match proposal.kind {
         Kind::Connect | Kind::Accept | Kind::Ping => Event::ConnectionAuthorize(asked),

@@ -81,6 +81,8 @@ pub struct Proposal {
     pub remote: Option<SocketAddr>,
     /// The name that it is asked for by.
     pub name: Option<DomainName>,
+    /// The path of a Unix socket of the host's, where that is asked for.
+    pub socket: Option<Arc<str>>,
     /// The port of whoever is connected to: the far end's of what is opened, the program's own of what it takes.
     pub port: Option<u16>,
     /// Who asks; `None` where that cannot be told.
@@ -91,8 +93,8 @@ pub struct Proposal {
 
 impl Proposal {
     fn new(kind: Kind, protocol: Option<Protocol>, port: Option<u16>) -> Self {
-        let (local, remote, name, program) = (None, None, None, None);
-        Self { kind, protocol, local, remote, name, port, program, run: RunId::default() }
+        let (local, remote, name, socket, program) = (None, None, None, None, None);
+        Self { kind, protocol, local, remote, name, socket, port, program, run: RunId::default() }
     }
 
     /// A connection to a name or an address; of ICMP it is an echo request, and the port is nothing.
@@ -109,6 +111,12 @@ impl Proposal {
                 Self { remote: Some(SocketAddr::new(address, port.unwrap_or(0))), ..proposal }
             }
         }
+    }
+
+    /// A connection to a Unix socket of the host's, by its path as the program sees it.
+    #[must_use]
+    pub fn socket(path: impl Into<Arc<str>>) -> Self {
+        Self { socket: Some(path.into()), ..Self::new(Kind::Connect, None, None) }
     }
 
     /// A port of the program, on which it waits.
@@ -152,14 +160,17 @@ impl Proposal {
     }
 }
 
-/// What a proposal is about: `tcp://api.example.com:443`, `icmp://192.0.2.1`, `api.example.com`. A name stands before an
-/// address.
+/// What a proposal is about: `tcp://api.example.com:443`, `icmp://192.0.2.1`, `api.example.com`, `unix:/run/docker.sock`. A
+/// name stands before an address.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint<'a>(&'a Proposal);
 
 impl fmt::Display for Endpoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(proposal) = self;
+        if let Some(path) = &proposal.socket {
+            return write!(f, "unix:{path}");
+        }
         if let Some(protocol) = proposal.protocol {
             write!(f, "{protocol}://")?;
         }

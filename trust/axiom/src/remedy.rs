@@ -83,6 +83,9 @@ impl<'a> Words<'a> {
 }
 
 fn flags(event: &Event, asked: &Authorization, words: &Words<'_>) -> Vec<String> {
+    if let Some(path) = &asked.path {
+        return vec![format!("--allow unix:{path}")];
+    }
     let name = asked.name.as_deref().map(DomainName::parse);
     let address = asked.remote.map(|remote| remote.ip());
     let host = match (name, address) {

@@ -150,7 +150,7 @@ pub struct Select {
     /// Only of this program: its path, or its file's name
     #[arg(long, value_name = "PROGRAM")]
     pub program: Option<String>,
-    /// Only to or from this host: a name, *.name for those below it, or an address
+    /// Only to or from this host: a name, *.name for those below it, an address, or the path of a Unix socket
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
     /// Only what was decided so

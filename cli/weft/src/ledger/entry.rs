@@ -103,7 +103,11 @@ fn to_line(shard: ShardNumber, record: &Record, entry: &Entry) -> String {
 }
 
 fn what_text(event: &Event, asked: &Authorization) -> String {
-    let protocol = asked.protocol.map(|protocol| format!(" {protocol}")).unwrap_or_default();
+    let protocol = match (asked.protocol, &asked.path) {
+        (Some(protocol), _) => format!(" {protocol}"),
+        (None, Some(_)) => " unix".into(),
+        (None, None) => String::new(),
+    };
     match (event, asked.direction) {
         (Event::ResolveAuthorize(_), _) => "resolve".into(),
         (_, Some(direction)) => format!("{direction}{protocol}"),
@@ -112,6 +116,9 @@ fn what_text(event: &Event, asked: &Authorization) -> String {
 }
 
 fn place_text(asked: &Authorization) -> String {
+    if let Some(path) = &asked.path {
+        return path.clone();
+    }
     let port = asked.port.map(|port| format!(":{port}")).unwrap_or_default();
     match (&asked.name, asked.remote.or(asked.local)) {
         (Some(name), _) => format!("{name}{port}"),
@@ -235,6 +242,7 @@ fn authorization_json(asked: &Authorization) -> Value {
         "remote": asked.remote.map(|address| address.to_string()),
         "name": asked.name,
         "port": asked.port,
+        "path": asked.path,
         "count": asked.count,
         "program": asked.program.as_ref().map(program_json),
     })

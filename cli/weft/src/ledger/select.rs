@@ -71,6 +71,9 @@ fn is_program(name: &str, program: &Program) -> bool {
 }
 
 fn is_host(host: &str, entry: &Authorization) -> bool {
+    if let Some(path) = &entry.path {
+        return path == host;
+    }
     if let Ok(address) = host.parse::<IpAddr>() {
         let is_it = |socket: &std::net::SocketAddr| socket.ip().to_canonical() == address.to_canonical();
         return entry.remote.as_ref().is_some_and(is_it);

@@ -119,7 +119,7 @@ fn newest_refusal(
 }
 
 fn says_what(asked: &Authorization) -> bool {
-    asked.name.is_some() || asked.remote.is_some() || asked.local.is_some()
+    asked.name.is_some() || asked.path.is_some() || asked.remote.is_some() || asked.local.is_some()
 }
 
 /// The entry of this number; of one that tells of an end, the one that it is the end of.

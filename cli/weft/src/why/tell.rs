@@ -103,6 +103,9 @@ fn action(found: &Found) -> &'static str {
 /// What was asked for, as a rule would write it; `None` where the entry only counts.
 fn endpoint(found: &Found) -> Option<String> {
     let asked = found.asked();
+    if let Some(path) = &asked.path {
+        return Some(format!("unix:{path}"));
+    }
     let is_own = matches!(asked.direction, Some(Direction::Bind | Direction::Listen));
     let address = if is_own { asked.local } else { asked.remote };
     let host = match (&asked.name, address) {
@@ -144,6 +147,7 @@ fn end(found: &Found) -> String {
     let Some((number, close)) = &found.end else {
         let is_connection = matches!(found.entry.event, Event::ConnectionAuthorize(_));
         let text = match (is_connection, found.is_over) {
+            _ if found.asked().path.is_some() => "not told: what it carries does not pass through weft",
             (false, _) => "none: what is asked so has no end",
             (true, true) => "not told, and the run is over",
             (true, false) => "not yet, as far as the ledger tells",

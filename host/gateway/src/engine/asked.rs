@@ -48,6 +48,8 @@ pub(super) enum Waiter {
     Udp { index: usize },
     /// The echo flow at this index.
     Echo { index: usize },
+    /// The question with this number for a Unix socket.
+    Socket { number: u64 },
     /// Something that is wanted of the resolver.
     Resolution { wanted: u64 },
 }

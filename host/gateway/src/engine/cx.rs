@@ -5,20 +5,19 @@ use super::asked::{Identity, Question, Waiter};
 use super::gate::Gate;
 use super::held::{Held, Waiting};
 use super::lookup::Waiters;
+use super::unix::Sockets;
 use crate::attribution::{Asker, Digesting, Digests, Processes};
 use crate::authority::{Authority, Lessons, unix_ns};
 use crate::limits::{Direction, Limits};
 use crate::names::Names;
 use crate::report::{Event, Process, Reporter, Target};
 use crate::resolver::{self, Resolution, Resolver};
-use crate::sandbox::SocketUse;
 use axiom::domain::DomainName;
 use axiom::rules::{Decision, Protocol};
 use packet::Pool;
 use runtime::{Clock, Poller};
 use stack::Stack;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use time::{Duration, Instant};
 
 /// Which part of the gateway's time searching for processes may take: one in so many.
@@ -110,6 +109,8 @@ pub(super) struct Cx {
     pub digests: Digests,
     /// What waits for a digest.
     pub waiting: Waiting,
+    /// Unix sockets of the host's that are about to be connected.
+    pub sockets: Sockets,
     pub searches: Searches,
 }
 
@@ -195,22 +196,6 @@ impl Cx {
         self.record(&event);
     }
 
-    /// A program asked for a Unix socket of the host's.
-    pub fn report_socket_use(&mut self, used: SocketUse) {
-        let SocketUse { thread, path, rule, denied } = used;
-        let asker = thread.and_then(|thread| self.processes.find_thread(thread));
-        let process = asker.as_ref().map(Asker::to_process);
-        let target = Target::of_socket(&path);
-        let by: Option<Arc<str>> = rule.map(Arc::from);
-        self.record(&if denied {
-            let hint = by.is_none().then(|| format!("--allow unix:{path}"));
-            let reason = Decision { allowed: false, by }.to_string();
-            Event::Deny { process, target, reason, hint, entry: None }
-        } else {
-            Event::Connect { process, target, address: None, rule: by, entry: None }
-        });
-    }
-
     /// Says once that the ledger cannot be written, so that nothing new is allowed.
     pub fn tell_of_ledger(&mut self) {
         if self.has_told_of_ledger {
@@ -251,6 +236,12 @@ impl Cx {
             return Some(Identity::default());
         }
         let Some(asker) = self.find(protocol, wanted, own) else { return Some(Identity::default()) };
+        self.with_digest(asker, held)
+    }
+
+    /// A process with its executable's digest; `None` where that is still being found: then it comes back with what is
+    /// `held`.
+    pub fn with_digest(&mut self, asker: Asker, held: impl FnOnce() -> Held) -> Option<Identity> {
         match self.digests.digest(asker.executable()) {
             Digesting::Known(digest) => Some(Identity::of(&asker, Some(digest))),
             Digesting::Pending(ticket) if self.waiting.has_room() => {

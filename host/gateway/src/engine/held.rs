@@ -3,6 +3,7 @@
 use super::asked::{Identity, Question};
 use crate::attribution::{Asker, Ticket};
 use crate::resolver::Wanted;
+use crate::sandbox::SocketQuestion;
 use ledger::Digest;
 use stack::{Datagram, Echo, RequestId};
 use std::collections::VecDeque;
@@ -25,6 +26,8 @@ pub(super) enum Held {
     Udp(Datagram),
     /// The first echo request.
     Echo(Echo),
+    /// A Unix socket of the host's.
+    Socket(SocketQuestion),
     /// A name's address.
     Resolution(Wanted, Option<Question>),
 }

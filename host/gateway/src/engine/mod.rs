@@ -27,6 +27,7 @@ mod signals;
 mod tcp;
 mod turn;
 mod udp;
+mod unix;
 mod upstream;
 mod wire;
 

@@ -13,6 +13,7 @@ use super::signals::Signals;
 use super::tcp::TcpFlows;
 use super::turn::{Engine, Life};
 use super::udp::UdpFlows;
+use super::unix::Sockets;
 use super::wire::Wire;
 use crate::attribution::{Digests, Processes};
 use crate::authority::{Authority, Lessons, OpenedLedger, Source, Watch};
@@ -145,6 +146,7 @@ impl Engine {
                 processes,
                 digests,
                 waiting: Waiting::default(),
+                sockets: Sockets::default(),
                 searches: Searches::new(now),
             },
         };

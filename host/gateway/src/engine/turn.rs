@@ -15,7 +15,7 @@ use super::wire::Wire;
 use crate::authority::{Lessons, Source, Watch};
 use crate::options::OnRevoke;
 use crate::report::{Closing, Reporter};
-use crate::sandbox::{Exit, Sandbox};
+use crate::sandbox::{Exit, Sandbox, SocketNews};
 use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
 use stack::{Event, UdpId};
@@ -286,6 +286,7 @@ impl Engine {
                 }
                 Waiter::Udp { index } => self.udp.handle_settled(cx, index, sequence, is_durable),
                 Waiter::Echo { index } => self.echo.handle_settled(cx, index, sequence, is_durable),
+                Waiter::Socket { number } => cx.handle_socket_settled(number, is_durable),
                 Waiter::Resolution { wanted } => cx.resolver.handle_verdict(wanted, is_durable, cx.now),
             }
         }
@@ -310,6 +311,7 @@ impl Engine {
                     }
                     Held::Udp(datagram) => self.udp.handle_identified(cx, datagram, identity),
                     Held::Echo(echo) => self.echo.handle_identified(cx, echo, identity),
+                    Held::Socket(asked) => cx.decide_socket(asked, identity),
                     Held::Resolution(wanted, asker) => cx.decide_resolution(wanted, asker, identity),
                 }
             }
@@ -387,8 +389,11 @@ impl Engine {
 
     fn handle_control(&mut self) {
         let exit = self.sandbox.try_status();
-        while let Some(used) = self.sandbox.take_socket_use() {
-            self.cx.report_socket_use(used);
+        while let Some(news) = self.sandbox.take_socket_news() {
+            match news {
+                SocketNews::Asked(asked) => self.cx.handle_socket(asked),
+                SocketNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
+            }
         }
         let interrupts = self.sandbox.take_interrupts();
         self.handle_interrupts(interrupts);

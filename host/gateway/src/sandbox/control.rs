@@ -27,8 +27,11 @@ pub(super) enum Report {
     Failed(LaunchError),
     /// The command waits to be started: the device, the socket tables, and the command's pidfd.
     Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd },
-    /// Somebody asked for a Unix socket of the host's: who, its path, the rule that decided, and whether it was refused.
-    Socket { caller: OwnedFd, path: String, rule: Option<String>, denied: bool },
+    /// Somebody asks for a Unix socket of the host's: who, its path, the rule that decides, and whether that denies it. A
+    /// byte into `answer` opens it; its end, closed without one, refuses it.
+    Socket { number: u64, caller: OwnedFd, answer: OwnedFd, path: String, rule: Option<String>, denied: bool },
+    /// What came of the one with this number, which was opened.
+    SocketOpened { number: u64, error: Option<Errno> },
     /// The terminal interrupted the command: Ctrl-C.
     Interrupted,
     /// The command was stopped by this signal.
@@ -59,6 +62,7 @@ const NOT_EXECUTED: u8 = 6;
 const EXITED: u8 = 7;
 const SIGNALLED: u8 = 8;
 const SOCKET: u8 = 9;
+const SOCKET_OPENED: u8 = 10;
 const BUILD: u8 = 1;
 const START: u8 = 2;
 
@@ -91,9 +95,13 @@ impl Control {
                 bytes.extend([READY, u8::from(*attachment == Attachment::Veth)]);
                 descriptors.extend([device.as_fd(), socket_tables.as_fd(), command.as_fd()]);
             }
-            Report::Socket { caller, path, rule, denied } => {
-                encode_socket(&mut bytes, path, rule.as_deref(), *denied);
-                descriptors.push(caller.as_fd());
+            Report::Socket { number, caller, answer, path, rule, denied } => {
+                encode_socket(&mut bytes, *number, path, rule.as_deref(), *denied);
+                descriptors.extend([caller.as_fd(), answer.as_fd()]);
+            }
+            Report::SocketOpened { number, error } => {
+                encode_number(&mut bytes, SOCKET_OPENED, error.map_or(0, Errno::raw_os_error));
+                bytes.extend(number.to_ne_bytes());
             }
             Report::Interrupted => bytes.push(INTERRUPTED),
             Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
@@ -180,21 +188,26 @@ fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
     bytes.extend(error.detail.bytes());
 }
 
-/// Whether it was refused; the length of the rule, if there is one, which comes first; the path.
-fn encode_socket(bytes: &mut Vec<u8>, path: &str, rule: Option<&str>, denied: bool) {
-    bytes.extend([SOCKET, u8::from(denied), u8::from(rule.is_some())]);
+/// The number; whether it is denied; the length of the rule, if there is one, which comes first; the path.
+fn encode_socket(bytes: &mut Vec<u8>, number: u64, path: &str, rule: Option<&str>, denied: bool) {
+    bytes.push(SOCKET);
+    bytes.extend(number.to_ne_bytes());
+    bytes.extend([u8::from(denied), u8::from(rule.is_some())]);
     let rule = rule.unwrap_or_default();
     bytes.extend(u16::try_from(rule.len()).unwrap_or(u16::MAX).to_ne_bytes());
     bytes.extend(rule.bytes().chain(path.bytes()));
 }
 
 fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
+    let (number, rest) = rest.split_first_chunk()?;
     let ([denied, ruled, low, high], text) = rest.split_first_chunk()?;
     let (rule, path) = text.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let [caller] = <[OwnedFd; 1]>::try_from(descriptors).ok()?;
+    let [caller, answer] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
     Some(Report::Socket {
+        number: u64::from_ne_bytes(*number),
         caller,
+        answer,
         path: text(path),
         rule: (*ruled != 0).then(|| text(rule)),
         denied: *denied != 0,
@@ -219,6 +232,10 @@ fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
             Report::Ready { attachment, device, socket_tables, command }
         }
         SOCKET => decode_socket(rest, descriptors)?,
+        SOCKET_OPENED => Report::SocketOpened {
+            number: rest.get(4..)?.try_into().ok().map(u64::from_ne_bytes)?,
+            error: Some(number()?).filter(|error| *error != 0).map(Errno::from_raw_os_error),
+        },
         INTERRUPTED => Report::Interrupted,
         STOPPED => Report::Stopped(number()?),
         NOT_EXECUTED => Report::NotExecuted(Errno::from_raw_os_error(number()?)),
@@ -272,15 +289,28 @@ mod tests {
         for (rule, denied) in
             [(None, true), (Some("unix:/run/".to_owned()), false), (Some(String::new()), true)]
         {
-            let caller = UnixStream::pair().expect("a pair").0.into();
-            let path = "/run/docker.sock".to_owned();
-            init.report(&Report::Socket { caller, path, rule: rule.clone(), denied });
+            let (one, other) = UnixStream::pair().expect("a pair");
+            let (caller, answer, path) = (one.into(), other.into(), "/run/docker.sock".to_owned());
+            init.report(&Report::Socket { number: 7, caller, answer, path, rule: rule.clone(), denied });
             match gateway.next_report(RecvFlags::empty()) {
-                Ok(Some(Report::Socket { path, rule: heard, denied: refused, .. })) => {
-                    assert_eq!((path.as_str(), heard, refused), ("/run/docker.sock", rule, denied));
+                Ok(Some(Report::Socket { number, path, rule: heard, denied: refused, .. })) => {
+                    assert_eq!((number, path.as_str(), heard), (7, "/run/docker.sock", rule));
+                    assert_eq!(refused, denied);
                 }
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_came_of_it_arrives_with_its_number() {
+        let (gateway, init) = Control::pair().expect("a pair");
+        for error in [None, Some(Errno::CONNREFUSED)] {
+            init.report(&Report::SocketOpened { number: u64::MAX, error });
+            let heard = gateway.next_report(RecvFlags::empty());
+            assert!(
+                matches!(heard, Ok(Some(Report::SocketOpened { number: u64::MAX, error: told })) if told == error)
+            );
         }
     }
 
@@ -294,6 +324,8 @@ mod tests {
             &[READY, 0],
             &[EXITED, 1],
             &[SOCKET, 0, 0, 9, 0],
+            &[SOCKET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0],
+            &[SOCKET_OPENED, 1, 0, 0, 0, 7],
         ] {
             assert!(decode(bytes, Vec::new()).is_none(), "{bytes:?}");
         }

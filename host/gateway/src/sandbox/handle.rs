@@ -6,10 +6,11 @@ use super::error::{LaunchError, Step, Warning};
 use super::terminal::Terminal;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 /// What [`launch`](super::launch) gives.
 #[derive(Debug)]
@@ -34,21 +35,50 @@ pub struct Sandbox {
     warnings: Vec<Warning>,
     terminal: Option<Terminal>,
     interrupts: u32,
-    sockets: VecDeque<SocketUse>,
+    sockets: VecDeque<SocketNews>,
     exit: Option<Exit>,
 }
 
-/// A program inside asked for a Unix socket of the host's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketUse {
-    /// The number, among the gateway's processes, of the thread that asked; `None` where it has ended.
+/// About a Unix socket of the host's.
+#[derive(Debug)]
+pub enum SocketNews {
+    /// A program inside asks for one.
+    Asked(SocketQuestion),
+    /// It was allowed, and what came of connecting to it.
+    Opened {
+        /// The question's number.
+        number: u64,
+        /// Why it was not connected.
+        error: Option<Errno>,
+    },
+}
+
+/// A program inside asks for a Unix socket of the host's, and waits for the answer.
+#[derive(Clone, Debug)]
+pub struct SocketQuestion {
+    /// The question's own number.
+    pub number: u64,
+    /// The number, among the gateway's processes, of the thread that asks; `None` where it has ended.
     pub thread: Option<Pid>,
     /// The socket's path, as the sandbox sees it.
     pub path: String,
-    /// The rule that decided, as it was written; `None` where none speaks of it.
+    /// The rule that means it, as it was written; `None` where none does.
     pub rule: Option<String>,
-    /// Whether it was refused.
+    /// Whether it is refused, whatever the answer.
     pub denied: bool,
+    /// Where the answer goes.
+    pub answer: SocketAnswer,
+}
+
+/// Where the answer to a question goes. When the last copy of it goes without one, that is a no.
+#[derive(Clone, Debug)]
+pub struct SocketAnswer(Arc<OwnedFd>);
+
+impl SocketAnswer {
+    /// Yes: the program is connected. One that has ended meanwhile hears nothing.
+    pub fn allow(&self) {
+        let _ = rustix::net::send(&*self.0, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
 }
 
 /// How the command ended.
@@ -181,8 +211,13 @@ impl Sandbox {
         while self.exit.is_none() {
             match self.control.next_report(RecvFlags::DONTWAIT) {
                 Ok(Some(Report::Interrupted)) => self.interrupts += 1,
-                Ok(Some(Report::Socket { caller, path, rule, denied })) => {
-                    self.sockets.push_back(SocketUse { thread: pid_of(&caller).ok(), path, rule, denied });
+                Ok(Some(Report::Socket { number, caller, answer, path, rule, denied })) => {
+                    let (thread, answer) = (pid_of(&caller).ok(), SocketAnswer(Arc::new(answer)));
+                    let question = SocketQuestion { number, thread, path, rule, denied, answer };
+                    self.sockets.push_back(SocketNews::Asked(question));
+                }
+                Ok(Some(Report::SocketOpened { number, error })) => {
+                    self.sockets.push_back(SocketNews::Opened { number, error });
                 }
                 Ok(Some(Report::Stopped(signal))) => {
                     if let Some(terminal) = &self.terminal {
@@ -209,8 +244,8 @@ impl Sandbox {
         std::mem::take(&mut self.interrupts)
     }
 
-    /// The next request for a Unix socket of the host's that init has told of.
-    pub fn take_socket_use(&mut self) -> Option<SocketUse> {
+    /// The next that init has told of Unix sockets of the host's.
+    pub fn take_socket_news(&mut self) -> Option<SocketNews> {
         self.sockets.pop_front()
     }
 

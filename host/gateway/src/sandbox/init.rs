@@ -5,7 +5,7 @@ use super::command::{Command, CommandLine, Confinement};
 use super::confine;
 use super::control::{Control, Order, Report};
 use super::error::{During, LaunchError, Step};
-use super::guard::{self, Base, Listener, Opened, Setting, Use};
+use super::guard::{self, Base, Listener, Opened, Setting, Voice};
 use super::identity::IdentityMaps;
 use super::mounts;
 use super::process::{self, SignalSet};
@@ -125,14 +125,9 @@ fn guard_sockets(assignment: &Assignment, command: &Command, pidfd: &OwnedFd) ->
     let step = Step::GuardSockets;
     let outside = assignment.outside.as_ref().map(File::try_clone).transpose().during(step, "a table")?;
     let base = Base::of_caller(pidfd, outside, assignment.maps.sets_groups())?;
-    let voice = control.copy()?;
-    let tell = move |used: Use<'_>| {
-        let Ok(caller) = used.caller.try_clone() else { return };
-        let (path, rule) = (used.path.to_owned(), used.rule.map(str::to_owned));
-        voice.report(&Report::Socket { caller, path, rule, denied: used.denied });
-    };
+    let voice = Voice::new(control.copy()?);
     confine::confine_init(guard::capabilities())?;
-    let setting = Setting { rules: Opened::now(&assignment.unix), base, tell: Box::new(tell) };
+    let setting = Setting { rules: Opened::now(&assignment.unix), base, voice };
     guard::start(Listener::new(listener), setting)
 }
 

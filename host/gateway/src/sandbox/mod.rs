@@ -43,6 +43,6 @@ mod unix_rules;
 pub(crate) use confine::landlock_version;
 pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
-pub use handle::{Exit, Launched, Sandbox, SocketUse};
+pub use handle::{Exit, Launched, Sandbox, SocketAnswer, SocketNews, SocketQuestion};
 pub use launch::{Launch, launch};
 pub use unix_rules::{UnixRule, UnixRules};

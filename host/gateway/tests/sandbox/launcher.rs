@@ -4,7 +4,7 @@
 
 use crate::harness::say;
 use gateway::options::Attach;
-use gateway::sandbox::{AttachedDevice, Launch, Launched, UnixRules, launch};
+use gateway::sandbox::{AttachedDevice, Launch, Launched, SocketNews, UnixRules, launch};
 use packet::{Batch, Bytes, Device, Packet};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
@@ -99,9 +99,13 @@ fn attend(launched: Launched, signals: &OwnedFd) {
     let exit = loop {
         let status = sandbox.try_status();
         // What came before the end is told before it.
-        while let Some(used) = sandbox.take_socket_use() {
-            let verdict = if used.denied { "refused" } else { "opened" };
-            eprintln!("{verdict} {} rule {:?}", used.path, used.rule);
+        while let Some(news) = sandbox.take_socket_news() {
+            let SocketNews::Asked(asked) = news else { continue };
+            let verdict = if asked.denied { "refused" } else { "opened" };
+            eprintln!("{verdict} {} rule {:?}", asked.path, asked.rule);
+            if !asked.denied {
+                asked.answer.allow();
+            }
         }
         if let Some(exit) = status {
             break exit;

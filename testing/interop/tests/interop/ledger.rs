@@ -27,7 +27,7 @@ fn tool(words: &[&str]) -> Output {
 }
 
 /// The entries of a ledger, in order.
-fn entries(ledger: &Path) -> Vec<Value> {
+pub fn entries(ledger: &Path) -> Vec<Value> {
     let output = tool(&["ledger", "list", "--json", "--ledger", &ledger.to_string_lossy()]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

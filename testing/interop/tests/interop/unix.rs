@@ -5,6 +5,9 @@ use std::process::{Child, Command, Stdio};
 
 use interop::world::SITE_V4;
 use interop::{Attach, Echo, User, Way, World, in_every_way, needs, programs, wait};
+use serde_json::Value;
+
+use crate::ledger::entries;
 
 in_every_way! {
     an_agent_of_the_hosts_is_closed_but_by_rule => agent;
@@ -52,17 +55,69 @@ fn agent(way: Way) {
     assert!(refused.stderr.contains(&hint) && refused.stderr.contains("weft: refused ssh-add["), "{refused}");
     let told = refused.events.iter().find(|event| event["event"] == "deny").expect("an event");
     assert_eq!((&told["protocol"], &told["host"]), (&"unix".into(), &agent.socket.as_str().into()), "{told}");
-    assert_eq!(told["process"], "ssh-add", "{told}");
+    assert_eq!((&told["process"], told["entry"].is_string()), (&"ssh-add".into(), true), "{told}");
     let status = run().option("--fail-on-deny").output(&["ssh-add", "-l"]).status.code();
     assert_eq!(status, Some(100));
 
-    let allowed = run().allow(format!("unix:{}", agent.socket)).output(&["ssh-add", "-l"]);
+    let run_allowed = run().allow(format!("unix:{}", agent.socket)).option("--durability").option("sync");
+    let ledger = run_allowed.ledger();
+    let allowed = run_allowed.output(&["ssh-add", "-l"]);
     assert_eq!(allowed.status.code(), Some(1), "{allowed}");
     let told = allowed.events.iter().find(|event| event["event"] == "connect").expect("an event");
     assert_eq!((&told["protocol"], &told["host"]), (&"unix".into(), &agent.socket.as_str().into()), "{told}");
+    let entries = entries(&ledger);
+    let is_it = |entry: &&Value| entry["path"] == agent.socket && entry["verdict"] == "allowed";
+    let entry = entries.iter().find(is_it).unwrap_or_else(|| panic!("{entries:?}"));
+    assert_eq!(told["entry"], entry["sequence"].to_string(), "{told}");
+    let executable = entry["program"]["executable"].as_str().expect("a program");
+    assert!(executable.ends_with("/ssh-add") && entry["program"]["digest"].is_string(), "{entry}");
     let denied = run().allow("unix:/").deny(format!("unix:{}", agent.socket)).output(&["ssh-add", "-l"]);
     assert_eq!(denied.status.code(), Some(2), "{denied}");
     assert!(denied.stderr.contains("denied by --deny unix:"), "{denied}");
+}
+
+/// A rule that goes while the command runs opens nothing any more, and a socket that nobody serves is told of.
+#[test]
+fn a_rule_that_is_gone_opens_nothing_new() {
+    needs!["python3"];
+    let world = World::new();
+    let listener = std::os::unix::net::UnixListener::bind(world.home().join("served")).expect("a socket");
+    drop(std::os::unix::net::UnixListener::bind(world.home().join("stale")).expect("a socket"));
+    let [served, stale] = ["served", "stale"].map(|name| world.home().join(name).display().to_string());
+    let both = format!("unix:{served}\nunix:{stale}\n");
+    let policy = world.write("policy", &both);
+    let program = "
+import socket, sys
+def ask(path):
+    try:
+        socket.socket(socket.AF_UNIX).connect(path)
+        return 'reached'
+    except OSError as error:
+        return type(error).__name__
+print('stale', ask(sys.argv[2]))
+print('served', ask(sys.argv[1]), flush=True)
+while ask(sys.argv[1]) == 'reached': pass
+print('afterwards', ask(sys.argv[1]))
+";
+    let run = world.weft().option("--policy").option(policy.to_string_lossy());
+    let ledger = run.ledger();
+    let mut running = run.start(&["python3", "-c", program, &served, &stale]);
+    let _ = running.line("served reached");
+    std::fs::write(&policy, "192.0.2.1\n").expect("written");
+    let outcome = running.finish().succeeded();
+    let expected = "stale ConnectionRefusedError\nserved reached\nafterwards PermissionError\n";
+    assert_eq!(outcome.stdout, expected, "{outcome}");
+    let failed = outcome.events_of("fail").next().expect("an event");
+    assert_eq!((&failed["host"], &failed["protocol"]), (&stale.as_str().into(), &"unix".into()), "{failed}");
+    let mut verdicts: Vec<_> = entries(&ledger)
+        .iter()
+        .filter(|entry| entry["path"].is_string())
+        .map(|entry| (entry["path"].clone(), entry["verdict"].clone()))
+        .collect();
+    verdicts.dedup();
+    let expected = [(&stale, "allowed"), (&served, "allowed"), (&served, "refused")];
+    assert_eq!(verdicts, expected.map(|(path, verdict)| (path.as_str().into(), verdict.into())));
+    drop(listener);
 }
 
 const MANAGER: &str = "

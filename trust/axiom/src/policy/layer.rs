@@ -188,6 +188,22 @@ impl Layer {
         Some(DecidingRule { text: rule.text().clone(), place: place.clone() })
     }
 
+    /// See [`Policy::decide_socket`](super::Policy::decide_socket).
+    pub fn decide_socket(&self, path: &str, rule: Option<&str>, denied: bool) -> Decision {
+        let found = |rules: &[crate::rules::Rule], places: &[Place], text: &str| {
+            let (rule, place) = rules.iter().zip(places).find(|(rule, _)| &**rule.text() == text)?;
+            Some(DecidingRule { text: rule.text().clone(), place: place.clone() })
+        };
+        let denies = |text: &str| found(self.own.rules.deny(), &self.own.deny_places, text);
+        let by_path = self.own.rules.denying_unix(path);
+        if let Some(rule) = rule.filter(|_| denied).and_then(denies).or_else(|| denies(by_path?)) {
+            return Decision::by(false, Some(rule));
+        }
+        let allows = |text: &str| found(self.own.rules.allow(), &self.own.allow_places, text);
+        let rule = rule.filter(|_| !denied).and_then(allows);
+        Decision::by(rule.is_some(), rule)
+    }
+
     /// The groups that policies name and the endpoint is in; weft's own lists are not told of.
     pub fn groups_of(&self, proposal: &Proposal) -> Vec<EntityUid> {
         let own = |uid: &EntityUid| {

@@ -137,6 +137,28 @@ impl Policy {
         self.layers.first().map(|layer| &layer.own.rules)
     }
 
+    /// What becomes of a Unix socket of the host's, found at `path`. Which rule means it only the file system tells, so that
+    /// whoever asks has looked there: `rule` is that rule's text, and `denied` whether it denies. A rule that is gone since
+    /// then opens nothing, and one that denies the path by now closes it.
+    ///
+    /// ```
+    /// use axiom::policy::Policy;
+    ///
+    /// let policy = Policy::of_rules(&["unix:/run/docker.sock".into()], &[])?;
+    /// let path = "/run/docker.sock";
+    /// assert!(policy.decide_socket(path, Some("unix:/run/docker.sock"), false).allowed);
+    /// assert!(!policy.decide_socket(path, Some("unix:/run/"), false).allowed);
+    /// assert!(!policy.decide_socket(path, None, true).allowed);
+    /// # Ok::<(), axiom::policy::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn decide_socket(&self, path: &str, rule: Option<&str>, denied: bool) -> Decision {
+        match self.layers.first() {
+            Some(layer) => layer.decide_socket(path, rule, denied),
+            None => Decision::by(false, None),
+        }
+    }
+
     /// The paths of the host's Unix sockets that may be reached: those that every layer allows, as they were written.
     #[must_use]
     pub fn unix_paths(&self) -> Vec<&str> {

@@ -130,6 +130,12 @@ impl Rules {
         self.of_indices(self.allow.of_path(path), self.deny.of_path(path))
     }
 
+    /// The rule, as it was written, that denies the Unix socket with this path.
+    #[must_use]
+    pub fn denying_unix(&self, path: &str) -> Option<&str> {
+        self.deny.of_path(path).and_then(|index| self.deny().get(index)).map(|rule| &**rule.text())
+    }
+
     /// The paths of the Unix sockets that may be reached, as they were written.
     pub fn unix_paths(&self) -> impl Iterator<Item = &str> {
         let paths = self.allow().iter().filter_map(|rule| match rule.target() {

@@ -2,7 +2,7 @@
 
 use super::cut::cut_text;
 use super::fields::{Field, Fields};
-use super::{NAME_BYTES_MAX, OWN, Program, REASON_BYTES_MAX};
+use super::{NAME_BYTES_MAX, OWN, PATH_BYTES_MAX, Program, REASON_BYTES_MAX};
 use crate::cbor::Value;
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,6 +39,8 @@ pub struct Authorization {
     pub port: Option<u16>,
     /// How often the same was asked and decided; refusals that follow each other are one entry.
     pub count: u64,
+    /// The path of a Unix socket of the host's, as the program sees it; then there is no protocol and no address.
+    pub path: Option<String>,
 }
 
 /// What was decided.
@@ -88,6 +90,7 @@ pub(super) const REMOTE: u64 = OWN + 7;
 pub(super) const NAME: u64 = OWN + 8;
 pub(super) const PORT: u64 = OWN + 9;
 pub(super) const COUNT: u64 = OWN + 10;
+pub(super) const PATH: u64 = OWN + 11;
 
 impl Default for Authorization {
     fn default() -> Self {
@@ -103,6 +106,7 @@ impl Default for Authorization {
             name: None,
             port: None,
             count: 1,
+            path: None,
         }
     }
 }
@@ -122,6 +126,7 @@ impl Authorization {
         if self.count != 1 {
             fields.put(COUNT, &self.count);
         }
+        fields.put_if(PATH, &self.path);
     }
 
     pub(super) fn read(fields: &mut Fields) -> Option<Self> {
@@ -142,12 +147,14 @@ impl Authorization {
                 Some(1) => return None,
                 Some(count) => count,
             },
+            path: fields.take_if(PATH)?,
         })
     }
 
     pub(super) fn cut(&mut self) -> bool {
         let mut is_cut = cut_text(&mut self.reason, REASON_BYTES_MAX);
         is_cut |= self.rule.as_mut().is_some_and(|rule| cut_text(rule, REASON_BYTES_MAX));
+        is_cut |= self.path.as_mut().is_some_and(|path| cut_text(path, PATH_BYTES_MAX));
         is_cut |= self.name.as_mut().is_some_and(|name| cut_text(name, NAME_BYTES_MAX));
         is_cut | self.program.as_mut().is_some_and(Program::cut)
     }

@@ -1,6 +1,8 @@
 //! What stands at the head of an entry, read without the rest: for whoever looks for one entry among a million.
 
-use super::authorization::{COUNT, DIRECTION, NAME, PORT, PROGRAM, PROTOCOL, REASON, REMOTE, RULE, VERDICT};
+use super::authorization::{
+    COUNT, DIRECTION, NAME, PATH, PORT, PROGRAM, PROTOCOL, REASON, REMOTE, RULE, VERDICT,
+};
 use super::program::EXECUTABLE;
 use super::{
     CONNECTION_AUTHORIZE, CONNECTION_CLOSE, CUT, KIND, LISTEN_AUTHORIZE, POLICY_CHANGE, RESOLVE_AUTHORIZE,
@@ -124,7 +126,7 @@ pub struct Refusal<'a> {
     executable: Option<&'a [u8]>,
 }
 
-const COMPARED: [u64; 7] = [REASON, RULE, PROTOCOL, DIRECTION, REMOTE, NAME, PORT];
+const COMPARED: [u64; 8] = [REASON, RULE, PROTOCOL, DIRECTION, REMOTE, NAME, PORT, PATH];
 
 impl<'a> Refusal<'a> {
     /// That of these bytes; `None` where they are none.
@@ -225,6 +227,7 @@ mod tests {
             Authorization { remote: "192.0.2.1:1".parse().ok(), ..first.clone() },
             Authorization { name: None, ..first.clone() },
             Authorization { port: Some(1), ..first.clone() },
+            Authorization { path: Some("/run/a.sock".into()), ..first.clone() },
             Authorization { program: None, ..first.clone() },
             Authorization { program: Some(Program::default()), ..first.clone() },
         ] {

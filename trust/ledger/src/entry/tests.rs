@@ -28,6 +28,7 @@ fn full() -> Authorization {
         name: Some("docs.example".into()),
         port: Some(443),
         count: 1,
+        path: None,
     }
 }
 
@@ -38,6 +39,11 @@ fn seen(origin: &str) -> Checkpoint {
 pub(super) fn every_event() -> Vec<Event> {
     vec![
         Event::ConnectionAuthorize(full()),
+        Event::ConnectionAuthorize(Authorization {
+            direction: Some(Direction::Connect),
+            path: Some("/run/docker.sock".into()),
+            ..Authorization::default()
+        }),
         Event::ListenAuthorize(Authorization {
             direction: Some(Direction::Listen),
             protocol: Some(Protocol::Udp),

@@ -4,6 +4,7 @@
 use super::caller::{Caller, Identity, Place, connect as connect_to, number_of};
 use super::opened::Opened;
 use super::origin::{self, Holders};
+use super::voice::Voice;
 use crate::sandbox::error::{During, LaunchError, Step};
 use crate::sandbox::process;
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -32,16 +33,16 @@ pub(in crate::sandbox) struct Base {
     holders: Holders,
 }
 
-/// What was asked for and is to be told.
+/// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::sandbox) struct Use<'a> {
-    /// Who asked.
+pub(super) struct Use<'a> {
+    /// Who asks.
     pub caller: &'a OwnedFd,
     /// The socket's path, as the sandbox sees it.
     pub path: &'a str,
-    /// The rule that decided.
+    /// The rule that decides.
     pub rule: Option<&'a str>,
-    /// Whether it was refused.
+    /// Whether it is denied.
     pub denied: bool,
 }
 
@@ -76,35 +77,43 @@ impl Base {
     }
 }
 
-/// Connects the caller's Unix socket, if what its address leads to is open. Changes the calling thread for good.
+/// Connects the caller's Unix socket, if what its address leads to is open, and where that is the host's, once the gateway
+/// has said yes. Changes the calling thread for good.
 pub(super) fn connect(
-    base: &Base,
-    rules: &Opened,
+    (base, rules, voice): (&Base, &Opened, &Voice),
     caller: &Caller,
     socket: &OwnedFd,
     address: &[u8],
     waits: &dyn Fn() -> bool,
-) -> (io::Result<()>, Option<Verdict>) {
+) -> io::Result<()> {
     let Some(path) = path_of(address) else {
         // An abstract name is one of the socket's own network namespace.
-        return (connect_plainly(base, caller, socket, address, waits), None);
+        return connect_plainly(base, caller, socket, address, waits);
     };
-    let judged = caller.place().and_then(|place| {
-        let file = find(base, &place, path)?;
-        if !waits() {
-            return Err(Errno::INTR);
+    let expect_waiting = || if waits() { Ok(()) } else { Err(Errno::INTR) };
+    let place = caller.place()?;
+    let file = find(base, &place, path)?;
+    expect_waiting()?;
+    let caller = caller.as_descriptor();
+    let leave = match judge(base, rules, &place, &file)? {
+        None => None,
+        Some(Verdict::Refused { path, rule, error }) => {
+            let _ = voice.ask(Use { caller, path: &path, rule: rule.as_deref(), denied: true });
+            return Err(error);
         }
-        let verdict = judge(base, rules, &place, &file)?;
-        Ok((place, file, verdict))
-    });
-    match judged {
-        Err(error) => (Err(error), None),
-        Ok((_, _, Some(verdict @ Verdict::Refused { error, .. }))) => (Err(error), Some(verdict)),
-        Ok((place, file, verdict)) => {
-            let done = take_identity(base, &place).and_then(|()| connect_to(socket, &address_of(&file)));
-            (done, verdict)
+        Some(Verdict::Opened { path, rule }) => {
+            let wanted = Use { caller, path: &path, rule: Some(&rule), denied: false };
+            Some(voice.ask(wanted).ok_or(Errno::ACCESS)?)
         }
+    };
+    // The caller may have been interrupted meanwhile, and go on.
+    let done = expect_waiting()
+        .and_then(|()| take_identity(base, &place))
+        .and_then(|()| connect_to(socket, &address_of(&file)));
+    if let Some(leave) = leave {
+        voice.tell(leave, done);
     }
+    done
 }
 
 /// Connects a socket to an address that is no path, by the caller's rights. Changes the calling thread for good.

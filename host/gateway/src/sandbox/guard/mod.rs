@@ -18,6 +18,7 @@
 //! - [`caller`]: who called
 //! - [`pool`]: the workers
 //! - [`judgement`], [`opened`], [`origin`]: what is open
+//! - [`voice`]: the question to the gateway, before anything of the host's is opened
 
 mod caller;
 mod judgement;
@@ -25,9 +26,11 @@ mod listener;
 mod opened;
 mod origin;
 mod pool;
+mod voice;
 
 pub(super) use caller::obstacle;
-pub(super) use judgement::{Base, Use};
+pub(super) use judgement::Base;
 pub(super) use listener::Listener;
 pub(super) use opened::Opened;
 pub(super) use pool::{Setting, capabilities, start};
+pub(super) use voice::Voice;

@@ -2,9 +2,10 @@
 //! where nobody answers does, it leaves the waiting to another. Only one waits, because the kernel wakes all that do.
 
 use super::caller::{Caller, Identity, connect};
-use super::judgement::{self, Base, Use, Verdict};
+use super::judgement::{self, Base};
 use super::listener::{Call, Kind, Listener};
 use super::opened::Opened;
+use super::voice::Voice;
 use crate::sandbox::error::{During, LaunchError, Step};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
@@ -40,14 +41,14 @@ pub(in crate::sandbox) fn capabilities() -> CapabilitySet {
         | CapabilitySet::DAC_READ_SEARCH
 }
 
-/// What the guard goes by, and whom it tells.
+/// What the guard goes by, and whom it asks.
 pub(in crate::sandbox) struct Setting {
     /// What is open.
     pub rules: Opened,
     /// Where everything starts.
     pub base: Base,
-    /// Hears what was asked for.
-    pub tell: Box<dyn Fn(Use<'_>) + Send + Sync>,
+    /// Asks the gateway.
+    pub voice: Voice,
 }
 
 struct Pool {
@@ -187,22 +188,11 @@ impl Pool {
     /// Connects a socket by the caller's rights. The thread has them for good, and ends.
     fn connect_as(&self, call: Call, caller: &Caller, socket: &OwnedFd, address: &[u8], is_unix: bool) {
         let waits = || self.listener.waits(call.id);
-        let Setting { rules, base, tell } = &self.setting;
-        let (answer, verdict) = match is_unix {
-            true => judgement::connect(base, rules, caller, socket, address, &waits),
-            false => (judgement::connect_plainly(base, caller, socket, address, &waits), None),
+        let Setting { rules, base, voice } = &self.setting;
+        let answer = match is_unix {
+            true => judgement::connect((base, rules, voice), caller, socket, address, &waits),
+            false => judgement::connect_plainly(base, caller, socket, address, &waits),
         };
-        match verdict {
-            None => {}
-            Some(Verdict::Opened { path, rule }) if answer.is_ok() => {
-                tell(Use { caller: caller.as_descriptor(), path: &path, rule: Some(&rule), denied: false });
-            }
-            Some(Verdict::Opened { .. }) => {}
-            Some(Verdict::Refused { path, rule, .. }) => {
-                let rule = rule.as_deref();
-                tell(Use { caller: caller.as_descriptor(), path: &path, rule, denied: true });
-            }
-        }
         self.listener.answer(call.id, answer.map(|()| 0));
     }
 

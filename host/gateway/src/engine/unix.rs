@@ -1,0 +1,100 @@
+//! Unix sockets of the host's: what a program asks of the guard is put to the authority, and the program waits for the answer.
+
+use super::asked::{Identity, Waiter};
+use super::cx::Cx;
+use super::held::Held;
+use crate::report::{Event, Process, Target};
+use crate::sandbox::{SocketAnswer, SocketQuestion};
+use axiom::Proposal;
+use ledger::Outcome;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::sync::Arc;
+use time::Instant;
+
+/// Those that are allowed and not connected yet, by their questions' numbers. The guard asks no more at once than it has
+/// threads.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(HashMap<u64, Opening>);
+
+#[derive(Debug)]
+struct Opening {
+    at: Instant,
+    process: Option<Process>,
+    path: String,
+    rule: Option<Arc<str>>,
+    sequence: u64,
+    answer: SocketAnswer,
+}
+
+impl Cx {
+    /// A program asks for one.
+    pub fn handle_socket(&mut self, asked: SocketQuestion) {
+        let asker = asked.thread.and_then(|thread| self.processes.find_thread(thread));
+        let held = || Held::Socket(asked.clone());
+        let identity = match asker {
+            None => Some(Identity::default()),
+            Some(asker) => self.with_digest(asker, held),
+        };
+        if let Some(identity) = identity {
+            self.decide_socket(asked, identity);
+        }
+    }
+
+    /// The same, now that it is known who asks.
+    pub fn decide_socket(&mut self, asked: SocketQuestion, Identity { process, program }: Identity) {
+        let SocketQuestion { number, path, rule, denied, answer, .. } = asked;
+        let run = self.authority.run();
+        let proposal = Proposal { program, run, ..Proposal::socket(path.as_str()) };
+        let decision = self.authority.decide_socket(&path, rule.as_deref(), denied);
+        let committed = match self.authority.conclude(&proposal, &decision, self.now) {
+            Ok(committed) => committed,
+            Err(rejected) => {
+                let is_unruled = rejected.rule.is_none() && decision.failure.is_none() && !decision.allowed;
+                let hint = is_unruled.then(|| format!("--allow unix:{path}"));
+                let (target, reason) = (Target::of_socket(&path), rejected.reason);
+                let entry = self.authority.entry_id(rejected.sequence);
+                // The program, which waits, hears it by the answer's end: whoever it is has been looked up by now.
+                return self.record(&Event::Deny { process, target, reason, hint, entry });
+            }
+        };
+        let sequence = committed.sequence;
+        let rule = committed.rule.map(|rule| rule.text.clone());
+        let at = self.now;
+        let opening = Opening { at, process, path, rule, sequence, answer };
+        if self.authority.settle(sequence, Waiter::Socket { number }).is_none() {
+            opening.answer.allow();
+        }
+        self.sockets.0.insert(number, opening);
+    }
+
+    /// The entry of a question is on disk, or cannot be put there.
+    pub fn handle_socket_settled(&mut self, number: u64, is_durable: bool) {
+        if is_durable {
+            if let Some(opening) = self.sockets.0.get(&number) {
+                opening.answer.allow();
+            }
+        } else {
+            self.sockets.0.remove(&number);
+        }
+    }
+
+    /// What came of connecting to one that was allowed.
+    pub fn handle_socket_opened(&mut self, number: u64, error: Option<Errno>) {
+        let Some(opening) = self.sockets.0.remove(&number) else { return };
+        let Opening { at, process, path, rule, sequence, .. } = opening;
+        let target = Target::of_socket(&path);
+        match error {
+            None => {
+                let entry = self.authority.entry_id(Some(sequence));
+                self.record(&Event::Connect { process, target, address: None, rule, entry });
+            }
+            Some(error) => {
+                let refused = matches!(error, Errno::CONNREFUSED | Errno::NOENT);
+                let outcome = if refused { Outcome::Refused } else { Outcome::Aborted };
+                self.abandon(sequence, at, outcome);
+                self.record(&Event::Fail { process, target, reason: error.to_string() });
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How the guard asks the gateway: nothing of the host's is opened before it has said yes and written that down, and nobody
+//! who was refused goes on, and may end, before it has looked who that was.
+
+use super::judgement::Use;
+use crate::sandbox::control::{Control, Report};
+use rustix::io::{self, Errno};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Voice {
+    control: Control,
+    next: AtomicU64,
+}
+
+/// A yes of the gateway's, by the number under which it hears what came of it.
+#[derive(Debug)]
+pub(super) struct Leave(u64);
+
+impl Voice {
+    /// Over this end of init's.
+    pub fn new(control: Control) -> Self {
+        Self { control, next: AtomicU64::new(0) }
+    }
+
+    /// Asks, and waits for the answer; `None` where it is no, or where the gateway is gone.
+    pub(super) fn ask(&self, wanted: Use<'_>) -> Option<Leave> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (flags, kind) = (SocketFlags::CLOEXEC, SocketType::SEQPACKET);
+        let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None).ok()?;
+        self.control.report(&Report::Socket {
+            number,
+            caller: wanted.caller.try_clone().ok()?,
+            answer: theirs,
+            path: wanted.path.to_owned(),
+            rule: wanted.rule.map(str::to_owned),
+            denied: wanted.denied,
+        });
+        let mut byte = [0];
+        loop {
+            match rustix::io::read(&ours, &mut byte) {
+                Ok(1) => return Some(Leave(number)),
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Tells what came of it.
+    pub(super) fn tell(&self, Leave(number): Leave, outcome: io::Result<()>) {
+        self.control.report(&Report::SocketOpened { number, error: outcome.err() });
+    }
+}
