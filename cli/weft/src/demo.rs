@@ -1,5 +1,6 @@
-//! `weft demo`: two HTTPS servers on one address and a resolver that knows both, all on loopback in this process, and
-//! a program under `weft run` that may reach one of them.
+//! `weft demo`: two HTTPS servers on one address and a resolver that knows both, all on loopback in this process; a policy
+//! that is learned from one program, and another program under `weft run` that keeps to it; and the record of that, which
+//! somebody changes.
 //!
 //! ```text
 //!   this process                                     weft run
@@ -13,11 +14,12 @@
 //! ```
 //!
 //! Whether it went as told is judged from outside: by the requests that the servers got and the questions that the
-//! resolver was asked, not by what the program or weft say.
+//! resolver was asked, not by what the program or weft say. That a changed record is found, `weft ledger verify` has to say.
 
 mod directory;
 mod fetch;
 mod program;
+mod record;
 mod resolver;
 mod servers;
 
@@ -29,6 +31,8 @@ use servers::Servers;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The name that the rules allow.
@@ -86,40 +90,80 @@ fn show() -> Result<(), Box<dyn Error>> {
     for name in [ALLOWED, REFUSED] {
         say(format_args!("  {name}: {}", fetch::fetch(name, address, &authorities)?.trim_end()))?;
     }
-    let before = servers.requests();
-
-    let program = Program::find();
-    let own = std::env::current_exe()?;
-    let port = address.port();
-    let mut options = vec!["--dns".to_owned(), resolver.address().to_string()];
-    // A name that leads to loopback is refused unless a rule allows that address too: here that is where the servers are.
-    for rule in [format!("{ALLOWED}:{port}"), address.to_string()] {
-        options.extend(["--allow".to_owned(), rule]);
-    }
-    let words = program.words(&own, port, &authorities);
-    say(format_args!("\nWith weft, {ALLOWED} is allowed and nothing else. {} asks for", program.name()))?;
-    say(format_args!("  1. {ALLOWED}\n  2. {REFUSED}\n  3. {REFUSED}, at the address of {ALLOWED}\n"))?;
-    say(format_args!("$ weft run {} \\\n    -- {}\n", shown(&options), program.shown(port)))?;
-    let mut run = Command::new(&own);
-    // The demonstration leaves nothing behind, in nobody's record either.
-    run.env("WEFT_LEDGER", directory.join("ledger"));
-    let status = run.arg("run").args(&options).arg("--").args(&words).status()?;
-    if status.code() == Some(i32::from(RUN_FAILURE_STATUS)) {
-        return Err("weft run does not work here: weft doctor tells why".into());
-    }
-    judge(&servers, before, &resolver)
+    let scene =
+        Scene { own: std::env::current_exe()?, program: Program::find(), directory, authorities, address };
+    let policy = scene.learn(&resolver)?;
+    let before = (servers.requests(), resolver.asked());
+    scene.enforce(&resolver, &policy)?;
+    judge(before, (servers.requests(), resolver.asked()))?;
+    record::tamper(&scene.own, &scene.directory)
 }
 
-/// The options as they would be typed.
-fn shown(options: &[String]) -> String {
-    options.chunks(2).map(|pair| pair.join(" ")).collect::<Vec<_>>().join(" ")
+/// What is run, and where.
+struct Scene {
+    own: PathBuf,
+    program: Program,
+    directory: Directory,
+    authorities: PathBuf,
+    address: SocketAddr,
 }
+
+impl Scene {
+    /// Has the program ask for the name that will be allowed; what it needed is the policy.
+    fn learn(&self, resolver: &Resolver) -> Result<PathBuf, Box<dyn Error>> {
+        let (port, policy) = (self.address.port(), self.directory.join("docs.rules"));
+        say(format_args!("\n1. Learn what a program needs, while everything is allowed:\n"))?;
+        let shown = self.program.shown_request(port);
+        say(format_args!("$ weft learn --dns {} -o docs.rules -- {shown}", resolver.address()))?;
+        let mut learn = self.weft();
+        learn.args(["learn", "--quiet", "--dns", &resolver.address().to_string(), "-o"]).arg(&policy);
+        self.run(learn.arg("--").args(self.program.request(&self.own, port, &self.authorities)))?;
+        let learned = std::fs::read_to_string(&policy)?;
+        let rules = learned.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        say(format_args!("\n$ cat docs.rules"))?;
+        rules.into_iter().try_for_each(|rule| say(format_args!("{rule}")))?;
+        Ok(policy)
+    }
+
+    /// Runs a program that asks for more than that.
+    fn enforce(&self, resolver: &Resolver, policy: &Path) -> Result<(), Box<dyn Error>> {
+        let (port, name) = (self.address.port(), self.program.name());
+        say(format_args!(
+            "\n2. Allow that and nothing else. {name} asks for {ALLOWED}, for {REFUSED}, and for"
+        ))?;
+        say(format_args!("   {REFUSED} at the address of {ALLOWED}:\n"))?;
+        let shown = self.program.shown(port);
+        say(format_args!(
+            "$ weft run --dns {} --policy docs.rules \\\n    -- {shown}\n",
+            resolver.address()
+        ))?;
+        let mut run = self.weft();
+        run.args(["run", "--dns", &resolver.address().to_string(), "--policy"]).arg(policy);
+        self.run(run.arg("--").args(self.program.words(&self.own, port, &self.authorities)))
+    }
+
+    /// This program. The demonstration leaves nothing behind, in nobody's record either.
+    fn weft(&self) -> Command {
+        let mut weft = Command::new(&self.own);
+        weft.env("WEFT_LEDGER", self.directory.join("ledger"));
+        weft
+    }
+
+    fn run(&self, command: &mut Command) -> Result<(), Box<dyn Error>> {
+        match command.status()?.code() == Some(i32::from(RUN_FAILURE_STATUS)) {
+            true => Err("weft run does not work here: weft doctor tells why".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Requests to either name, and questions about either.
+type Seen = ([u32; 2], [u32; 2]);
 
 /// What came through, by those that it came to.
-fn judge(servers: &Servers, before: [u32; 2], resolver: &Resolver) -> Result<(), Box<dyn Error>> {
-    let after = servers.requests();
-    let came = [after[0] - before[0], after[1] - before[1]];
-    let asked = resolver.asked();
+fn judge(before: Seen, after: Seen) -> Result<(), Box<dyn Error>> {
+    let came = [after.0[0] - before.0[0], after.0[1] - before.0[1]];
+    let asked = [after.1[0] - before.1[0], after.1[1] - before.1[1]];
     say(format_args!("\nSeen from outside:"))?;
     say(format_args!("  requests to {ALLOWED}: {}, to {REFUSED}: {}", came[0], came[1]))?;
     say(format_args!("  questions about {ALLOWED}: {}, about {REFUSED}: {}", asked[0], asked[1]))?;

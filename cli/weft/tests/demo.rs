@@ -43,7 +43,9 @@ fn lines(text: &str) -> BTreeSet<String> {
         let mut out = String::new();
         for word in line.split_inclusive(|c: char| !c.is_ascii_digit()) {
             let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
-            let is_own = digits.len() >= 4 || out.ends_with('[');
+            // How many entries there are goes by how often the program asks for a name.
+            let is_entry = ["record: ", "weft: entry "].iter().any(|start| line.starts_with(start));
+            let is_own = is_entry && !digits.is_empty() || digits.len() >= 4 || out.ends_with('[');
             out += if is_own { "NUMBER" } else { digits };
             out += &word[digits.len()..];
         }

@@ -65,6 +65,25 @@ impl Program {
         words
     }
 
+    /// The command line that asks for the allowed name alone.
+    pub fn request(self, own: &Path, port: u16, authorities: &Path) -> Vec<OsString> {
+        let words = self.words(own, port, authorities);
+        // What is behind the first request.
+        let count = match self {
+            Self::Curl => words.iter().position(|word| word == "--next"),
+            Self::Own => words.iter().rposition(|word| word == "--fetch").map(|last| last - 2),
+        };
+        words.into_iter().take(count.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// The gist of that.
+    pub fn shown_request(self, port: u16) -> String {
+        match self {
+            Self::Curl => format!("curl https://{ALLOWED}:{port}/"),
+            Self::Own => format!("weft demo --fetch {ALLOWED}:{port}"),
+        }
+    }
+
     /// The gist of the command line.
     pub fn shown(self, port: u16) -> String {
         match self {

@@ -86,9 +86,10 @@ pub fn tell_report(path: &Path, report: &ShardsReport) -> String {
         shards => format!(" of {shards} shards"),
     };
     let mut text = format!(
-        "{}: {} entries in {logs} logs{of_shards}, all as they were signed\n",
+        "{}: {} entries in {logs} {}{of_shards}, all as they were signed\n",
         path.display(),
-        count(report)
+        count(report),
+        if logs == 1 { "log" } else { "logs" },
     );
     for shard in &report.shards {
         let first = EntryNumber { shard: shard.shard, sequence: shard.first };

@@ -134,6 +134,6 @@ fn the_example_of_the_documentation_runs() {
         shell.args(["-m", "-euc", &script]).env("PATH", path).current_dir(&world.folder).output().unwrap();
     let told = text(&output.stdout) + &text(&output.stderr);
     assert!(output.status.success(), "{told}");
-    assert!(told.contains("5 entries in 1 logs") && told.contains("allow api.example.com:443\n"), "{told}");
+    assert!(told.contains("5 entries in 1 log,") && told.contains("allow api.example.com:443\n"), "{told}");
     assert!(told.contains("SHIPPED"), "{told}");
 }
