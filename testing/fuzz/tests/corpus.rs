@@ -89,3 +89,33 @@ fn filter_packets() {
 fn tcp_live() {
     replay("tcp_live", fuzz::tcp_live);
 }
+
+#[test]
+fn policy_list() {
+    replay("policy_list", fuzz::policy_list);
+}
+
+#[test]
+fn policy_cedar() {
+    replay("policy_cedar", fuzz::policy_cedar);
+}
+
+#[test]
+fn policy_question() {
+    replay("policy_question", fuzz::policy_question);
+}
+
+#[test]
+fn ledger_entry() {
+    replay("ledger_entry", fuzz::ledger_entry);
+}
+
+#[test]
+fn ledger_note() {
+    replay("ledger_note", fuzz::ledger_note);
+}
+
+#[test]
+fn ledger_journal() {
+    replay("ledger_journal", fuzz::ledger_journal);
+}

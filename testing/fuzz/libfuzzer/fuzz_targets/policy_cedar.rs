@@ -1,0 +1,4 @@
+//! `fuzz::policy_cedar` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::policy_cedar(data));
