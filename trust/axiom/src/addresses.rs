@@ -80,12 +80,21 @@ const METADATA_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // 169.254.169.254 as OpenStack writes it
 ];
 
-/// The class of an address, given the addresses that the host's interfaces have.
+/// The IPv6 address that a command has inside its run.
+pub const INSIDE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x15);
+/// Where the IPv6 addresses lie that names have inside a run, and their prefix in bits. Those of IPv4 are benchmarking's.
+pub const NAMES_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 2, 0, 1, 0, 0, 0, 0), 64);
+
+/// The class of an address, given the addresses that the host's interfaces have. Where one of these is [`INSIDE_V6`], this
+/// is a run within a run, and names have addresses of the outer one's, which judges them again.
 #[must_use]
 pub fn classify(address: IpAddr, own: &HashSet<IpAddr>) -> AddressClass {
     let address = address.to_canonical();
     let class = match address {
         IpAddr::V4(v4) => classify_v4(v4),
+        IpAddr::V6(v6) if is_name_inside(v6) && own.contains(&INSIDE_V6.into()) => {
+            AddressClass::Documentation
+        }
         IpAddr::V6(v6) => classify_v6(v6),
     };
     if !class.is_reachable_by_name() {
@@ -98,6 +107,11 @@ pub fn classify(address: IpAddr, own: &HashSet<IpAddr>) -> AddressClass {
     let worst =
         carried.iter().flatten().map(|v4| classify_v4(*v4)).find(|class| !class.is_reachable_by_name());
     worst.unwrap_or(class)
+}
+
+fn is_name_inside(address: Ipv6Addr) -> bool {
+    let (network, prefix) = NAMES_V6;
+    (address.to_bits() ^ network.to_bits()).leading_zeros() >= u32::from(prefix)
 }
 
 fn classify_v4(address: Ipv4Addr) -> AddressClass {
@@ -250,6 +264,16 @@ mod tests {
     fn class(address: &str) -> AddressClass {
         let own = HashSet::from(["203.0.113.9".parse().expect("own"), "2001:db8::9".parse().expect("own")]);
         classify(address.parse().expect(address), &own)
+    }
+
+    #[test]
+    fn inside_a_run_names_may_lead_where_the_run_around_has_them() {
+        let name: IpAddr = "fd00:2:0:1::7".parse().expect("an address");
+        let beside: IpAddr = "fd00:2:0:2::7".parse().expect("an address");
+        let inside = HashSet::from([INSIDE_V6.into()]);
+        assert_eq!(classify(name, &HashSet::new()), AddressClass::Private);
+        assert_eq!(classify(name, &inside), AddressClass::Documentation);
+        assert_eq!(classify(beside, &inside), AddressClass::Private);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The first address of the IPv4 range, and the length of its prefix.
 pub const SYNTHETIC_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 18, 0, 0), 15);
 /// The first address of the IPv6 range, and the length of its prefix.
-pub const SYNTHETIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 2, 0, 1, 0, 0, 0, 0), 64);
+pub const SYNTHETIC_V6: (Ipv6Addr, u8) = axiom::addresses::NAMES_V6;
 
 /// The addresses that stand for one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

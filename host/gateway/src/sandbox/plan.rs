@@ -12,7 +12,7 @@ pub const ADDRESS_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 /// The length of its network's prefix.
 pub const PREFIX_LENGTH_V4: u8 = 24;
 /// The command's address.
-pub const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x15);
+pub const ADDRESS_V6: Ipv6Addr = axiom::addresses::INSIDE_V6;
 /// The length of its network's prefix.
 pub const PREFIX_LENGTH_V6: u8 = 64;
 

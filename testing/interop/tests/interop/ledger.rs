@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use interop::weft::binary;
-use interop::world::SITE_V4;
+use interop::world::{SITE_V4, SITE_V6};
 use interop::{Echo, Run, User, Way, World, in_every_way, needs, programs, wait};
 use serde_json::Value;
 
@@ -419,6 +419,7 @@ fn a_run_in_a_run_is_allowed_what_both_allow() {
     let world = world();
     world.name("two.test");
     Echo::tcp(&world.internet, (SITE_V4, 8));
+    Echo::tcp(&world.internet, (SITE_V6, 7));
     let program = world.write("probe.py", include_str!("probe.py"));
     let weft = interop::weft::binary_for(&world);
     let inner = [
@@ -427,7 +428,7 @@ fn a_run_in_a_run_is_allowed_what_both_allow() {
         "--allow",
         "one.test",
         "--allow",
-        "198.18.0.0/15",
+        "six.test",
         "--",
         "python3",
         &program.to_string_lossy(),
@@ -440,11 +441,16 @@ fn a_run_in_a_run_is_allowed_what_both_allow() {
         "tcp",
         "two.test",
         "7",
+        "tcp",
+        "six.test",
+        "7",
     ]
     .map(str::to_owned);
     let outer: Run<'_> = world.weft_as(Way { user: User::Root, ..Way::default() });
+    let outer = outer.option("--resolve").option(format!("six.test={SITE_V6}")).allow("six.test:7");
     let outcome = outer.allow("one.test:7").allow("two.test:7").output(&inner);
     assert_eq!(result(&outcome, "tcp one.test 7"), "reached probe", "{outcome}");
+    assert_eq!(result(&outcome, "tcp six.test 7"), "reached probe", "{outcome}");
     assert!(!result(&outcome, "tcp one.test 8").contains("reached"), "the outer one refuses:\n{outcome}");
     assert!(!result(&outcome, "tcp two.test 7").contains("reached"), "the inner one refuses:\n{outcome}");
 }
