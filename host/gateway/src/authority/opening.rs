@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -49,6 +49,8 @@ impl Others {
 pub enum LedgerError {
     /// Its directory or a file in it.
     Directory(PathBuf, io::Error),
+    /// Its directory is another user's, by number: what is written there would not be that user's to write on.
+    Foreign(PathBuf, u32),
     /// The file of its keys cannot be made.
     Create(file::CreateError),
     /// It cannot be read.
@@ -73,6 +75,12 @@ impl Opened {
         let key_path = beside(&directory, "key");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|error| LedgerError::Directory(directory.clone(), error))?;
+        let owner =
+            fs::metadata(&directory).map_err(|error| LedgerError::Directory(directory.clone(), error))?;
+        // Root could make files there, and could not write them once it has dropped what lets it.
+        if owner.uid() != rustix::process::geteuid().as_raw() {
+            return Err(LedgerError::Foreign(directory, owner.uid()));
+        }
         let keys = keys(&key_path, &directory)?;
         let public = keys.iter().map(|key| key.public().clone()).collect();
         let opened = shards::open(&directory, keys, WriterConfig::default());
@@ -147,6 +155,9 @@ impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path, error) => write!(f, "the ledger {}: {error}", path.display())?,
+            Self::Foreign(path, user) => {
+                write!(f, "the ledger {} is another user's (number {user})", path.display())?;
+            }
             Self::Create(error) => write!(f, "the ledger's keys: {error}")?,
             Self::Read(error) => write!(f, "the ledger's keys: {error}")?,
             Self::Public(path, error) => write!(f, "the ledger's public keys {}: {error}", path.display())?,

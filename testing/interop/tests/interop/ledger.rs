@@ -414,6 +414,18 @@ fn what_is_learned_is_enough_and_no_more() {
 }
 
 #[test]
+fn another_users_ledger_is_not_written() {
+    let world = world();
+    let ledger = world.home().join("theirs");
+    fs::create_dir(&ledger).expect("a directory");
+    std::os::unix::fs::chown(&ledger, Some(1_000), Some(1_000)).expect("another user's");
+    let run = world.weft_as(Way { user: User::Root, ..Way::default() });
+    let outcome = run.option("--ledger").option(ledger.to_string_lossy()).output(&["true"]).exited(125);
+    assert!(outcome.stderr.contains("is another user's (number 1000); another place"), "{outcome}");
+    assert!(!ledger.with_extension("key").exists(), "{outcome}");
+}
+
+#[test]
 fn a_run_in_a_run_is_allowed_what_both_allow() {
     needs!["python3"];
     let world = world();

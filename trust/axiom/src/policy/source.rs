@@ -77,6 +77,9 @@ impl Reader {
     /// A file's text; `None` where it cannot be had, which is complained of at `place`.
     pub fn text(&mut self, path: &Arc<str>, place: Option<&Place>, load: &mut Load<'_>) -> Option<String> {
         let start = Place::File { path: path.clone(), line: 1, column: 1 };
+        // In the place of an `include` it has to be told which file is meant.
+        let unread =
+            if place.is_some() { format!("{path} cannot be read") } else { "it cannot be read".into() };
         let place = place.unwrap_or(&start).clone();
         self.files += 1;
         if self.files > FILES_MAX {
@@ -86,7 +89,7 @@ impl Reader {
         let bytes = match load(path) {
             Ok(bytes) => bytes,
             Err(reason) => {
-                self.complain(Complaint::new(place, format!("{path} cannot be read: {reason}")));
+                self.complain(Complaint::new(place, format!("{unread}: {reason}")));
                 return None;
             }
         };

@@ -248,7 +248,7 @@ fn lists_have_names_of_their_own_and_a_bound() {
         ("allow", "l", "--list: a list called allow is weft's own"),
         ("a b", "l", "--list: 'a b' is no name of a list"),
         ("", "l", "--list: '' is no name"),
-        ("a", "none", "none:1:1: none cannot be read: no such file"),
+        ("a", "none", "none:1:1: it cannot be read: no such file"),
         ("a", "u", "u:1:1: unix:/run/a has no meaning"),
     ] {
         let error = PolicyBuilder::default().list(name, path, &mut load).build().expect_err(name);
