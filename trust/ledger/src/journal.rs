@@ -195,7 +195,8 @@ impl<'a> Journal<'a> {
         let frames: Vec<Frame> = frames.into_iter().map(|(frame, _)| frame).collect();
         let added: usize = frames.iter().map(|frame| entry_bytes(frame.records)).sum();
         let note = frames.last().map_or(first.note, |frame| frame.note);
-        let entry_bytes = first.entry_bytes + added as u64;
+        // Nobody signs that number.
+        let entry_bytes = first.entry_bytes.saturating_add(added as u64);
         Ok(Self { base: base.clone(), frames, note, entry_bytes, is_torn: !rest.is_empty(), torn_count })
     }
 }

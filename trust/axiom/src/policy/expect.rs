@@ -76,7 +76,7 @@ impl Expectations {
     pub fn parse(path: &str, text: &str) -> Result<Self, PolicyError> {
         let path: Arc<str> = path.into();
         let (mut expectations, mut complaints) = (Vec::new(), Vec::new());
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = text.trim_start_matches('\u{feff}');
         for (index, line) in text.lines().enumerate() {
             let content = line[..comment_start(line)].trim_end();
             let start = content.len() - content.trim_start().len();

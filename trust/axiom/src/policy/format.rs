@@ -39,14 +39,15 @@ const LINE_WIDTH: usize = 100;
 /// Where the text cannot be read. Whether it holds against the schema is not asked.
 pub fn format(path: &str, text: &str) -> Result<String, PolicyError> {
     let path: Arc<str> = path.into();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.trim_start_matches('\u{feff}');
     let mut reader = Reader::default();
     match Language::of_path(&path) {
         Language::List => {
             let (_, complaints) = list::parse(&path, text);
             complaints.into_iter().for_each(|complaint| reader.complain(complaint));
             reader.finish()?;
-            Ok(list::format(text))
+            // A mark in the first rule would be at the text's start now, and no part of it any more.
+            Ok(list::format(text).trim_start_matches('\u{feff}').to_owned())
         }
         Language::Cedar => {
             cedar::check_syntax(&path, text, &mut reader);

@@ -101,10 +101,7 @@ impl Reader {
         }
         self.hash(&bytes);
         match String::from_utf8(bytes) {
-            Ok(text) => Some(match text.strip_prefix('\u{feff}') {
-                Some(text) => text.to_owned(),
-                None => text,
-            }),
+            Ok(text) => Some(text.trim_start_matches('\u{feff}').to_owned()),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
