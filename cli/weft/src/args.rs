@@ -17,7 +17,7 @@ pub use filter::{FilterTask, TestArguments};
 pub use policy::{PolicyFiles, PolicyTask};
 pub use why::{Wanted, WhyArguments};
 
-use crate::ledger::default_path;
+use crate::ledger::{default_path, own_path, policy_homes};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gateway::limits::{Limit, LimitError};
@@ -126,6 +126,9 @@ pub struct RunArguments {
     /// A list that policies in Cedar name as List::"NAME"; repeatable
     #[arg(long = "list", value_name = "NAME=FILE", value_parser = policy::parse_list, help_heading = "Rules")]
     pub lists: Vec<policy::NamedList>,
+    /// Make this directory read-only for the command, so that changes of a policy in it count while it runs; repeatable
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub read_only: Vec<PathBuf>,
     /// What becomes of open connections that a changed policy file does not allow any more
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Rules")]
     pub on_revoke: OnRevoke,
@@ -289,6 +292,13 @@ impl RunArguments {
             deny: self.deny,
             policy: self.policy,
             lists: self.lists.into_iter().map(|list| (list.name, list.path)).collect(),
+            read_only: self.read_only.into_iter().chain(policy_homes()).collect(),
+            // Of this user, whichever ledger this run writes.
+            hidden: default_path()
+                .into_iter()
+                .chain(own_path())
+                .flat_map(|path| gateway::ledger_files(&path))
+                .collect(),
             on_revoke: match self.on_revoke {
                 OnRevoke::Close => gateway::options::OnRevoke::Close,
                 OnRevoke::Leave => gateway::options::OnRevoke::Leave,
@@ -387,7 +397,7 @@ mod tests {
             "weft run --allow a.example:443 --allow *.b.example --deny 10.0.0.0/8 --dns 127.0.0.1:5353 \
              --resolve a.example=127.0.0.1 --events e.json --quiet --tls-opaque --timeout 1m30s --fail-on-deny \
              --strict --publish 8080:80 --limit open=8 --limit bytes=5G --attach veth --pcap f.pcap --ledger l --durability sync \
-             --policy p.cedar --policy q --list team=t --on-revoke leave -- curl -v --quiet",
+             --policy p.cedar --policy q --list team=t --read-only d --on-revoke leave -- curl -v --quiet",
         );
         assert_eq!(options.allow, ["a.example:443", "*.b.example"]);
         assert_eq!(options.deny, ["10.0.0.0/8"]);
@@ -401,6 +411,7 @@ mod tests {
         assert_eq!(options.pcap, Some("f.pcap".into()));
         assert_eq!(options.policy, ["p.cedar", "q"]);
         assert_eq!(options.lists, [("team".to_owned(), "t".to_owned())]);
+        assert_eq!(options.read_only[0], std::path::Path::new("d"));
         assert_eq!(options.on_revoke, gateway::options::OnRevoke::Leave);
         let ledger = options.ledger.expect("a ledger");
         assert_eq!((ledger.directory, ledger.durability), ("l".into(), ::ledger::Durability::Sync));

@@ -106,11 +106,26 @@ fn path_of(place: &Place) -> Result<PathBuf, Failure> {
 /// Where this user's ledger is: `$WEFT_LEDGER`, or `weft/ledger` in `$XDG_STATE_HOME` or `~/.local/state`.
 #[must_use]
 pub fn default_path() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("WEFT_LEDGER").or_else(|| {
-        let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-        state.map(|state| state.join("weft/ledger"))
-    })
+    variable("WEFT_LEDGER").or_else(own_path)
+}
+
+/// The same, whatever `$WEFT_LEDGER` says.
+#[must_use]
+pub fn own_path() -> Option<PathBuf> {
+    let state = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    state.map(|state| state.join("weft/ledger"))
+}
+
+/// Where policies lie that no command may write, of the machine and of this user.
+#[must_use]
+pub fn policy_homes() -> Vec<PathBuf> {
+    let own = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
+    let homes = own.map(|own| own.join("weft")).into_iter().chain([PathBuf::from("/etc/weft")]);
+    homes.filter(|home| home.is_dir()).collect()
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// A directory or an exported file.

@@ -10,6 +10,7 @@
 //! ([`Authority::poll_settled`]); with `batch` nobody waits. Nothing here blocks but [`Authority::finish`].
 
 mod draft;
+mod guarded;
 mod lessons;
 mod opening;
 mod recorder;
@@ -21,7 +22,7 @@ pub use lessons::LESSONS_MAX;
 pub(crate) use lessons::Lessons;
 pub(crate) use opening::Opened as OpenedLedger;
 use opening::Others;
-pub use opening::{LedgerError, is_covered};
+pub use opening::{LedgerError, is_covered, ledger_files};
 pub use source::load_policy;
 pub(crate) use source::{Source, Watch};
 
@@ -256,12 +257,12 @@ impl<W> Authority<W> {
     }
 
     /// Allows nothing from here on, until there is another policy: this one does not hold.
-    pub fn shut(&mut self, source: &str, reason: &str, now: Instant) {
+    pub fn shut(&mut self, source: &str, reason: &str, closed: u64, now: Instant) {
         self.shut = Some(reason.into());
         let nothing = Policy::of_rules(&[], &[]);
         if let Ok(nothing) = nothing {
             let source = format!("{source}, which does not hold: {reason}");
-            let _ = self.axiom.change_policy(nothing, source, self.run, 0, moment(now));
+            let _ = self.axiom.change_policy(nothing, source, self.run, closed, moment(now));
         }
     }
 

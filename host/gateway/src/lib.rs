@@ -19,7 +19,7 @@ mod run;
 pub mod sandbox;
 pub mod uplink;
 
-pub use authority::{LESSONS_MAX, LearnError, LedgerError, is_covered, load_policy};
+pub use authority::{LESSONS_MAX, LearnError, LedgerError, is_covered, ledger_files, load_policy};
 pub use engine::{EngineError, SetupError};
 pub use options::Options;
 pub use run::{EXIT_FAILURE, EXIT_REFUSED, EXIT_TIMEOUT, RunError, run};

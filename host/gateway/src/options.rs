@@ -33,10 +33,15 @@ pub struct Options {
     pub allow: Vec<String>,
     /// Rules that deny; they win.
     pub deny: Vec<String>,
-    /// Files of the policy: Cedar where a name ends in `.cedar`, else one rule a line. They are read again when they change.
+    /// Files of the policy: Cedar where a name ends in `.cedar`, else one rule a line. They are read again when they
+    /// change, where the command cannot write them.
     pub policy: Vec<String>,
     /// Lists that policies in Cedar name: a name, and its file.
     pub lists: Vec<(String, String)>,
+    /// Directories that the command cannot write: a change of a policy's file in one of them counts while it runs.
+    pub read_only: Vec<PathBuf>,
+    /// Directories and files that the command must not reach, besides the ledger that is written.
+    pub hidden: Vec<PathBuf>,
     /// What becomes of connections that a changed policy does not allow any more.
     pub on_revoke: OnRevoke,
     /// Refuse to run where something that closes a way out cannot be done here.

@@ -13,6 +13,7 @@ use axiom::addresses::Pins;
 use axiom::domain::DomainName;
 use axiom::policy::{Policy, PolicyError};
 use ledger::{RunId, RunStart};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -50,7 +51,10 @@ pub fn run(options: Options) -> Result<u8, RunError> {
     let mut launch_plan = Launch::new(options.command.clone());
     launch_plan.attach = options.attach;
     launch_plan.unix = prepared.unix;
-    launch_plan.hidden = prepared.ledger.as_ref().map(|ledger| ledger.hidden.clone()).unwrap_or_default();
+    let written = prepared.ledger.iter().flat_map(|ledger| ledger.hidden.clone());
+    let hidden: BTreeSet<PathBuf> = options.hidden.iter().cloned().chain(written).collect();
+    launch_plan.hidden = hidden.into_iter().collect();
+    launch_plan.read_only = options.read_only.clone();
     launch_plan.strict = options.strict;
     let launched = launch(launch_plan)?;
     for warning in launched.sandbox.warnings().iter().filter(|_| !options.quiet) {
@@ -135,7 +139,8 @@ impl Prepared {
         let source = Source::of(options);
         let (policy, paths) = source.read();
         let policy = policy?;
-        let watch = (!paths.is_empty()).then(|| Watch::start(&paths)).transpose().map_err(RunError::Watch)?;
+        let watch = || Watch::start(&paths, &options.read_only);
+        let watch = (!paths.is_empty()).then(watch).transpose().map_err(RunError::Watch)?;
         let unix = policy.rules().map(UnixRules::of).unwrap_or_default();
         let mut pins = Pins::default();
         for pin in &options.resolve {

@@ -24,7 +24,7 @@ pub(crate) struct Opened {
     pub config: LogConfig,
     pub shard: ShardNumber,
     pub others: Others,
-    /// What the program must not reach: the ledger's directory and the file of its keys.
+    /// What the program must not reach: the ledger's directory and the files of its keys.
     pub hidden: Vec<PathBuf>,
 }
 
@@ -88,7 +88,8 @@ impl Opened {
             opened.map_err(|error| LedgerError::Open(directory.clone(), error))?;
         let others = Others { directory: directory.clone(), own: shard, keys: public };
         let config = LogConfig { durability: options.durability, ..LogConfig::default() };
-        Ok(Self { writer, position, config, shard, others, hidden: vec![directory, key_path] })
+        let hidden = vec![beside(&directory, "pub"), directory, key_path];
+        Ok(Self { writer, position, config, shard, others, hidden })
     }
 }
 
@@ -98,6 +99,13 @@ pub fn is_covered(path: &Path) -> bool {
     // As the sandbox covers a directory: empty, never to be written, and nobody's.
     let (Ok(system), Ok(found)) = (rustix::fs::statvfs(path), rustix::fs::stat(path)) else { return false };
     system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) && found.st_mode & 0o7777 == 0
+}
+
+/// What of a ledger and its keys is there.
+#[must_use]
+pub fn ledger_files(directory: &Path) -> Vec<PathBuf> {
+    let files = [directory.to_owned(), beside(directory, "key"), beside(directory, "pub")];
+    files.into_iter().filter(|path| path.exists()).collect()
 }
 
 /// `ledger` and `key` give `ledger.key`, beside the directory: a copy of the ledger has no secret in it.

@@ -1,8 +1,9 @@
 //! What a run's policy is read from, and when it is read again.
 
+use super::guarded::Guarded;
 use super::lessons::EVERYTHING;
 use crate::options::Options;
-use axiom::policy::{POLICY_BYTES_MAX, Policy, PolicyBuilder, PolicyError};
+use axiom::policy::{Load, POLICY_BYTES_MAX, Policy, PolicyBuilder, PolicyError};
 use axiom::rules::Protocol;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -66,25 +67,33 @@ impl Source {
     /// The policy as it stands now, or what is wrong with it, and every file that was looked for.
     pub fn read(&self) -> (Result<Policy, PolicyError>, BTreeSet<PathBuf>) {
         let mut paths = BTreeSet::new();
-        let mut load = |path: &str| {
+        let policy = self.read_by(&mut |path| {
             paths.insert(PathBuf::from(path));
             load_policy(path)
-        };
+        });
+        (policy, paths)
+    }
+
+    /// The policy as it stands now, of files that the command cannot change.
+    pub fn read_guarded(&self, guarded: &Guarded) -> Result<Policy, PolicyError> {
+        self.read_by(&mut |path| guarded.read(Path::new(path)).map_err(|error| error.to_string()))
+    }
+
+    fn read_by(&self, load: &mut Load<'_>) -> Result<Policy, PolicyError> {
         let mut builder = PolicyBuilder::default().rules(&self.allow, &self.deny);
         for (protocol, port) in &self.publish {
             builder = builder.publish(*protocol, *port);
         }
         for (name, path) in &self.lists {
-            builder = builder.list(name, path, &mut load);
+            builder = builder.list(name, path, load);
         }
         for path in &self.files {
-            builder = builder.file(path, &mut load);
+            builder = builder.file(path, load);
         }
         if self.is_learning {
             builder = builder.file("learn.cedar", &mut |_| Ok(EVERYTHING.as_bytes().to_vec()));
         }
-        let policy = builder.build();
-        (policy, paths)
+        builder.build()
     }
 }
 
@@ -92,43 +101,39 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Watch {
     inotify: OwnedFd,
-    directories: BTreeSet<PathBuf>,
     due: Option<Instant>,
+    /// What the files are read by; or the first that the command may change, so that no change counts.
+    guarded: Result<Guarded, PathBuf>,
 }
 
 impl Watch {
-    /// Watches these files.
+    /// Watches these files, before the command runs. `read_only` are the directories that it cannot write.
     ///
     /// # Errors
     ///
     /// Where the kernel has no room for it.
-    pub fn start(paths: &BTreeSet<PathBuf>) -> io::Result<Self> {
+    pub fn start(paths: &BTreeSet<PathBuf>, read_only: &[PathBuf]) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut watch = Self { inotify, directories: BTreeSet::new(), due: None };
-        watch.extend(paths)?;
-        Ok(watch)
+        let parents = paths.iter().map(|path| path.parent().filter(|parent| !parent.as_os_str().is_empty()));
+        let directories: BTreeSet<&Path> = parents.map(|parent| parent.unwrap_or(Path::new("."))).collect();
+        for directory in directories {
+            let flags = WatchFlags::CLOSE_WRITE
+                | WatchFlags::MOVED_TO
+                | WatchFlags::MOVED_FROM
+                | WatchFlags::DELETE
+                | WatchFlags::ONLYDIR;
+            inotify::add_watch(&inotify, directory, flags)?;
+        }
+        Ok(Self { inotify, due: None, guarded: Guarded::of(paths, read_only) })
     }
 
-    /// Watches more files, those that are watched already as well.
+    /// What to read the files by.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
-    pub fn extend(&mut self, paths: &BTreeSet<PathBuf>) -> io::Result<()> {
-        for path in paths {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = parent.unwrap_or(Path::new("."));
-            if !self.directories.contains(directory) {
-                let flags = WatchFlags::CLOSE_WRITE
-                    | WatchFlags::MOVED_TO
-                    | WatchFlags::MOVED_FROM
-                    | WatchFlags::DELETE
-                    | WatchFlags::ONLYDIR;
-                inotify::add_watch(&self.inotify, directory, flags)?;
-                self.directories.insert(directory.to_owned());
-            }
-        }
-        Ok(())
+    /// The first that the command may change.
+    pub fn guarded(&self) -> Result<&Guarded, &Path> {
+        self.guarded.as_ref().map_err(PathBuf::as_path)
     }
 
     /// Readable when something has changed.
@@ -170,7 +175,7 @@ mod tests {
         let source = Source { files: vec![path.to_string_lossy().into_owned()], ..Source::default() };
         let (policy, paths) = source.read();
         assert_eq!(policy.expect("a policy").counts(), (1, 0));
-        let mut watch = Watch::start(&paths).expect("a watch");
+        let mut watch = Watch::start(&paths, &[]).expect("a watch");
         let start = Instant::from_secs(1);
         watch.handle_readiness(start);
         assert_eq!(watch.poll_timeout(), None);

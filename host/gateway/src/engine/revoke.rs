@@ -8,26 +8,24 @@ use crate::options::OnRevoke;
 use axiom::Proposal;
 use axiom::policy::Policy;
 use std::net::SocketAddr;
+use std::path::Path;
 
 impl Engine {
     /// Reads the policy again. One that does not hold allows nothing, until it does.
     pub(super) fn reload(&mut self) {
-        let (read, paths) = self.source.read();
+        let Some(watch) = &self.watch else { return };
         let name = self.source.name();
-        if let Some(watch) = &mut self.watch
-            && let Err(error) = watch.extend(&paths)
-        {
-            self.cx
-                .reporter
-                .say(&format!("weft: watching {name} failed, so later changes of it are not seen: {error}"));
-        }
+        let read = match watch.guarded() {
+            Ok(guarded) => self.source.read_guarded(guarded),
+            Err(path) => {
+                let path = path.to_owned();
+                return self.leave(&path);
+            }
+        };
         match read {
             Ok(policy) if self.cx.authority.decides_by(&policy) => {}
             Ok(policy) => {
-                let closed = match self.on_revoke {
-                    OnRevoke::Close => self.revoke(&policy),
-                    OnRevoke::Leave => 0,
-                };
+                let closed = self.revoke(&policy);
                 let (rules, cedar) = policy.counts();
                 self.cx.resolver.set_policy(policy.clone());
                 self.cx.authority.change_policy(policy, name.clone(), closed, self.cx.now);
@@ -37,16 +35,34 @@ impl Engine {
             }
             Err(error) => {
                 let reason = error.to_string();
-                self.cx.authority.shut(&name, &reason, self.cx.now);
+                // What does not hold allows nothing, what is open included.
+                let closed = Policy::of_rules(&[], &[]).map_or(0, |nothing| self.revoke(&nothing));
+                self.cx.authority.shut(&name, &reason, closed, self.cx.now);
                 self.cx.reporter.say(&format!(
-                    "weft: {reason}\nweft: {name} does not hold, so nothing new is allowed until it does"
+                    "weft: {reason}\nweft: {name} does not hold, so nothing is allowed until it does; \
+                     connections closed: {closed}"
                 ));
             }
         }
     }
 
-    /// Closes what a policy would not allow; how many.
+    /// Something has changed beside a file of the policy that the command may write: what was read at the start holds.
+    fn leave(&mut self, path: &Path) {
+        if self.source.read().0.is_ok_and(|policy| self.cx.authority.decides_by(&policy)) {
+            return;
+        }
+        self.cx.reporter.say(&format!(
+            "weft: the policy has changed, which does not count: the command may write {}; what lies in a directory \
+             that --read-only names may be changed while it runs",
+            path.display()
+        ));
+    }
+
+    /// Closes what a policy would not allow, unless that is to be left; how many.
     fn revoke(&mut self, policy: &Policy) -> u64 {
+        if self.on_revoke == OnRevoke::Leave {
+            return 0;
+        }
         let cx = &mut self.cx;
         self.tcp.revoke(cx, policy)
             + self.udp.revoke(cx, policy)

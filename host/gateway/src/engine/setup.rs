@@ -109,7 +109,7 @@ impl Engine {
         let digests = Digests::new().map_err(SetupError::Poll)?;
         poller.add(&digests, Sources::Digests.token(0)).map_err(SetupError::Poll)?;
         let processes = Processes::new(socket_tables, sandbox.init_pid());
-        let mut engine = Self {
+        let engine = Self {
             port: Port::new(interface, wire),
             signals,
             intercept_udp,
@@ -150,8 +150,21 @@ impl Engine {
                 searches: Searches::new(now),
             },
         };
-        engine.cx.authorise_published(&parts.publish)?;
-        Ok(engine)
+        engine.authorise_published(&parts.publish)
+    }
+}
+
+impl Engine {
+    /// Begins with the published ports, where they may be the command's.
+    fn authorise_published(mut self, ports: &[Publish]) -> Result<Self, SetupError> {
+        match self.cx.authorise_published(ports) {
+            Ok(()) => Ok(self),
+            Err(refused) => {
+                // The refusal is an entry as well. That it could not be written says less than what was refused.
+                let _ = self.cx.authority.finish(None, self.cx.now);
+                Err(refused)
+            }
+        }
     }
 }
 

@@ -69,6 +69,8 @@ steps! {
     HideServices = "hiding the host's name services",
     /// What the gateway writes about the command, out of its reach.
     HideDirectories = "hiding the ledger and its keys",
+    /// What says what the command may do, and may be changed while it runs.
+    GuardDirectories = "making a directory read-only for the command",
     /// The command's own user namespace.
     MakeCommand = "making the command's user namespace",
     /// What the command may not.

@@ -33,6 +33,7 @@ pub(super) struct Assignment {
     pub unix: UnixRules,
     /// Directories that the command must not reach.
     pub hidden: Vec<PathBuf>,
+    pub read_only: Vec<PathBuf>,
     pub strict: bool,
     /// The list of the host's Unix sockets.
     pub outside: Option<File>,
@@ -85,7 +86,9 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     attach::allow_ports().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
     mounts::mount_files(has_ipv6, &assignment.unix, &warn)?;
-    mounts::hide(&assignment.hidden, rustix::process::geteuid().is_root())?;
+    let is_root = rustix::process::geteuid().is_root();
+    mounts::make_read_only(&assignment.read_only, is_root)?;
+    mounts::hide(&assignment.hidden, is_root)?;
     let mut judged = !assignment.unix.opens_all();
     if let Some(obstacle) = guard::obstacle(foreign_proc).filter(|_| judged) {
         warn(LaunchError::new(Step::GuardSockets, obstacle, Errno::NOSYS));

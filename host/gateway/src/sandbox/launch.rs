@@ -34,6 +34,8 @@ pub struct Launch {
     /// Directories and files that the command must not reach, as root neither: they are empty inside, wherever they can be seen.
     /// For root the disks are out of reach too, then.
     pub hidden: Vec<PathBuf>,
+    /// Directories that the command cannot write, as root neither, wherever they can be seen.
+    pub read_only: Vec<PathBuf>,
     /// Whether what closes a way out and cannot be done is an error, rather than a warning.
     pub strict: bool,
     /// Whether the calling process gives up what a gateway does not need, for good: capabilities, gaining
@@ -51,6 +53,7 @@ impl Launch {
             mtu: plan::MTU_DEFAULT,
             unix: UnixRules::default(),
             hidden: Vec::new(),
+            read_only: Vec::new(),
             strict: false,
             confine_caller: true,
         }
@@ -96,6 +99,7 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
                 maps,
                 unix: launch.unix,
                 hidden: launch.hidden,
+                read_only: launch.read_only,
                 strict: launch.strict,
                 outside,
                 control: theirs,

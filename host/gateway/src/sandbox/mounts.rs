@@ -13,7 +13,7 @@ use rustix::mount::{
 mod files;
 mod hidden;
 
-pub(super) use hidden::hide;
+pub(super) use hidden::{hide, make_read_only};
 
 /// The file in the tree that takes the place of a socket: nobody can open it, and none can connect to it.
 const EMPTY: &str = "empty";
@@ -95,7 +95,7 @@ fn mount_sys() -> io::Result<()> {
         Err(Errno::PERM) => {}
         Err(error) => return Err(error),
     }
-    super::process::make_read_only(c"/sys")
+    super::process::make_read_only(CWD, c"/sys")
 }
 
 /// Mounts the files of `/etc` that say who resolves names, and hides the host's own name services but those that a rule

@@ -1,6 +1,6 @@
 //! The kernel's calls on processes and signals that have no safe wrapper: each does one thing.
 
-use rustix::fd::{AsRawFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{self, Errno};
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -190,11 +190,11 @@ pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(namespaces) }
 }
 
-/// Makes the mount at `path` read-only, with all mounts under it.
-pub(super) fn make_read_only(path: &CStr) -> io::Result<()> {
+/// Makes the mount at `path` read-only, with all mounts under it; where the path is empty, the one that `at` is.
+pub(super) fn make_read_only(at: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
     let attributes =
         libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let (at, flags) = (libc::AT_FDCWD, libc::AT_RECURSIVE);
+    let (at, flags) = (at.as_raw_fd(), libc::AT_RECURSIVE | libc::AT_EMPTY_PATH);
     let (path, length) = (path.as_ptr(), size_of_val(&attributes));
     // SAFETY: the path is a C string, and the attributes are as long as told; both are only read.
     let result =

@@ -305,12 +305,97 @@ fn hidden(way: Way) {
     assert_eq!(verify(&moved).0, Some(0), "{outcome}");
 }
 
+/// A policy in a directory of its own, which the command may be kept from writing.
+fn kept(world: &World, text: &str) -> (PathBuf, PathBuf) {
+    let policies = world.home().join("policies");
+    fs::create_dir(&policies).expect("a directory");
+    let policy = policies.join("policy");
+    fs::write(&policy, text).expect("written");
+    (policies, policy)
+}
+
+#[test]
+fn a_policy_that_does_not_hold_any_more_closes_everything() {
+    needs!["python3"];
+    let world = world();
+    let (policies, policy) = kept(&world, "one.test:7\n");
+    let program = "import socket\n\
+        s = socket.create_connection(('one.test', 7))\n\
+        print('open', flush=True)\n\
+        try:\n    print(s.recv(1))\n\
+        except ConnectionResetError:\n    print('reset')";
+    let run = world.weft().option("--policy").option(policy.to_string_lossy());
+    let run = run.option("--read-only").option(policies.to_string_lossy());
+    let ledger = run.ledger();
+    let mut running = run.start(&["python3", "-c", program]);
+    let _ = running.line("open");
+    fs::remove_file(&policy).expect("removed");
+    let _ = running.line("reset");
+    let outcome = running.finish().succeeded();
+    assert!(outcome.stderr.contains("does not hold") && outcome.stderr.contains("closed: 1"), "{outcome}");
+    let entries = entries(&ledger);
+    let changes = of(&entries, "policy-change");
+    assert_eq!(changes.iter().map(|change| &change["closed"]).collect::<Vec<_>>(), [1], "{changes:?}");
+}
+
+/// The command runs as the user whose policy it is, and may write what that user may.
+#[test]
+fn a_command_does_not_change_its_own_policy() {
+    needs!["python3"];
+    for user in [User::Root, User::Ordinary] {
+        let world = world();
+        let reach =
+            "python3 -c \"import socket; socket.create_connection(('one.test', 7)); print('reached')\"";
+        // Beside its work it may write it, and nothing comes of it.
+        let policy = world.home().join("own.list");
+        fs::write(&policy, "two.test\n").expect("written");
+        fs::set_permissions(world.home(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("open");
+        fs::set_permissions(&policy, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("open");
+        let way = Way { user, ..Way::default() };
+        let run = world.weft_as(way).option("--policy").option("own.list");
+        let script = format!("echo one.test >> own.list; until [ -e go ]; do :; done; {reach}");
+        let running = run.start(&["sh", "-c", &script]);
+        wait::until("the word about it", || {
+            running.stderr().contains("does not count: the command may write own.list").then_some(())
+        });
+        fs::write(world.home().join("go"), "").expect("written");
+        let outcome = running.finish();
+        assert!(!outcome.stdout.contains("reached"), "{outcome}");
+        // In a directory that is kept from it it cannot, whichever way it tries.
+        let (policies, policy) = kept(&world, "two.test\n");
+        let run = world.weft_as(way).option("--policy").option("policies/policy");
+        let run = run.option("--read-only").option(policies.to_string_lossy());
+        let outcome = run.shell(&format!(
+            "echo one.test >> policies/policy; rm -f policies/policy; mv policies moved; \
+             mkdir -p policies && echo one.test > policies/policy; umount policies; {reach}"
+        ));
+        assert!(!outcome.stdout.contains("reached"), "{outcome}");
+        assert_eq!(fs::read_to_string(&policy).expect("it is there"), "two.test\n", "{outcome}");
+    }
+}
+
+#[test]
+fn a_run_without_a_ledger_reaches_none_either() {
+    let world = world();
+    let run = world.weft();
+    let ledger = run.ledger();
+    let _ = run.output(&["true"]).succeeded();
+    let before = fs::read(ledger.with_extension("key")).expect("the key");
+    let path = ledger.display();
+    let outcome = world.weft().option("--no-ledger").shell(&format!(
+        "cat {path}.key {path}.pub; rm -rf {path}/1 {path}/journal; echo x > {path}.pub; ls {path}"
+    ));
+    assert_eq!(outcome.stdout, "", "{outcome}");
+    assert_eq!(fs::read(ledger.with_extension("key")).expect("the key"), before);
+    assert_eq!(verify(&ledger).0, Some(0), "{outcome}");
+}
+
 #[test]
 fn a_policy_file_that_changes_closes_what_it_allows_no_more() {
     needs!["python3"];
     for (on_revoke, end) in [("close", "reset"), ("leave", "b'x'")] {
         let world = world();
-        let policy = world.write("policy", "one.test:7\n");
+        let (policies, policy) = kept(&world, "one.test:7\n");
         let program = "import socket, sys, time\n\
             s = socket.create_connection(('one.test', 7))\n\
             print('open', flush=True)\n\
@@ -327,11 +412,12 @@ fn a_policy_file_that_changes_closes_what_it_allows_no_more() {
             print('open again')";
         let run = world.weft().option("--policy").option(policy.to_string_lossy());
         let run = run.option("--on-revoke").option(on_revoke);
+        let run = run.option("--read-only").option(policies.to_string_lossy());
         let ledger = run.ledger();
         let mut running = run.start(&["python3", "-c", program]);
         let _ = running.line("open");
-        let next = world.write("next", "two.test:7\n");
-        fs::rename(next, &policy).expect("replaced at once");
+        fs::write(policies.join("next"), "two.test:7\n").expect("written");
+        fs::rename(policies.join("next"), &policy).expect("replaced at once");
         let _ = running.line("asked");
         assert!(running.stdout().contains(end), "{on_revoke}: {}", running.stdout());
         // A policy that does not hold allows nothing, and the next that holds is taken.

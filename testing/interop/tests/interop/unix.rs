@@ -85,7 +85,10 @@ fn a_rule_that_is_gone_opens_nothing_new() {
     drop(std::os::unix::net::UnixListener::bind(world.home().join("stale")).expect("a socket"));
     let [served, stale] = ["served", "stale"].map(|name| world.home().join(name).display().to_string());
     let both = format!("unix:{served}\nunix:{stale}\n");
-    let policy = world.write("policy", &both);
+    let policies = world.home().join("policies");
+    std::fs::create_dir(&policies).expect("a directory");
+    let policy = policies.join("policy");
+    std::fs::write(&policy, &both).expect("written");
     let program = "
 import socket, sys
 def ask(path):
@@ -100,6 +103,7 @@ while ask(sys.argv[1]) == 'reached': pass
 print('afterwards', ask(sys.argv[1]))
 ";
     let run = world.weft().option("--policy").option(policy.to_string_lossy());
+    let run = run.option("--read-only").option(policies.to_string_lossy());
     let ledger = run.ledger();
     let mut running = run.start(&["python3", "-c", program, &served, &stale]);
     let _ = running.line("served reached");

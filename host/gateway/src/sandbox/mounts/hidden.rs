@@ -5,8 +5,9 @@
 
 use super::{LaunchError, Step, new_mount};
 use crate::sandbox::error::During;
+use crate::sandbox::process;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
 use rustix::io;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::OsString;
@@ -52,6 +53,39 @@ pub(in crate::sandbox) fn hide(paths: &[PathBuf], root: bool) -> Result<(), Laun
         }
     }
     if root { hide_disks() } else { Ok(()) }
+}
+
+/// Makes directories read-only, wherever they can be seen, with what is mounted in them.
+pub(in crate::sandbox) fn make_read_only(paths: &[PathBuf], root: bool) -> Result<(), LaunchError> {
+    let step = Step::GuardDirectories;
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let table = std::fs::read("/proc/self/mountinfo").during(step, "/proc/self/mountinfo")?;
+    let mounts = parse(&table);
+    for path in paths {
+        let name = path.to_string_lossy();
+        let whole = std::fs::canonicalize(path).during(step, &name)?;
+        let targets = places(&mounts, &whole).into_iter().map(|place| open(&place));
+        let targets: Vec<OwnedFd> = targets.filter_map(Result::ok).collect();
+        targets.iter().try_for_each(cover_with_itself).during(step, &name)?;
+        let system = rustix::fs::statvfs(&whole).during(step, &name)?;
+        if targets.is_empty() || !system.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(io::Errno::NOENT).during(step, &name);
+        }
+    }
+    if root { hide_disks() } else { Ok(()) }
+}
+
+fn cover_with_itself(target: &OwnedFd) -> io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    let itself = rustix::mount::open_tree(target, "", flags)?;
+    process::make_read_only(itself.as_fd(), c"")?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(itself.as_fd(), "", target.as_fd(), "", flags)
 }
 
 fn open(place: &Path) -> io::Result<OwnedFd> {
