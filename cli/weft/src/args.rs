@@ -171,6 +171,18 @@ pub struct RunArguments {
     /// When a connection may proceed: once its entry is on disk, or at most 5 ms ahead of that
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Ledger")]
     pub durability: Durability,
+    /// Go on in a new log once one has this many bytes of entries, as in 100M; at least 2M [default: 1 GiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_log_bytes, conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub rotate_size: Option<u64>,
+    /// Go on in a new log once one is this old, as in 7d [default: 30d]
+    #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub rotate_age: Option<Duration>,
+    /// Keep so many logs when a new one begins, the new one included [default: all]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub keep_logs: Option<u64>,
+    /// Let logs go that ended longer ago than this when a new one begins, as in 365d [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, conflicts_with = "no_ledger", help_heading = "Ledger")]
+    pub keep_age: Option<Duration>,
     /// End the command after this long, as in 90, 90s, 2m or 1h30m, and exit with 124
     #[arg(long, value_name = "DURATION", value_parser = values::parse_duration, help_heading = "End")]
     pub timeout: Option<Duration>,
@@ -282,9 +294,14 @@ impl RunArguments {
                             or set WEFT_LEDGER or HOME"
                     .to_owned());
             }
-            place => {
-                place.filter(|_| !is_kept_outside).map(|directory| LedgerOptions { directory, durability })
-            }
+            place => place.filter(|_| !is_kept_outside).map(|directory| LedgerOptions {
+                directory,
+                durability,
+                rotate_bytes: self.rotate_size,
+                rotate_age: self.rotate_age,
+                keep_logs: self.keep_logs.map(|count| usize::try_from(count).unwrap_or(usize::MAX)),
+                keep_age: self.keep_age,
+            }),
         };
         Ok(gateway::Options {
             command: self.command,
@@ -364,6 +381,14 @@ pub fn manual(subcommand: Option<&str>) -> Option<Vec<u8>> {
     Some(page)
 }
 
+/// A log has room for some entries at least.
+fn parse_log_bytes(text: &str) -> Result<u64, String> {
+    match values::parse_bytes(text)? {
+        small if small < 2_000_000 => Err(format!("'{text}' is too few: at least 2M")),
+        bytes => Ok(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +422,7 @@ mod tests {
             "weft run --allow a.example:443 --allow *.b.example --deny 10.0.0.0/8 --dns 127.0.0.1:5353 \
              --resolve a.example=127.0.0.1 --events e.json --quiet --tls-opaque --timeout 1m30s --fail-on-deny \
              --strict --publish 8080:80 --limit open=8 --limit bytes=5G --attach veth --pcap f.pcap --ledger l --durability sync \
+             --rotate-size 100M --rotate-age 7d --keep-logs 12 --keep-age 365d \
              --policy p.cedar --policy q --list team=t --read-only d --on-revoke leave -- curl -v --quiet",
         );
         assert_eq!(options.allow, ["a.example:443", "*.b.example"]);
@@ -414,6 +440,9 @@ mod tests {
         assert_eq!(options.read_only[0], std::path::Path::new("d"));
         assert_eq!(options.on_revoke, gateway::options::OnRevoke::Leave);
         let ledger = options.ledger.expect("a ledger");
+        let day = Duration::from_secs(86_400);
+        assert_eq!((ledger.rotate_bytes, ledger.rotate_age), (Some(100_000_000), Some(7 * day)));
+        assert_eq!((ledger.keep_logs, ledger.keep_age), (Some(12), Some(365 * day)));
         assert_eq!((ledger.directory, ledger.durability), ("l".into(), ::ledger::Durability::Sync));
         assert!(options.quiet && options.tls_opaque && options.fail_on_deny && options.strict);
         assert_eq!(options.command, ["curl", "-v", "--quiet"]);

@@ -81,15 +81,28 @@ pub struct Options {
 /// use gateway::options::LedgerOptions;
 /// use ledger::Durability;
 ///
-/// let ledger = LedgerOptions { directory: "/var/lib/weft/ledger".into(), durability: Durability::Sync };
+/// let ledger = LedgerOptions {
+///     directory: "/var/lib/weft/ledger".into(),
+///     durability: Durability::Sync,
+///     keep_logs: Some(12),
+///     ..LedgerOptions::default()
+/// };
 /// assert_ne!(ledger.durability, Durability::default());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerOptions {
     /// Its directory, made where there is none; the keys that sign are in `DIRECTORY.key`, made where there are none.
     pub directory: PathBuf,
     /// Whether a connection waits for the disk.
     pub durability: Durability,
+    /// A log with this many bytes of entries goes on in a new one; 1 GiB where not told.
+    pub rotate_bytes: Option<u64>,
+    /// A log this old goes on in a new one; 30 days where not told.
+    pub rotate_age: Option<Duration>,
+    /// How many logs of this run's shard stay, the newest included, when a new one begins; all where not told.
+    pub keep_logs: Option<usize>,
+    /// Logs that ended longer ago than this go when a new one begins; never where not told.
+    pub keep_age: Option<Duration>,
 }
 
 /// What becomes of open connections that a changed policy does not allow any more.

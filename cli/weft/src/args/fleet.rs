@@ -17,7 +17,7 @@ pub enum FleetTask {
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: Option<u8>,
         /// How many bytes of ledgers the stream holds, as 500M or 2T; a new one as many as the server allows
-        #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+        #[arg(long, value_name = "BYTES", value_parser = super::values::parse_bytes)]
         ledger_bytes: Option<u64>,
         /// For how long the server itself drops what comes twice; a new one for 2m
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -180,37 +180,6 @@ impl AccessArguments {
             certificate: self.tls_cert.zip(self.tls_key),
             credentials: self.credentials,
             inbox: None,
-        }
-    }
-}
-
-/// A number of bytes, with K, M, G or T behind it for thousands.
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("'{text}' is no number of bytes: expected as in 500M, 20G or 1000000");
-    let (number, factor) = match text.char_indices().last() {
-        Some((at, 'K')) => (&text[..at], 1_000),
-        Some((at, 'M')) => (&text[..at], 1_000_000),
-        Some((at, 'G')) => (&text[..at], 1_000_000_000),
-        Some((at, 'T')) => (&text[..at], 1_000_000_000_000),
-        _ => (text, 1),
-    };
-    let is_decimal = number.bytes().all(|byte| byte.is_ascii_digit());
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    // The server counts in 63 bits.
-    bytes.filter(|bytes| is_decimal && *bytes > 0 && i64::try_from(*bytes).is_ok()).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_bytes_are_read_and_garbage_is_refused() {
-        for (text, bytes) in [("1", 1), ("20K", 20_000), ("500M", 500_000_000), ("2T", 2_000_000_000_000)] {
-            assert_eq!(parse_bytes(text), Ok(bytes));
-        }
-        for text in ["", "0", "M", "-1", "+1", "1.5G", "1k", "1GB", "99999999T", "18446744073709551615"] {
-            assert!(parse_bytes(text).is_err(), "{text} was taken");
         }
     }
 }

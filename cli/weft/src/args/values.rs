@@ -42,9 +42,39 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A number of bytes, with K, M, G or T behind it for thousands.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no number of bytes: expected as in 500M, 20G or 1000000");
+    let (number, factor) = match text.char_indices().last() {
+        Some((at, 'K')) => (&text[..at], 1_000),
+        Some((at, 'M')) => (&text[..at], 1_000_000),
+        Some((at, 'G')) => (&text[..at], 1_000_000_000),
+        Some((at, 'T')) => (&text[..at], 1_000_000_000_000),
+        _ => (text, 1),
+    };
+    let is_decimal = number.bytes().all(|byte| byte.is_ascii_digit());
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    // The server counts in 63 bits.
+    bytes.filter(|bytes| is_decimal && *bytes > 0 && i64::try_from(*bytes).is_ok()).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_bytes_are_read_and_garbage_is_refused() {
+        for (text, bytes) in [("1", 1), ("20K", 20_000), ("500M", 500_000_000), ("2T", 2_000_000_000_000)] {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "0", "M", "-1", "+1", "1.5G", "1k", "1GB", "99999999T", "18446744073709551615"] {
+            assert!(parse_bytes(text).is_err(), "{text} was taken");
+        }
+    }
 
     #[test]
     fn durations_are_read_and_garbage_is_refused() {

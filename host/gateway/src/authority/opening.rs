@@ -83,11 +83,22 @@ impl Opened {
         }
         let keys = keys(&key_path, &directory)?;
         let public = keys.iter().map(|key| key.public().clone()).collect();
-        let opened = shards::open(&directory, keys, WriterConfig::default());
+        let ns = |age: std::time::Duration| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        let writing = WriterConfig {
+            keep_logs: options.keep_logs,
+            keep_age_ns: options.keep_age.map(ns),
+            ..WriterConfig::default()
+        };
+        let opened = shards::open(&directory, keys, writing);
         let (writer, position, shard) =
             opened.map_err(|error| LedgerError::Open(directory.clone(), error))?;
         let others = Others { directory: directory.clone(), own: shard, keys: public };
-        let config = LogConfig { durability: options.durability, ..LogConfig::default() };
+        let usual = LogConfig::default();
+        let config = LogConfig {
+            durability: options.durability,
+            rotate_bytes: options.rotate_bytes.unwrap_or(usual.rotate_bytes),
+            rotate_age_ns: options.rotate_age.map_or(usual.rotate_age_ns, ns),
+        };
         let hidden = vec![beside(&directory, "pub"), directory, key_path];
         Ok(Self { writer, position, config, shard, others, hidden })
     }
