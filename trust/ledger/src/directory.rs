@@ -166,8 +166,12 @@ impl Storage for DirectoryStorage {
         let path = self.directory.resolve(path);
         self.make_folders(&path)?;
         let mut options = OpenOptions::new();
-        let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        let mut file = options.create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         self.dirty.insert(path);
+        // A writer that opens a ledger writes tiles as they are already: who reads them, or kills it, finds them whole.
+        if file.metadata()?.len() > bytes.len() as u64 {
+            file.set_len(bytes.len() as u64)?;
+        }
         file.write_all(bytes)
     }
 

@@ -3,8 +3,12 @@
 //! What is signed is the newest checkpoint. From its root down, each tile is held to the hash above it and each entry to
 //! its tile, so that the first entry that is wrong has a name. Where entries and tiles were changed alike, the smallest
 //! range is named that the untouched tiles above leave. Memory does not grow with the number of entries.
+//!
+//! Of the log that grows, the newest entries are in the journal, and most often in tiles as well: what is published of them is
+//! held to the journal.
 
 mod finding;
+mod published;
 mod tree;
 
 pub use finding::{Finding, Wrong};
@@ -18,6 +22,7 @@ use crate::reader::{Match, Reader};
 use crate::shards::ShardNumber;
 use crate::storage::Source;
 use identity::PublicKey;
+use published::PublishedCheck;
 use tree::TreeCheck;
 
 /// What was verified.
@@ -47,15 +52,27 @@ pub struct Report {
 pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Result<Report, Finding> {
     let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0 };
     // Read before the journal, which has at least as much, also where it grows meanwhile.
-    let published = check.published()?;
+    let before = layout::logs(source).map_err(ReadError::Io)?;
+    let published = match before.last() {
+        Some(log) => source.read(&layout::in_log(*log, "checkpoint")).map_err(ReadError::Io)?,
+        None => None,
+    };
     let newest = check.newest_journal()?;
+    // A log's journal is on disk before the log has a folder.
+    let is_stray = |log: &u64| *log == 0 || newest.as_ref().is_some_and(|newest| *log > newest.log);
+    if let Some(log) = before.iter().copied().find(is_stray) {
+        return Err(Finding::Chain { log });
+    }
     for number in layout::logs(source).map_err(ReadError::Io)? {
         if newest.as_ref().is_none_or(|newest| number < newest.log) {
             check.complete_log(number)?;
         }
     }
     let is_unfinished = match &newest {
-        Some(newest) => check.growing_log(newest)?,
+        Some(newest) => {
+            let published = published.filter(|_| before.last() == Some(&newest.log));
+            check.growing_log(newest, published)?
+        }
         None => false,
     };
     let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
@@ -64,12 +81,6 @@ pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Res
         let earlier = Checkpoint::open(note, keys)
             .map_err(|error| Finding::Checkpoint { path: "the checkpoint that was given".into(), error })?;
         hold_to(&reader, &earlier)?;
-    }
-    if let (Some(published), true) = (published, newest.is_some()) {
-        // A journal that was cut may hold less than what was published. A log may have been let go meanwhile.
-        if reader.hold_to(&published)? != Match::Retired {
-            hold_to(&reader, &published)?;
-        }
     }
     let note = reader.checkpoint().to_owned();
     Ok(Report { shard: reader.shard(), first, next: check.next, logs: check.logs, note, is_unfinished })
@@ -130,8 +141,10 @@ impl<S: Source> Check<'_, S> {
     /// A log that does not grow any more: all of it is in tiles.
     fn complete_log(&mut self, number: u64) -> Result<(), Finding> {
         let path = layout::in_log(number, "checkpoint");
-        // A log whose checkpoint is gone was being removed.
-        let Some(note) = self.source.read(&path).map_err(ReadError::Io)? else { return Ok(()) };
+        let Some(note) = self.source.read(&path).map_err(ReadError::Io)? else {
+            // It was being removed. The oldest goes first: none does behind one that stays.
+            return if self.logs.is_empty() { Ok(()) } else { Err(Finding::Chain { log: number }) };
+        };
         let note = String::from_utf8_lossy(&note);
         let checkpoint = Checkpoint::open(&note, self.keys)
             .map_err(|error| Finding::Checkpoint { path: path.clone(), error })?;
@@ -144,12 +157,13 @@ impl<S: Source> Check<'_, S> {
         self.link(number, first.as_deref(), checkpoint)
     }
 
-    /// The log that grows; whether its last batch was not written to its end.
-    fn growing_log(&mut self, newest: &Newest) -> Result<bool, Finding> {
+    /// The log that grows, and its checkpoint that was published; whether its last batch was not written to its end.
+    fn growing_log(&mut self, newest: &Newest, published: Option<Vec<u8>>) -> Result<bool, Finding> {
         let Newest { log, base, .. } = newest;
         let sequence = self.base_of(*log, base);
         TreeCheck::new(self.source, *log, sequence, base).run()?;
-        let (mut tree, _) = edge::load(self.source, *log, base.size)?;
+        let start = edge::load(self.source, *log, base.size)?;
+        let mut tree = start.0.clone();
         let batch = |size: u64, count: u64| Finding::Range {
             first: sequence + size,
             last: sequence + size + count.max(1) - 1,
@@ -164,6 +178,8 @@ impl<S: Source> Check<'_, S> {
         if let Some(count) = journal.torn_count {
             return Err(batch(tree.size(), count));
         }
+        let (source, keys) = (self.source, self.keys);
+        PublishedCheck { source, keys, newest, sequence, start, journal: &journal }.run(published)?;
         let first = match base.size {
             0 => journal.frames.first().and_then(|frame| frame.first_record()).map(<[u8]>::to_vec),
             _ => edge::first_record(self.source, *log, base.size),
@@ -202,18 +218,6 @@ impl<S: Source> Check<'_, S> {
         self.next = sequence + checkpoint.size;
         self.logs.push(checkpoint);
         Ok(())
-    }
-
-    /// The checkpoint that the newest log has published, where it is signed: one that was torn is written again.
-    fn published(&self) -> Result<Option<Checkpoint>, ReadError> {
-        for log in layout::logs(self.source).map_err(ReadError::Io)?.into_iter().rev() {
-            if let Some(note) = self.source.read(&layout::in_log(log, "checkpoint")).map_err(ReadError::Io)? {
-                return Ok(str::from_utf8(&note)
-                    .ok()
-                    .and_then(|note| Checkpoint::open(note, self.keys).ok()));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -29,6 +29,14 @@ pub enum Finding {
         /// Which one.
         path: String,
     },
+    /// A file that was published is missing or cut short, and the journal has what it held: a loss of power leaves that, or
+    /// somebody who takes it away.
+    Unpublished {
+        /// Which one.
+        path: String,
+        /// The first entry that it should have and has not, where it is one of entries.
+        first: Option<u64>,
+    },
     /// A checkpoint is not signed by the keys.
     Checkpoint {
         /// Which one.
@@ -50,7 +58,7 @@ pub enum Finding {
         /// The one behind the last that may have been.
         next: u64,
     },
-    /// This log does not go on from the one before it: one of another ledger was put in, or one was taken out.
+    /// This log does not go on from the one before it: one was taken out, or one of another ledger put in, or added.
     Chain {
         /// Its number.
         log: u64,
@@ -94,6 +102,7 @@ impl Finding {
             Self::Entry { wrong: Wrong::Inserted, .. } => "inserted",
             Self::Range { .. } => "changed-with-hashes",
             Self::Tile { .. } => "hashes-changed",
+            Self::Unpublished { .. } => "not-published",
             Self::Checkpoint { .. } => "not-signed",
             Self::Truncated { .. } => "truncated",
             Self::Rewritten { .. } => "rewritten",
@@ -110,6 +119,7 @@ impl Finding {
             Self::Entry { sequence, .. } => Some(*sequence),
             Self::Range { first, .. } | Self::Rewritten { first, .. } => Some(*first),
             Self::Truncated { have, .. } => Some(*have),
+            Self::Unpublished { first, .. } => *first,
             Self::Tile { .. }
             | Self::Checkpoint { .. }
             | Self::Chain { .. }
@@ -136,6 +146,16 @@ impl fmt::Display for Finding {
             Self::Tile { path } => {
                 write!(f, "{path} is missing or was changed; the entries that it is about are right")
             }
+            Self::Unpublished { path, first } => {
+                match first {
+                    Some(first) => write!(f, "entry {first} is missing in {path}")?,
+                    None => write!(f, "{path} is missing or cut short")?,
+                }
+                f.write_str(
+                    ", which was published; the journal has what it told. A loss of power leaves that as well: then the \
+                     next run writes it anew",
+                )
+            }
             Self::Checkpoint { path, error } => write!(f, "{path}: {error}"),
             Self::Truncated { have, want } => write!(
                 f,
@@ -148,7 +168,10 @@ impl fmt::Display for Finding {
                 next.saturating_sub(1)
             ),
             Self::Chain { log } => {
-                write!(f, "log {log} does not go on from the one before it: a log was exchanged or taken out")
+                write!(
+                    f,
+                    "log {log} does not go on from the one before it: a log was exchanged, added or taken out"
+                )
             }
             Self::Elsewhere { origin } => {
                 write!(f, "the log {origin}, of which a checkpoint tells, is not here")

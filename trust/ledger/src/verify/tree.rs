@@ -119,7 +119,7 @@ impl<'a, S: Source> TreeCheck<'a, S> {
     }
 
     /// Holds the entries that are there to the hashes that they must have.
-    fn compare(&self, index: u64, leaves: &[Hash], hashes: &[Hash]) -> Result<(), Finding> {
+    pub fn compare(&self, index: u64, leaves: &[Hash], hashes: &[Hash]) -> Result<(), Finding> {
         let Some(at) = (0..leaves.len().max(hashes.len())).find(|at| leaves.get(*at) != hashes.get(*at))
         else {
             return Ok(());

@@ -172,24 +172,38 @@ impl<S: Storage> Writer<S> {
             self.journal_bytes = bytes.len() as u64;
             return Ok(());
         }
-        self.renew(&journal)
+        self.renew(bytes, &journal)
     }
 
-    /// Brings what a journal has into the tiles, and begins a new one.
-    fn renew(&mut self, journal: &Journal) -> Result<(), OpenError> {
+    /// Brings what a journal of these bytes has into the tiles, and begins a new one.
+    fn renew(&mut self, bytes: &[u8], journal: &Journal) -> Result<(), OpenError> {
+        let old = layout::journals(&self.storage).map_err(OpenError::Io)?;
+        let number = self.journal;
+        self.journal = old.last().copied().unwrap_or(number);
+        self.stale.extend(old.into_iter().filter(|old| *old != self.journal).map(layout::journal));
+        if self.log.number > 1 && self.log.published == 0 {
+            self.begin_again(bytes)?;
+        }
         for frame in &journal.frames {
             let full = self.log.extend(frame.records);
             self.write_full(full).map_err(OpenError::Write)?;
         }
         self.write_partials().map_err(OpenError::Write)?;
-        let old = layout::journals(&self.storage).map_err(OpenError::Io)?;
-        let number = self.journal;
-        self.journal = old.last().copied().unwrap_or(number);
-        self.stale.extend(old.into_iter().filter(|old| *old != self.journal).map(layout::journal));
         self.remove_rests().map_err(OpenError::Write)?;
         self.renew_journal().map_err(OpenError::Write)?;
         // Its writer may have been killed before the last frame was on disk, which nobody is told of before it is.
         self.write_checkpoint().map_err(OpenError::Write)
+    }
+
+    /// Has a log whose beginning was interrupted tell that it is there. Its own journal, of these bytes, is on disk first.
+    fn begin_again(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
+        let path = layout::in_log(self.log.number, "checkpoint");
+        if self.storage.read(&path).map_err(OpenError::Io)?.is_some() {
+            return Ok(());
+        }
+        let Some(first) = Journal::first_note(bytes) else { return Ok(()) };
+        self.replace_journal(bytes).map_err(OpenError::Write)?;
+        self.begin_checkpoint(first.to_owned()).map_err(OpenError::Write)
     }
 
     /// Whether the log's checkpoint tells of all that there is.

@@ -23,16 +23,26 @@ impl<S: Storage> Writer<S> {
         all.extend_from_slice(records);
         let old = self.log.number;
         self.log = GrowingLog::empty(old + 1, sequence);
-        let base = Frame { first: 0, entry_bytes: 0, records: &[], note: &self.sign() }.encode();
+        let first = self.sign();
+        let base = Frame { first: 0, entry_bytes: 0, records: &[], note: &first }.encode();
         let full = self.log.extend(&all);
         self.log.note = self.sign();
         let frame = Frame { first: 0, entry_bytes: 0, records: &all, note: &self.log.note }.encode();
         // The tiles of the old log are on disk before the journal goes that has the same.
         self.storage.sync_all().map_err(failed("sync", layout::in_log(old, "checkpoint")))?;
         self.replace_journal(&[base, frame].concat())?;
+        self.begin_checkpoint(first)?;
         self.write_full(full)?;
         self.publish()?;
         self.retire(time_ns)
+    }
+
+    /// Has a new log tell that it is there, with no entries yet. So where there are tiles there is a checkpoint.
+    pub(super) fn begin_checkpoint(&mut self, first: String) -> Result<(), WriteError> {
+        let note = std::mem::replace(&mut self.log.note, first);
+        self.write_checkpoint()?;
+        self.log.note = note;
+        Ok(())
     }
 
     /// Removes the logs that need not stay.

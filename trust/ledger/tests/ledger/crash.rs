@@ -1,12 +1,13 @@
 //! Losses of power, full and broken disks: whatever happens at whichever operation, a ledger that is opened again has
-//! everything that was reported durable, in its order, and goes on. So it has what it had published, which others tell of.
+//! everything that was reported durable, in its order, and goes on. So it has what it had published, which others tell of;
+//! and it verifies, once it is opened again, and at once where nothing was lost.
 
 use crate::entries::{Pair, entry, keys, public};
 use ledger::checkpoint::Checkpoint;
 use ledger::entry::Event;
 use ledger::simulated::{Fault, SimulatedDisk};
 use ledger::storage::Source;
-use ledger::{Entry, LogConfig, Reader, Writer, WriterConfig, layout};
+use ledger::{Entry, Finding, LogConfig, ReadError, Reader, Writer, WriterConfig, layout, verify};
 
 /// Seeds in all. Each is several lives of one ledger.
 const SEEDS: u64 = 10_000;
@@ -66,6 +67,16 @@ fn hold_to(disk: &SimulatedDisk, log: u64, told: &Checkpoint, seed: u64) {
     assert_eq!(reader.root_at(found, told.size).unwrap(), told.root, "seed {seed}");
 }
 
+/// What is there verifies, and what is published of it.
+fn hold(disk: &SimulatedDisk, seed: u64) {
+    match verify(disk, &public(), &[]) {
+        Ok(_) => {}
+        // Its making was interrupted.
+        Err(Finding::Read(error)) if matches!(*error, ReadError::Nothing) => {}
+        Err(finding) => panic!("seed {seed}: {finding}"),
+    }
+}
+
 /// One life: writes until the fault, or to its end.
 fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: u64) {
     let keep_logs = [None, Some(1), Some(2)][random.below(3) as usize];
@@ -98,22 +109,33 @@ fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: 
 fn try_seed(seed: u64) {
     let random = &mut Random(seed);
     let (mut disk, mut durable) = (SimulatedDisk::new(seed), 0);
-    let mut told = Vec::new();
+    let (mut told, mut is_whole) = (Vec::new(), true);
     for _ in 0..3 {
         let fault =
             [Fault::PowerLoss, Fault::PowerLoss, Fault::Full, Fault::Broken][random.below(4) as usize];
         disk.set_fault(disk.operations() + random.below(60), fault);
         live(&mut disk, random, &mut durable, seed);
         told.extend(published(&disk));
+        // A writer that was killed leaves the same, and loses nothing of it.
+        is_whole &= fault == Fault::PowerLoss;
+        if is_whole {
+            hold(&disk, seed);
+        }
         // A disk that is full or broken may lose its power as well.
         disk = match fault != Fault::PowerLoss && random.below(2) == 0 {
             true => disk.repaired(),
-            false => disk.after_power_loss(),
+            // Some writers are only killed.
+            false if is_whole && random.below(8) == 0 => disk.repaired(),
+            false => {
+                is_whole = false;
+                disk.after_power_loss()
+            }
         };
     }
     let (writer, _) = Writer::open(disk, keys(), WriterConfig::default())
         .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     check(writer.storage(), durable, seed);
+    hold(writer.storage(), seed);
     told.iter().for_each(|(log, told)| hold_to(writer.storage(), *log, told, seed));
 }
 

@@ -185,6 +185,151 @@ fn a_journal_that_was_cut_is_found_by_what_was_published() {
     }
 }
 
+/// A ledger of two runs: the journal begins behind the first, whose end and all of the second is in tiles as well.
+fn two_runs(seed: u64) -> SimulatedDisk {
+    let mut disk = SimulatedDisk::new(1);
+    for count in [200, 524] {
+        let config = LogConfig { rotate_age_ns: u64::MAX, ..LogConfig::default() };
+        let mut pair = Pair::open(&mut disk, WriterConfig::default(), config);
+        for _ in 0..count {
+            let entry = Entry { run: RunId([seed as u8; 16]), ..entry(pair.log.next()) };
+            pair.log.append(&entry, time::Instant::ZERO).unwrap();
+        }
+        pair.log.publish(time::Instant::ZERO);
+        assert!(pair.write());
+    }
+    disk
+}
+
+/// The file that was published and is not whole, and the first entry that it lacks.
+fn unpublished(disk: &SimulatedDisk) -> (String, Option<u64>) {
+    match check(disk).expect_err("it was taken away") {
+        Finding::Unpublished { path, first } => (path, first),
+        finding => panic!("{finding}"),
+    }
+}
+
+#[test]
+fn entries_that_are_published_are_held_to_the_journal() {
+    let whole = two_runs(1);
+    let report = check(&whole).unwrap();
+    assert_eq!((report.next, report.is_unfinished), (724, false));
+    type Change<'a> = (Wrong, &'a dyn Fn(&mut Vec<Vec<u8>>));
+    // In a bundle that was begun before the journal was, and in the last one.
+    for (path, base) in [("1/tile/entries/000", 0), ("1/tile/entries/002.p/212", 512)] {
+        for at in [7, 203] {
+            let changes: [Change; 5] = [
+                (Wrong::Changed, &|records| records[at][5] ^= 1),
+                (Wrong::Missing, &|records| drop(records.remove(at))),
+                (Wrong::Swapped, &|records| records.swap(at, at + 1)),
+                (Wrong::Inserted, &|records| records.insert(at, b"\0\x01\xf6".to_vec())),
+                (Wrong::Changed, &|records| records[at] = b"\0\x01\xf6".to_vec()),
+            ];
+            for (how, changed) in changes {
+                let mut disk = whole.clone();
+                change(&mut disk, path, changed);
+                assert_eq!(wrong(&disk), (base + at as u64, how), "{path}");
+            }
+        }
+        for length in [0, 100, 211] {
+            let mut disk = whole.clone();
+            change(&mut disk, path, |records| records.truncate(length));
+            assert_eq!(unpublished(&disk), (path.into(), Some(base + length as u64)));
+        }
+        let mut disk = whole.clone();
+        disk.remove(path).unwrap();
+        assert_eq!(unpublished(&disk), (path.into(), Some(base)));
+    }
+    // The part that the journal begins behind, and what the next run makes of it.
+    let mut disk = whole.clone();
+    change(&mut disk, "1/tile/entries/000.p/200", |records| records[9][5] ^= 1);
+    assert_eq!(wrong(&disk), (9, Wrong::Changed));
+    let mut disk = whole.clone();
+    disk.remove("1/tile/entries/000.p").unwrap();
+    check(&disk).expect("the full one has taken its place");
+}
+
+#[test]
+fn hashes_and_checkpoints_that_are_published_are_held_to_the_journal() {
+    let (whole, other) = (two_runs(1), two_runs(2));
+    for path in ["1/tile/0/000", "1/tile/0/002.p/212", "1/tile/1/000.p/2"] {
+        let mut disk = whole.clone();
+        let mut bytes = disk.read(path).unwrap().unwrap();
+        bytes[33] ^= 1;
+        disk.write(path, &bytes).unwrap();
+        assert!(matches!(check(&disk), Err(Finding::Tile { path: told }) if told == path));
+        disk.write(path, b"").unwrap();
+        assert_eq!(unpublished(&disk), (path.into(), None));
+        disk.remove(path).unwrap();
+        assert_eq!(unpublished(&disk), (path.into(), None));
+    }
+    // Entries and hashes that fit each other, of another ledger.
+    let mut disk = whole.clone();
+    for path in ["1/tile/entries/001", "1/tile/0/001"] {
+        disk.write(path, &other.read(path).unwrap().unwrap()).unwrap();
+    }
+    assert_eq!(wrong(&disk), (256, Wrong::Changed));
+    let path = "1/checkpoint";
+    let mut disk = whole.clone();
+    disk.write(path, b"").unwrap();
+    assert_eq!(unpublished(&disk), (path.into(), None));
+    disk.remove(path).unwrap();
+    assert_eq!(unpublished(&disk), (path.into(), None));
+    disk.write(path, &other.read(path).unwrap().unwrap()).unwrap();
+    assert!(matches!(check(&disk), Err(Finding::Rewritten { first: 0, next: 724 })));
+    let note = String::from_utf8(whole.read(path).unwrap().unwrap()).unwrap();
+    disk.write(path, note.replacen("724", "725", 1).as_bytes()).unwrap();
+    assert!(matches!(check(&disk), Err(Finding::Checkpoint { .. })));
+}
+
+/// What was published before the journal began, which is less: a writer was killed while it opened the ledger.
+#[test]
+fn a_checkpoint_that_lags_is_held_to_what_there_is() {
+    let mut disk = two_runs(1);
+    let published = disk.read("1/checkpoint").unwrap().unwrap();
+    let mut pair = Pair::open(&mut disk, WriterConfig::default(), LogConfig::default());
+    pair.append(20);
+    assert!(pair.write());
+    let (writer, _) = Writer::open(&mut disk, keys(), WriterConfig::default()).unwrap();
+    drop(writer);
+    disk.write("1/checkpoint", &published).unwrap();
+    assert_eq!(check(&disk).unwrap().next, 744);
+    let whole = disk.clone();
+    change(&mut disk, "1/tile/entries/002.p/212", |records| records[9][5] ^= 1);
+    assert_eq!(wrong(&disk), (521, Wrong::Changed));
+    disk = whole.clone();
+    change(&mut disk, "1/tile/entries/002.p/232", |records| records[9][5] ^= 1);
+    assert_eq!(wrong(&disk), (521, Wrong::Changed));
+    disk = whole;
+    disk.remove("1/tile/0/002.p/212").unwrap();
+    assert_eq!(unpublished(&disk), ("1/tile/0/002.p/212".into(), None));
+}
+
+#[test]
+fn a_log_that_belongs_to_no_other_is_found() {
+    for number in ["0", "2", "17"] {
+        let (mut disk, other) = (two_runs(1), two_runs(2));
+        for path in ["checkpoint", "tile/entries/000", "tile/0/000"] {
+            let bytes = other.read(&format!("1/{path}")).unwrap().unwrap();
+            disk.write(&format!("{number}/{path}"), &bytes).unwrap();
+        }
+        assert!(matches!(check(&disk), Err(Finding::Chain { log }) if log.to_string() == number));
+        disk.remove(&format!("{number}/checkpoint")).unwrap();
+        assert!(matches!(check(&disk), Err(Finding::Chain { log }) if log.to_string() == number));
+    }
+    let mut disk = chain(1_000);
+    for (path, log) in [("3/checkpoint", 3), ("6/checkpoint", 0)] {
+        let whole = disk.clone();
+        disk.remove(path).unwrap();
+        match check(&disk).expect_err(path) {
+            Finding::Chain { log: told } => assert_eq!(told, log),
+            Finding::Unpublished { path: told, first: None } => assert_eq!((told.as_str(), log), (path, 0)),
+            finding => panic!("{finding}"),
+        }
+        disk = whole;
+    }
+}
+
 #[test]
 fn a_splice_of_two_ledgers_is_found() {
     let whole = chain(1_000);
