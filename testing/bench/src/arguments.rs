@@ -104,6 +104,7 @@ pub fn wrong(arguments: &[String]) -> Option<String> {
         Some((first, _)) if matches!(first.as_str(), "workload" | "impair-link" | "endpoint" | "server") => {
             None
         }
+        Some((first, rest)) if first == "ledger" => crate::ledger::wrong(rest),
         Some((first, rest)) if first == "crossings" => {
             (!rest.is_empty()).then(|| format!("crossings takes nothing, not {}; see --help", rest.join(" ")))
         }
@@ -139,12 +140,14 @@ mod tests {
     fn what_a_person_types_is_checked_first_and_crossings_stands_alone() {
         let wrong_words =
             |words: &str| wrong(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        for words in ["", "--help", "bulk --rounds 1", "crossings", "endpoint any words"] {
+        for words in
+            ["", "--help", "bulk --rounds 1", "crossings", "ledger --entries 5000", "endpoint any words"]
+        {
             assert_eq!(wrong_words(words), None, "{words}");
         }
         let reason = wrong_words("crossings --no-keep").expect("an option is refused");
         assert!(reason.contains("crossings takes nothing, not --no-keep"), "{reason}");
-        assert!(wrong_words("--fast").is_some());
+        assert!(wrong_words("--fast").is_some() && wrong_words("ledger --fast").is_some());
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Candidate {
     WeftTap,
     /// `weft run` on a veth pair and a packet socket.
     WeftVeth,
+    /// `weft run` on a TAP device, which keeps no ledger.
+    WeftUnrecorded,
     /// The kernel's TCP behind a TAP, which a loop joins to the client's.
     KernelTap,
     /// Answers without a TCP on the TAP: the limit for everybody there.
@@ -91,6 +93,7 @@ impl Candidate {
             Self::Slirp4netns => "slirp4netns",
             Self::WeftTap => "weft (tap)",
             Self::WeftVeth => "weft (veth)",
+            Self::WeftUnrecorded => "weft (no ledger)",
             Self::KernelTap => "kernel (tap)",
             Self::Responder => "no TCP (limit)",
             Self::Smoltcp => "smoltcp",
@@ -155,8 +158,9 @@ impl Sandbox {
             }
             Candidate::Pasta => Ok(prefixed(topology.host.place(User::Nobody), PASTA)),
             Candidate::Slirp4netns => Self::attach_slirp4netns(&host),
-            Candidate::WeftTap => weft_run(weft, "tap", ports).map(|line| prefixed(host, &line)),
-            Candidate::WeftVeth => weft_run(weft, "veth", ports).map(|line| prefixed(host, &line)),
+            Candidate::WeftTap | Candidate::WeftVeth | Candidate::WeftUnrecorded => {
+                weft_run(weft, candidate, ports).map(|line| prefixed(host, &line))
+            }
             _ => Err("runs no programs".to_owned()),
         }
     }
@@ -224,11 +228,33 @@ impl Sandbox {
 
 fn weft_run(
     weft: &Result<PathBuf, String>,
-    attach: &str,
+    candidate: Candidate,
     (first, last): (u16, u16),
 ) -> Result<String, String> {
-    let weft = weft.as_ref().map_err(String::clone)?.display();
-    Ok(format!("{weft} run --quiet --attach {attach} --allow {SERVER}:{first}-{last} --"))
+    let weft = weft.as_ref().map_err(String::clone)?;
+    let attach = if candidate == Candidate::WeftVeth { "veth" } else { "tap" };
+    let ledger = match candidate {
+        Candidate::WeftUnrecorded => "--no-ledger".to_owned(),
+        _ => format!("--ledger {}", ledger_of(weft).display()),
+    };
+    let weft = weft.display();
+    Ok(format!("{weft} run --quiet --attach {attach} {ledger} --allow {SERVER}:{first}-{last} --"))
+}
+
+/// Where weft's runs keep their ledger, one after the other as a user's do: not in the user's own, and beside weft's
+/// binary, for a disk is part of what is measured.
+fn ledger_of(weft: &Path) -> PathBuf {
+    weft.with_file_name(format!("bench-ledger-{}", std::process::id()))
+}
+
+/// Removes what weft's runs have written.
+pub fn remove_ledger(weft: &Path) {
+    let ledger = ledger_of(weft);
+    // Where weft was not measured there is none; what cannot be removed lies among what was built.
+    let _ = std::fs::remove_dir_all(&ledger);
+    for extension in ["key", "pub"] {
+        let _ = std::fs::remove_file(ledger.with_added_extension(extension));
+    }
 }
 
 fn file_identity(path: &Path) -> Option<(u64, u64)> {

@@ -74,6 +74,11 @@ pub fn run(words: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with its words.
+pub fn wrong(words: &[String]) -> Option<String> {
+    parse(words).err()
+}
+
 fn parse(words: &[String]) -> Result<Option<Settings>, String> {
     let mut settings =
         Settings { entries: 1_000_000, rounds: 3, directory: std::env::temp_dir(), json: false };

@@ -10,7 +10,7 @@ use crate::goals::{Better, Verdict, times_as_good};
 use crate::machine::Circumstances;
 use crate::measure::{self, Bench, Layout, Measure, Series, Table};
 use crate::topology::{self, Topology};
-use crate::{statistics, tools};
+use crate::{candidates, statistics, tools};
 
 /// One measure and the series of each of its tables.
 type Taken = (&'static Measure, Vec<Vec<Series>>);
@@ -34,6 +34,9 @@ pub fn measure_and_report(settings: &Settings) -> Result<(), String> {
         .filter(chosen)
         .map(|measure| (measure, measure::take(measure, &mut bench)))
         .collect();
+    if let Ok(weft) = &bench.weft {
+        candidates::remove_ledger(weft);
+    }
     let peers = tools::peer_versions();
     let document = to_json(&circumstances, &peers, settings, &taken);
     let text = to_text(&circumstances, &peers, settings, &taken);

@@ -126,6 +126,16 @@ mod tests {
         std::array::from_fn(byte)
     }
 
+    /// Else a process waits for tens of milliseconds before it signs for the first time.
+    #[test]
+    fn the_library_has_its_random_bytes_from_the_kernel() {
+        let gathers = aws_lc_rs::try_fips_cpu_jitter_entropy().is_ok();
+        assert!(
+            !gathers,
+            "aws-lc-sys was built without AWS_LC_SYS_NO_JITTER_ENTROPY=1, which .cargo/config.toml sets"
+        );
+    }
+
     /// RFC 8032 §7.1, test 1.
     #[test]
     fn the_specification_s_ed25519_key_signs_as_it_says() {

@@ -20,10 +20,13 @@ pub const CEDAR_POLICIES_MAX: usize = 1_024;
 /// The schema's text, against which every policy is held: `trust/axiom/schema/weft.cedarschema`.
 pub const SCHEMA: &str = include_str!("../../schema/weft.cedarschema");
 
-/// The schema, and the names of its types.
+/// The schema, read when the first policy in Cedar is held against it: that takes longer than all else before a run.
+pub(super) static PARSED_SCHEMA: LazyLock<Schema> =
+    LazyLock::new(|| Schema::from_cedarschema_str(SCHEMA).expect("the schema is one").0);
+
+/// The names of the schema's types.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
-    pub schema: Schema,
     pub run: EntityTypeName,
     pub program: EntityTypeName,
     pub list: EntityTypeName,
@@ -36,7 +39,6 @@ pub(super) struct Vocabulary {
 pub(super) static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     let name = |text: &str| text.parse().expect("the name of a type");
     Vocabulary {
-        schema: Schema::from_cedarschema_str(SCHEMA).expect("the schema is one").0,
         run: name("Run"),
         program: name("Program"),
         list: name("List"),
@@ -208,7 +210,7 @@ impl Statements {
             let name = policy.annotation("id").map_or_else(|| format!("policy {number}"), str::to_owned);
             self.push(policy, name.into(), place);
         }
-        let result = Validator::new(VOCABULARY.schema.clone()).validate(&set, ValidationMode::Strict);
+        let result = Validator::new(PARSED_SCHEMA.clone()).validate(&set, ValidationMode::Strict);
         for error in result.validation_errors() {
             reader.complain(diagnosed(path, text, error));
         }

@@ -4,7 +4,7 @@
 
 use super::{ask, files};
 use crate::policy::ask::Actors;
-use crate::policy::cedar::VOCABULARY;
+use crate::policy::cedar::PARSED_SCHEMA;
 use crate::policy::{Policy, PolicyBuilder, Question};
 use crate::rules::{Host, Protocol, Rule, Rules, Target};
 use crate::{Context, Kind, Proposal};
@@ -465,7 +465,7 @@ prop_assert_eq!(resolve.allowed, resolved.allowed);
         let reads = &policy.layers()[0].statements.reads;
         let told = Actors::default().ask(reads, &asked.proposal, asked.context, HashSet::new());
         let (request, entities) = told.map_err(TestCaseError::fail)?;
-        let schema = &VOCABULARY.schema;
+        let schema = &*PARSED_SCHEMA;
         let again = cedar_policy::Entities::from_entities(entities, Some(schema));
         prop_assert!(again.is_ok(), "{:?}", again.err());
         let parts = (request.principal(), request.action(), request.resource(), request.context());
