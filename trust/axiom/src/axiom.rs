@@ -115,6 +115,21 @@ impl Axiom {
         self.policy.admit(proposal, address, self.context(moment), known)
     }
 
+    /// The same for a connection that a person has allowed this once: [`Policy::admit_once`].
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub fn admit_once(
+        &self,
+        proposal: &Proposal,
+        address: IpAddr,
+        moment: Moment,
+        known: (&Pins, &HashSet<IpAddr>),
+    ) -> Result<(), NotAdmitted> {
+        self.policy.admit_once(proposal, address, self.context(moment), known)
+    }
+
     /// Decides, and writes down what was decided. What is committed may proceed at once, or with durability `sync` when
     /// its entry is on disk. Where the ledger cannot be written, everything is rejected.
     pub fn submit(&mut self, proposal: &Proposal, moment: Moment) -> Verdict {

@@ -6,7 +6,7 @@
 
 use crate::addresses::{RESOLVES_TO, classify};
 use crate::domain::DomainName;
-use crate::policy::{DENIED_BY, NO_RULE, OF_AN_OUTER_RUN};
+use crate::policy::{DENIED_BY, NO_RULE, OF_AN_OUTER_RUN, UNANSWERED};
 use crate::rules::{Host, Protocol, hint};
 use ledger::{Authorization, Direction, Event, Verdict};
 use std::collections::HashSet;
@@ -70,6 +70,7 @@ impl Remedy {
 
 impl<'a> Words<'a> {
     fn of(reason: &'a str) -> Self {
+        let reason = reason.strip_suffix(UNANSWERED).unwrap_or(reason);
         let (reason, is_outer) = match reason.strip_suffix(OF_AN_OUTER_RUN) {
             Some(reason) => (reason, true),
             None => (reason, false),
@@ -283,6 +284,7 @@ mod tests {
             assert_eq!(of(reason), Remedy::default(), "{reason}");
         }
         assert!(!of(NO_RULE).flags.is_empty());
+        assert_eq!(of(&format!("{NO_RULE}{UNANSWERED}")), of(NO_RULE));
         let allowed = Authorization { verdict: ledger::Verdict::Allowed, ..asked };
         assert_eq!(Remedy::of(&Event::ConnectionAuthorize(allowed)), Remedy::default());
         assert_eq!(Remedy::of(&Event::RunEnd(ledger::RunEnd::default())), Remedy::default());

@@ -40,6 +40,8 @@ pub struct PolicyBuilder {
     published: Vec<(Protocol, u16)>,
     lists: Vec<(Arc<str>, Lines)>,
     cedar: Vec<(Arc<str>, String)>,
+    /// Policies in Cedar that come of answers.
+    answered: Vec<(Place, String)>,
 }
 
 impl PolicyBuilder {
@@ -56,16 +58,44 @@ impl PolicyBuilder {
     }
 
     fn flag(&mut self, text: &str, flag: &'static str) {
-        let place = Place::Flag(flag);
-        self.reader.hash(flag.as_bytes());
+        self.rule(text, flag, Place::Flag(flag), flag == "--deny");
+    }
+
+    /// Takes a rule in that somebody gave as `what`.
+    fn rule(&mut self, text: &str, what: &str, place: Place, denies: bool) {
+        self.reader.hash(what.as_bytes());
         self.reader.hash(text.as_bytes());
         match text.parse::<Rule>() {
             Ok(rule) => {
-                let lines = if flag == "--deny" { &mut self.own.deny } else { &mut self.own.allow };
+                let lines = if denies { &mut self.own.deny } else { &mut self.own.allow };
                 self.reader.take(lines, rule, place);
             }
             Err(error) => self.reader.complain(Complaint::new(place, error.to_string())),
         }
+    }
+
+    /// Adds what a person answered at the terminal: endpoints that are always allowed, and those that never are, as rules
+    /// write them.
+    #[must_use]
+    pub fn answers(mut self, always: &[String], never: &[String]) -> Self {
+        for text in always {
+            self.rule(text, "always", Place::Answer("always"), false);
+        }
+        for text in never {
+            self.rule(text, "never", Place::Answer("never"), true);
+        }
+        self
+    }
+
+    /// The same for each program by itself: policies in Cedar, whose ids are the endpoints.
+    #[must_use]
+    pub fn answers_in_cedar(mut self, always: &str, never: &str) -> Self {
+        for (answer, text) in [("always", always), ("never", never)] {
+            self.reader.hash(answer.as_bytes());
+            self.reader.hash(text.as_bytes());
+            self.answered.push((Place::Answer(answer), text.to_owned()));
+        }
+        self
     }
 
     /// Adds a port of the program that connections from outside reach: `--publish`.
@@ -129,7 +159,7 @@ impl PolicyBuilder {
     ///
     /// All that is wrong with its texts. Nothing is allowed by what is not wrong of it.
     pub fn build(self) -> Result<Policy, PolicyError> {
-        let Self { mut reader, own, published, lists, cedar } = self;
+        let Self { mut reader, own, published, lists, cedar, answered } = self;
         let mut statements = Statements::default();
         let place = Place::Flag("--policy");
         for (line, is_needed) in OWN_POLICIES.trim().lines().zip([
@@ -145,6 +175,9 @@ impl PolicyBuilder {
         let names: BTreeSet<Arc<str>> = lists.iter().map(|(name, _)| name.clone()).collect();
         for (path, text) in &cedar {
             statements.add(path, text, &names, &mut reader);
+        }
+        for (place, text) in &answered {
+            statements.add_answers(place, text, &mut reader);
         }
         let digest = reader.finish()?;
         let uid = |name: &str| super::cedar::uid(&super::cedar::VOCABULARY.list, name);

@@ -226,6 +226,25 @@ impl Statements {
         }
     }
 
+    /// Adds policies that come of a person's answers.
+    pub fn add_answers(&mut self, place: &Place, text: &str, reader: &mut Reader) {
+        let set: PolicySet = match text.parse() {
+            Ok(set) => set,
+            Err(errors) => {
+                let errors: &ParseErrors = &errors;
+                return reader.complain(Complaint::new(place.clone(), errors.to_string()));
+            }
+        };
+        if self.statements.len() + set.num_of_policies() > CEDAR_POLICIES_MAX {
+            let wrong = format!("with it the policy has more than {CEDAR_POLICIES_MAX} policies in Cedar");
+            return reader.complain(Complaint::new(place.clone(), wrong));
+        }
+        for (policy, _) in in_order(&set, text) {
+            let name = policy.annotation("id").unwrap_or_default();
+            self.push(policy, name.into(), place.clone());
+        }
+    }
+
     fn push(&mut self, policy: &Policy, name: Arc<str>, place: Place) {
         self.reads.look(policy);
         let id = PolicyId::new(self.statements.len().to_string());

@@ -21,6 +21,8 @@ pub enum Place {
     },
     /// On the command line: the flag, such as `--allow`.
     Flag(&'static str),
+    /// What a person answered at the terminal: `always`, `never`, `once`.
+    Answer(&'static str),
 }
 
 impl Place {
@@ -39,6 +41,7 @@ impl fmt::Display for Place {
         match self {
             Self::File { path, line, column } => write!(f, "{path}:{line}:{column}"),
             Self::Flag(flag) => f.write_str(flag),
+            Self::Answer(answer) => write!(f, "the answer {answer} at the terminal"),
         }
     }
 }
@@ -63,7 +66,7 @@ impl Complaint {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// As an object: `file`, `line`, `column` (or `flag`), `message`, `help`.
+    /// As an object: `file`, `line`, `column` (or `flag`, or `answer`), `message`, `help`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = place_json(&self.place);
@@ -78,6 +81,7 @@ pub(super) fn place_json(place: &Place) -> Value {
     match place {
         Place::File { path, line, column } => json!({ "file": &**path, "line": line, "column": column }),
         Place::Flag(flag) => json!({ "flag": flag }),
+        Place::Answer(answer) => json!({ "answer": answer }),
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub(crate) const NO_RULE: &str = "no rule allows it";
 pub(crate) const DENIED_BY: &str = "denied by ";
 pub(crate) const OF_AN_OUTER_RUN: &str = " in the policy of an outer run";
+/// Stands behind [`Decision`]'s own words where somebody was asked, and said nothing.
+pub const UNANSWERED: &str = ", and nobody at the terminal answered for it";
 
 /// The rule that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +22,18 @@ pub struct DecidingRule {
 }
 
 impl fmt::Display for DecidingRule {
-    /// `--allow api.example.com:443`, `team.list:3:1: api.example.com:443`.
+    /// `--allow api.example.com:443`, `team.list:3:1: api.example.com:443`, `the answer always at the terminal:
+    /// tcp://api.example.com:443`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Flag(flag) => write!(f, "{flag} {}", self.text),
-            place @ Place::File { .. } => write!(f, "{place}: {}", self.text),
+            place @ (Place::File { .. } | Place::Answer(_)) => write!(f, "{place}: {}", self.text),
         }
     }
 }
 
 impl DecidingRule {
-    /// As an object: `rule`, and `file`, `line`, `column` or `flag`.
+    /// As an object: `rule`, and `file`, `line`, `column`, or `flag`, or `answer`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = place_json(&self.place);
@@ -61,6 +64,36 @@ impl Decision {
     #[must_use]
     pub fn failed(reason: impl Into<Arc<str>>) -> Self {
         Self { allowed: false, rule: None, outer: 0, failure: Some(reason.into()) }
+    }
+
+    /// A person has allowed, this once, what no rule speaks of; `endpoint` is what that is, as a rule writes it.
+    #[must_use]
+    pub fn allowed_once(endpoint: impl Into<Arc<str>>) -> Self {
+        Self::by(true, Some(DecidingRule { text: endpoint.into(), place: Place::Answer("once") }))
+    }
+
+    /// Whether it is [`allowed_once`](Self::allowed_once).
+    #[must_use]
+    pub fn is_answered_once(&self) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.place == Place::Answer("once"))
+    }
+
+    /// Whether no rule speaks of it, so that it is denied, and a person could be asked. What the policy of an outer run
+    /// does not allow is not for anybody inside to say.
+    ///
+    /// ```
+    /// use axiom::policy::Question;
+    /// use axiom::{Context, policy::Policy};
+    ///
+    /// let policy = Policy::of_rules(&["a.example:443".into()], &["b.example".into()])?;
+    /// let ask = |text| policy.decide(&Question::parse(text).expect("one").proposal, Context::default());
+    /// assert!(ask("connect c.example:443").is_unruled());
+    /// assert!(!ask("connect a.example:443").is_unruled() && !ask("connect b.example:443").is_unruled());
+    /// # Ok::<(), axiom::policy::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn is_unruled(&self) -> bool {
+        !self.allowed && self.rule.is_none() && self.failure.is_none() && self.outer == 0
     }
 
     /// The rule's text, where a rule decided.

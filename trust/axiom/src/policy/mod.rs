@@ -30,7 +30,7 @@ pub use builder::{LISTS_MAX, PolicyBuilder};
 pub use cedar::{CEDAR_POLICIES_MAX, SCHEMA};
 pub use complaint::{COMPLAINTS_MAX, Complaint, Place, PolicyError};
 pub(crate) use decision::{DENIED_BY, NO_RULE, OF_AN_OUTER_RUN};
-pub use decision::{DecidingRule, Decision};
+pub use decision::{DecidingRule, Decision, UNANSWERED};
 pub use expect::{EXPECTATIONS_MAX, Expectations, Report, Unmet};
 pub use explain::{Explanation, Near};
 pub use format::{Language, format};

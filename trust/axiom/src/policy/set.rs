@@ -107,13 +107,40 @@ impl Policy {
         proposal: &Proposal,
         address: IpAddr,
         context: Context,
+        known: (&Pins, &HashSet<IpAddr>),
+    ) -> Result<(), NotAdmitted> {
+        self.admit_where(proposal, address, context, known, |decision| decision.allowed)
+    }
+
+    /// The same for a connection that a person has allowed this once: that no rule speaks of it keeps it from nowhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_once(
+        &self,
+        proposal: &Proposal,
+        address: IpAddr,
+        context: Context,
+        known: (&Pins, &HashSet<IpAddr>),
+    ) -> Result<(), NotAdmitted> {
+        let is_let = |decision: &Decision| decision.allowed || decision.is_unruled();
+        self.admit_where(proposal, address, context, known, is_let)
+    }
+
+    fn admit_where(
+        &self,
+        proposal: &Proposal,
+        address: IpAddr,
+        context: Context,
         (pins, own): (&Pins, &HashSet<IpAddr>),
+        is_let: impl Fn(&Decision) -> bool,
     ) -> Result<(), NotAdmitted> {
         let (protocol, port) = (proposal.protocol, proposal.port.unwrap_or(0));
         let remote = Some(std::net::SocketAddr::new(address, port));
         let there = Proposal { remote, ..proposal.clone() };
         let decision = self.decide(&there, context);
-        if !decision.allowed {
+        if !is_let(&decision) {
             return Err(NotAdmitted::Denied { why: decision.to_string().into() });
         }
         let class = classify(address, own);

@@ -439,3 +439,70 @@ fn the_host_is_reached_by_its_name_or_the_gateways_address() {
     assert!(!decide(&["10.0.2.2"], &["host.weft.internal:81"], 81));
     assert!(!decide(&["host.weft.internal"], &["10.0.2.2:81"], 81));
 }
+
+#[test]
+fn answers_are_rules_like_others_and_say_that_they_are_answers() {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let always = texts(&["tcp://a.example:443", "dns://c.example"]);
+    let never = texts(&["tcp://b.example:443", "dns://d.example"]);
+    let policy = PolicyBuilder::default().answers(&always, &never).build().expect("a policy");
+    let by = |text: &str| ask(&policy, text).to_string();
+    let allowed = "allowed by the answer always at the terminal: tcp://a.example:443";
+    assert_eq!((by("connect a.example:443").as_str(), by("resolve a.example").as_str()), (allowed, allowed));
+    assert_eq!(
+        by("connect b.example:443"),
+        "denied by the answer never at the terminal: tcp://b.example:443"
+    );
+    assert_eq!(by("resolve c.example"), "allowed by the answer always at the terminal: dns://c.example");
+    assert_eq!(by("resolve d.example"), "denied by the answer never at the terminal: dns://d.example");
+    for text in ["connect a.example:80", "connect b.example:80", "resolve b.example", "connect c.example:1"] {
+        assert!(ask(&policy, text).is_unruled(), "{text}");
+    }
+    let wrong = PolicyBuilder::default().answers(&texts(&["tcp://a.example:0"]), &[]).build();
+    let wrong = wrong.expect_err("no port").to_string();
+    assert!(wrong.starts_with("the answer always at the terminal: rule is wrong"), "{wrong}");
+}
+
+#[test]
+fn answers_in_cedar_tell_programs_apart() {
+    let permit = "@id(\"tcp://a.example:443\") permit (principal == Program::\"/p\", \
+                  action == Action::\"connect\", resource == Endpoint::\"tcp://a.example:443\");";
+    let forbid = permit.replace("permit", "forbid").replace("443", "80");
+    let policy = PolicyBuilder::default().answers_in_cedar(permit, &forbid).build().expect("a policy");
+    let by = |text: &str| ask(&policy, text).to_string();
+    assert_eq!(
+        by("connect a.example:443 program=/p"),
+        "allowed by the answer always at the terminal: tcp://a.example:443"
+    );
+    assert_eq!(
+        by("connect a.example:80 program=/p"),
+        "denied by the answer never at the terminal: tcp://a.example:80"
+    );
+    assert!(ask(&policy, "connect a.example:443 program=/q").is_unruled());
+    assert_eq!(policy.counts(), (0, 0), "nobody has written them");
+    let other = PolicyBuilder::default().answers_in_cedar("", permit).build();
+    assert_ne!(policy.digest(), other.expect("a policy").digest());
+    let many = permit.repeat(CEDAR_POLICIES_MAX + 1);
+    let wrong = PolicyBuilder::default().answers_in_cedar(&many, "").build().expect_err("too many");
+    assert!(wrong.to_string().contains("more than 1024 policies"), "{wrong}");
+    assert!(PolicyBuilder::default().answers_in_cedar("permit", "").build().is_err());
+}
+
+#[test]
+fn what_is_allowed_once_still_goes_to_no_address_that_a_rule_denies() {
+    let policy = Policy::of_rules(&[], &["203.0.113.0/24".into()]).expect("a policy");
+    let (pins, own) = (Pins::default(), HashSet::new());
+    let proposal = Proposal::connect(Protocol::Tcp, name("a.example"), 443);
+    let admit = |address: &str| {
+        let address = address.parse().expect("an address");
+        policy.admit_once(&proposal, address, Context::default(), (&pins, &own))
+    };
+    assert_eq!(admit("1.1.1.1"), Ok(()));
+    assert!(matches!(admit("203.0.113.7"), Err(NotAdmitted::Denied { .. })));
+    assert!(matches!(admit("10.0.0.5"), Err(NotAdmitted::Class { .. })));
+    let denied = policy.admit(&proposal, "1.1.1.1".parse().expect("one"), Context::default(), (&pins, &own));
+    assert!(denied.is_err(), "nobody has allowed it");
+    let once = Decision::allowed_once("tcp://a.example:443");
+    assert!(once.is_answered_once() && !once.is_unruled());
+    assert_eq!(once.to_string(), "allowed by the answer once at the terminal: tcp://a.example:443");
+}
