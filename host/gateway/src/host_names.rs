@@ -35,6 +35,17 @@ fn resolver(word: &str) -> Option<SocketAddr> {
     Some(SocketAddr::V6(SocketAddrV6::new(address.parse().ok()?, 53, 0, scope)))
 }
 
+/// The domains that a resolver's library puts behind short names (resolv.conf(5)): those of `LOCALDOMAIN`, else those of
+/// the last line that has some, else that of the host's own name.
+pub fn search_list(text: &str, local_domain: Option<&str>, host: &str) -> Vec<DomainName> {
+    let mut named = text.lines().filter_map(|line| {
+        line.trim_start().strip_prefix("search").or(line.trim_start().strip_prefix("domain"))
+    });
+    let named = named.rfind(|rest| rest.starts_with(char::is_whitespace));
+    let words = local_domain.or(named).unwrap_or_else(|| host.split_once('.').map_or("", |(_, rest)| rest));
+    words.split_whitespace().filter_map(|word| DomainName::parse(word).ok()).collect()
+}
+
 /// The names of a hosts file and their addresses, in order. What is no name is left out.
 pub fn hosts(text: &str) -> HashMap<DomainName, Vec<IpAddr>> {
     let mut found: HashMap<DomainName, Vec<IpAddr>> = HashMap::new();
@@ -63,6 +74,19 @@ mod tests {
             resolvers("nameserver fe80::1%1"),
             [SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().expect("address"), 53, 0, 1))]
         );
+    }
+
+    #[test]
+    fn the_search_list_is_that_of_the_environment_the_file_or_the_hosts_name() {
+        let list = |text: &str, local: Option<&str>, host: &str| {
+            let domains = search_list(text, local, host);
+            domains.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(list("search a.example B.example\n", None, "box.c.example"), "a.example b.example");
+        assert_eq!(list("search a\n domain b\nsearchable x\n", None, "box"), "b");
+        assert_eq!(list("search a\n", Some("d e"), "box"), "d e");
+        assert_eq!(list("nameserver 192.0.2.1\n", None, "box.c.example"), "c.example");
+        assert_eq!(list("", None, "box"), "");
     }
 
     #[test]

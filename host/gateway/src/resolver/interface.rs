@@ -19,6 +19,8 @@ pub struct Config {
     pub pins: Arc<Pins>,
     /// Names of the host's hosts file.
     pub hosts: HashMap<DomainName, Vec<IpAddr>>,
+    /// Domains of the search list, which makes names below them of short ones, and tries the next where one does not exist.
+    pub search: Vec<DomainName>,
     /// The gateway's addresses inside, which are `host.weft.internal`'s.
     pub gateway_v4: Ipv4Addr,
     /// As above.
@@ -39,12 +41,18 @@ impl Config {
             policy,
             pins: Arc::default(),
             hosts: HashMap::new(),
+            search: Vec::new(),
             gateway_v4: Ipv4Addr::new(10, 0, 2, 2),
             gateway_v6: Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2),
             servers: 1,
             names_max: NAMES_MAX,
             seed,
         }
+    }
+
+    /// Whether a name may be what the search list made of a short one.
+    pub(super) fn is_searched(&self, name: &DomainName) -> bool {
+        name.ancestors().any(|above| self.search.iter().any(|domain| domain.as_str() == above))
     }
 
     /// The addresses of a name that needs no resolver: pinned names before the hosts file's.

@@ -14,6 +14,7 @@
 //! - A name that is not allowed never reaches a resolver.
 //! - An allowed name is asked for upstream, so that what does not exist does not exist inside either; the answer keeps
 //!   the aliases and has, instead of the real addresses, the one that stands for the name ([`names`](crate::names)).
+//! - Where a person is asked first, what can be told without a resolver outside is told before ([`stand_in`](Resolver::stand_in)).
 //! - The real addresses are what [`resolve_for_connect`](Resolver::resolve_for_connect) yields.
 //! - An alias of an allowed name may lead through any name: rules speak of the name that a program asks for.
 //!
@@ -171,7 +172,28 @@ impl Resolver {
             return self.send(&request, &Response::blocked());
         }
         match policy::allowed(&self.config, &request.question) {
-            Allowed::Local(response) => self.reply(&request, &response, Vec::new()),
+            Allowed::Forward(question) => self.forward(request, question, now),
+            known => self.reply_known(&request, known),
+        }
+    }
+
+    /// Answers what was [`Wanted`] as far as that can be done without asking anybody outside, for an owner who has a person
+    /// asked about the connection that follows: with an address that stands for the name, whether or not it exists. Whether
+    /// it is answered; else it waits for its verdict.
+    pub fn stand_in(&mut self, id: u64) -> bool {
+        let Ok(place) = self.proposed.binary_search_by_key(&id, |(id, _)| *id) else { return true };
+        let Some(known) = policy::stand_in(&self.config, &self.proposed[place].1.question) else {
+            return false;
+        };
+        if let Some((_, request)) = self.proposed.remove(place) {
+            self.reply_known(&request, known);
+        }
+        true
+    }
+
+    /// Replies with what is known here.
+    fn reply_known(&mut self, request: &Request, known: Allowed) {
+        match known {
             Allowed::Known { name, exists } => {
                 let addresses = self.config.known_addresses(&name).unwrap_or_default().to_vec();
                 let response = if exists {
@@ -179,9 +201,10 @@ impl Resolver {
                 } else {
                     Response::of_answers(Vec::new())
                 };
-                self.reply(&request, &response, addresses);
+                self.reply(request, &response, addresses);
             }
-            Allowed::Forward(question) => self.forward(request, question, now),
+            Allowed::Local(response) => self.reply(request, &response, Vec::new()),
+            Allowed::Forward(_) => {}
         }
     }
 

@@ -95,6 +95,24 @@ pub(super) fn allowed(config: &Config, question: &Query) -> Allowed {
     Allowed::Forward(Question { name, record_type: question.query_type })
 }
 
+/// What one query that was proposed can be answered with while nobody has allowed it, so that nothing of it leaves: the
+/// address that stands for its name, whether or not the name exists. Whoever looks for a service finds none, and connects to
+/// the name itself (RFC 9460 §3). A name of the search list's making has to be known not to exist before the next is tried.
+pub(super) fn stand_in(config: &Config, question: &Query) -> Option<Allowed> {
+    match allowed(config, question) {
+        Allowed::Forward(Question { name, record_type: RecordType::A | RecordType::AAAA })
+            if !config.is_searched(&name) =>
+        {
+            Some(Allowed::Known { name, exists: true })
+        }
+        Allowed::Forward(Question { record_type: RecordType::HTTPS | RecordType::SVCB, .. }) => {
+            Some(Allowed::Local(Response::of_answers(Vec::new())))
+        }
+        Allowed::Forward(_) => None,
+        known => Some(known),
+    }
+}
+
 /// Names that mean the same everywhere and are asked of no server.
 fn special_use(name: &DomainName, question: &Query) -> Option<Response> {
     let top = name.as_str().rsplit('.').next().unwrap_or_default();

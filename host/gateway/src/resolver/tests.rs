@@ -689,6 +689,47 @@ fn nothing_is_asked_upstream_before_its_verdict_and_what_waits_for_one_is_bounde
 }
 
 #[test]
+fn what_nobody_has_allowed_yet_is_answered_as_far_as_nothing_leaves() {
+    let mut world = World::configured(&[], &[], |config| {
+        config.search = vec![domain("corp.example")];
+        let mut pins = Pins::default();
+        pins.add(domain("pinned.example"), address("192.0.2.7"));
+        config.pins = Arc::new(pins);
+    });
+    let mut stand_in = |name: &str, record_type| {
+        let query = world.query(name, record_type).to_vec().expect("a query");
+        world.resolver.handle_query(UDP, &query);
+        let wanted = world.resolver.poll_wanted().expect("a verdict is wanted");
+        let is_answered = world.resolver.stand_in(wanted.id);
+        world.drain();
+        assert!(world.sent.is_empty(), "{name} {record_type} stays inside");
+        assert_eq!(world.replies.len(), usize::from(is_answered), "{name} {record_type}");
+        let reply = world.replies.pop().map(|reply| (reply.metadata.response_code, texts(&reply.answers)));
+        (wanted.id, reply)
+    };
+    let of =
+        |texts: &[&str]| Some((ResponseCode::NoError, texts.iter().map(|text| (*text).to_owned()).collect()));
+    assert_eq!(stand_in("a.example.", RecordType::A).1, of(&["a.example. 198.18.0.1"]));
+    assert!(stand_in("a.example.", RecordType::AAAA).1.is_some_and(|(_, answers)| answers.len() == 1));
+    assert_eq!(stand_in("a.example.", RecordType::HTTPS).1, of(&[]));
+    assert_eq!(stand_in("pinned.example.", RecordType::A).1, of(&["pinned.example. 198.18.0.2"]));
+    assert_eq!(stand_in("pinned.example.", RecordType::AAAA).1, of(&[]));
+    for (name, record_type) in [
+        ("a.example.", RecordType::TXT),
+        ("a.corp.example.", RecordType::A),
+        ("1.2.0.192.in-addr.arpa.", RecordType::PTR),
+    ] {
+        assert_eq!(stand_in(name, record_type).1, None, "{name} {record_type}");
+    }
+    // What is not answered has its verdict later.
+    let (id, _) = stand_in("a.example.", RecordType::TXT);
+    world.resolver.handle_verdict(id, true, world.now);
+    world.drain();
+    assert_eq!(world.asked(), [("a.example.".to_owned(), RecordType::TXT)]);
+    assert!(world.resolver.stand_in(id), "what has had its verdict is answered");
+}
+
+#[test]
 fn the_name_of_the_host_leads_to_its_loopback() {
     let mut world = World::new(&[], &[]);
     let host = world.resolver.resolve_for_connect(&domain("host.weft.internal"), world.now);
