@@ -87,7 +87,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Result<Self, SetupError> {
         let clock = Clock::start();
         let now = clock.now();
-        let Launched { sandbox, device, socket_tables } = parts.launched;
+        let Launched { sandbox, device, socket_tables, .. } = parts.launched;
         let poller = Poller::new().map_err(SetupError::Poll)?;
         poller.add(&device, Sources::Device.token(0)).map_err(SetupError::Poll)?;
         poller.add(sandbox.control_fd(), Sources::Control.token(0)).map_err(SetupError::Poll)?;

@@ -39,6 +39,8 @@ steps! {
     MapIdentities = "mapping user and group numbers into the user namespace",
     /// Less for the gateway itself to lose.
     ConfineGateway = "giving up what the gateway does not need",
+    /// A terminal of the command's own, where a person is asked at the other.
+    OpenTerminal = "opening a pseudo-terminal for the command",
     /// Init ended without a word.
     WaitForInit = "waiting for the sandbox's init process",
     /// Init's own signals and process group.
@@ -71,6 +73,8 @@ steps! {
     HideDirectories = "hiding the ledger and its keys",
     /// What says what the command may do, and may be changed while it runs.
     GuardDirectories = "making a directory read-only for the command",
+    /// The terminal at which a person is asked, out of the command's reach.
+    CoverTerminal = "covering the terminal that weft asks at",
     /// The command's own user namespace.
     MakeCommand = "making the command's user namespace",
     /// What the command may not.
@@ -127,6 +131,7 @@ impl Step {
             Self::AttachVeth if error == Errno::OPNOTSUPP || error == Errno::AFNOSUPPORT => {
                 Some("the kernel lacks veth or packet sockets: modprobe veth af_packet")
             }
+            Self::OpenTerminal | Self::CoverTerminal => Some("without --ask it is not needed"),
             Self::CheckStreams => Some("give it another stream, as `| cat` does, or --allow unix:/"),
             Self::GuardSockets if error == Errno::BUSY => {
                 Some("the run around this one judges: its rules hold, and those of this one do not open any")

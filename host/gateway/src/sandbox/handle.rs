@@ -22,6 +22,8 @@ pub struct Launched {
     /// A NETLINK_SOCK_DIAG socket of the sandbox's network namespace: it lists the sockets inside
     /// (sock_diag(7)), by which a connection's owner is found.
     pub socket_tables: OwnedFd,
+    /// The near end of the command's own terminal, where it has one.
+    pub terminal: Option<OwnedFd>,
 }
 
 /// The processes of a sandbox. Dropped, it kills them all and waits until they are gone.
@@ -35,6 +37,7 @@ pub struct Sandbox {
     warnings: Vec<Warning>,
     terminal: Option<Terminal>,
     interrupts: u32,
+    is_stopped: bool,
     sockets: VecDeque<SocketNews>,
     exit: Option<Exit>,
 }
@@ -126,10 +129,10 @@ pub(super) fn status_of_error(error: Errno) -> u8 {
 impl Sandbox {
     /// Waits for init's word that it stands, and takes over what it hands out.
     pub(super) fn await_ready(
-        control: Control,
-        init: Pid,
+        (control, init): (Control, Pid),
         mtu: u16,
         strict: bool,
+        own_terminal: Option<OwnedFd>,
     ) -> Result<Launched, LaunchError> {
         let mut building = Building { init: Some(init), warnings: Vec::new() };
         loop {
@@ -142,6 +145,7 @@ impl Sandbox {
                     let command_pid = pid_of(&command)?;
                     let device = AttachedDevice::new(attachment, device, mtu);
                     building.init = None;
+                    let lent = own_terminal.is_none().then(|| Terminal::open(init)).flatten();
                     let sandbox = Self {
                         control,
                         init,
@@ -149,12 +153,13 @@ impl Sandbox {
                         command_pid,
                         attachment,
                         warnings: std::mem::take(&mut building.warnings),
-                        terminal: Terminal::open(init),
+                        terminal: lent,
                         interrupts: 0,
+                        is_stopped: false,
                         sockets: VecDeque::new(),
                         exit: None,
                     };
-                    return Ok(Launched { sandbox, device, socket_tables });
+                    return Ok(Launched { sandbox, device, socket_tables, terminal: own_terminal });
                 }
                 Ok(Some(Report::Failed(error) | Report::Warned(error))) => error,
                 Ok(Some(other)) => {
@@ -219,11 +224,10 @@ impl Sandbox {
                 Ok(Some(Report::SocketOpened { number, error })) => {
                     self.sockets.push_back(SocketNews::Opened { number, error });
                 }
-                Ok(Some(Report::Stopped(signal))) => {
-                    if let Some(terminal) = &self.terminal {
-                        terminal.stop_with_command(signal);
-                    }
-                }
+                Ok(Some(Report::Stopped(signal))) => match &self.terminal {
+                    Some(terminal) => terminal.stop_with_command(signal),
+                    None => self.is_stopped |= signal == libc::SIGTSTP,
+                },
                 Ok(Some(Report::NotExecuted(error))) => self.exit = Some(Exit::NotExecuted(error)),
                 // wait(2) gives eight bits of it.
                 Ok(Some(Report::Exited(status))) => self.exit = Some(Exit::Status(status as u8)),
@@ -242,6 +246,18 @@ impl Sandbox {
     /// signal already.
     pub fn take_interrupts(&mut self) -> u32 {
         std::mem::take(&mut self.interrupts)
+    }
+
+    /// Whether the command was stopped by its own terminal (Ctrl-Z) since the last call. It goes on by
+    /// [`resume`](Self::resume).
+    pub fn take_stop(&mut self) -> bool {
+        std::mem::take(&mut self.is_stopped)
+    }
+
+    /// Has the command go on that was stopped.
+    pub fn resume(&self) {
+        // A command that has a terminal of its own has a group of its own there.
+        let _ = rustix::process::kill_process_group(self.command_pid, Signal::CONT);
     }
 
     /// The next that init has told of Unix sockets of the host's.

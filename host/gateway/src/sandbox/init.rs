@@ -9,6 +9,7 @@ use super::guard::{self, Base, Listener, Opened, Setting, Voice};
 use super::identity::IdentityMaps;
 use super::mounts;
 use super::process::{self, SignalSet};
+use super::pseudo_terminal::FarEnd;
 use super::unix_rules::UnixRules;
 use crate::options::Attach;
 use rustix::event::{PollFd, PollFlags};
@@ -27,6 +28,8 @@ const SIGNALS: [c_int; 2] = [libc::SIGCHLD, libc::SIGINT];
 /// What init is told from the start.
 pub(super) struct Assignment {
     pub line: CommandLine,
+    /// The command's own terminal.
+    pub terminal: Option<FarEnd>,
     pub attach: Attach,
     pub mtu: u16,
     pub maps: IdentityMaps,
@@ -65,7 +68,10 @@ fn live(assignment: &Assignment) -> Result<(), LaunchError> {
     confine::hide_memory(true).during(step, "its memory")?;
     // A group of its own: the command could otherwise reach the gateway by `kill(0, ...)`, which names the group
     // that it was started in wherever its members are.
-    rustix::process::setpgid(None, None).during(step, "its process group")?;
+    match &assignment.terminal {
+        Some(far) => far.take().during(Step::OpenTerminal, "making it the session's")?,
+        None => rustix::process::setpgid(None, None).during(step, "its process group")?,
+    }
     let signals = process::signal_fd(SignalSet::of(&SIGNALS)).during(step, "its signals")?;
     let command = build(assignment)?;
     leave_files().during(step, "closing the gateway's files")?;
@@ -85,10 +91,13 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
     attach::allow_ports().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
-    mounts::mount_files(has_ipv6, &assignment.unix, &warn)?;
+    mounts::mount_files((has_ipv6, assignment.terminal.is_some()), &assignment.unix, &warn)?;
     let is_root = rustix::process::geteuid().is_root();
     mounts::make_read_only(&assignment.read_only, is_root)?;
     mounts::hide(&assignment.hidden, is_root)?;
+    if let Some(terminal) = assignment.terminal.as_ref().and_then(|far| far.covered.clone()) {
+        mounts::cover(&terminal, Step::CoverTerminal)?;
+    }
     let mut judged = !assignment.unix.opens_all();
     if let Some(obstacle) = guard::obstacle(foreign_proc).filter(|_| judged) {
         warn(LaunchError::new(Step::GuardSockets, obstacle, Errno::NOSYS));
@@ -96,6 +105,9 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     }
     let bonds = Confinement { foreign_proc, judged };
     let command = Command::spawn(&assignment.line, &assignment.maps, bonds)?;
+    if let Some(far) = &assignment.terminal {
+        far.hand_over(command.pid()).during(Step::OpenTerminal, "handing it over")?;
+    }
     let pidfd = command.pidfd()?;
     guard_sockets(assignment, &command, &pidfd)?;
     confine::confine_init(CapabilitySet::empty())?;

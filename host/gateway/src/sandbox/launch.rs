@@ -10,6 +10,7 @@ use super::inherited::Inherited;
 use super::init::{self, Assignment};
 use super::plan;
 use super::process::{self, Cloned};
+use super::pseudo_terminal::PseudoTerminal;
 use super::unix_rules::UnixRules;
 use crate::options::Attach;
 use rustix::fs::{Mode, OFlags};
@@ -36,6 +37,9 @@ pub struct Launch {
     pub hidden: Vec<PathBuf>,
     /// Directories that the command cannot write, as root neither, wherever they can be seen.
     pub read_only: Vec<PathBuf>,
+    /// Whether the command has a terminal of its own in the place of the caller's: [`Launched::terminal`] is its near end.
+    /// Where not, the caller's is lent to it.
+    pub own_terminal: bool,
     /// Whether what closes a way out and cannot be done is an error, rather than a warning.
     pub strict: bool,
     /// Whether the calling process gives up what a gateway does not need, for good: capabilities, gaining
@@ -54,6 +58,7 @@ impl Launch {
             unix: UnixRules::default(),
             hidden: Vec::new(),
             read_only: Vec::new(),
+            own_terminal: false,
             strict: false,
             confine_caller: true,
         }
@@ -77,6 +82,8 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
     Inherited::now();
     let line = CommandLine::new(&launch.command)?;
     let maps = IdentityMaps::of_caller()?;
+    let pseudo = launch.own_terminal.then(PseudoTerminal::open).transpose()?;
+    let (near, far) = pseudo.map(|PseudoTerminal { near, far }| (near, far)).unzip();
     let (control, theirs) = Control::pair()?;
     // The child's maps can be written only while it shares a memory that may be looked at. A caller that hides its
     // own does so again below.
@@ -91,9 +98,10 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
     let pid = match process::clone(namespaces).during(Step::MakeNamespaces, "")? {
         Cloned::Parent(pid) => pid,
         Cloned::Child => {
-            drop(control);
+            drop((control, near));
             init::run(&Assignment {
                 line,
+                terminal: far,
                 attach: launch.attach,
                 mtu: launch.mtu,
                 maps,
@@ -106,12 +114,12 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
             })
         }
     };
-    drop(theirs);
+    drop((theirs, far));
     let built = give_identity(pid, &maps, &control)
         .and_then(|()| if launch.confine_caller { confine::confine_gateway() } else { Ok(()) });
     // From here on init is waited for in any case: its control socket ends with ours.
     match built {
-        Ok(()) => Sandbox::await_ready(control, pid, launch.mtu, launch.strict),
+        Ok(()) => Sandbox::await_ready((control, pid), launch.mtu, launch.strict, near),
         Err(error) => {
             drop(control);
             super::handle::end(pid);

@@ -37,6 +37,7 @@ mod launch;
 mod mounts;
 pub mod plan;
 mod process;
+mod pseudo_terminal;
 mod terminal;
 mod unix_rules;
 

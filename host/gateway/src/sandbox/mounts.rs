@@ -13,7 +13,7 @@ use rustix::mount::{
 mod files;
 mod hidden;
 
-pub(super) use hidden::{hide, make_read_only};
+pub(super) use hidden::{cover, hide, make_read_only};
 
 /// The file in the tree that takes the place of a socket: nobody can open it, and none can connect to it.
 const EMPTY: &str = "empty";
@@ -99,12 +99,16 @@ fn mount_sys() -> io::Result<()> {
 }
 
 /// Mounts the files of `/etc` that say who resolves names, and hides the host's own name services but those that a rule
-/// opens.
-pub(super) fn mount_files(ipv6: bool, opened: &UnixRules, warn: &dyn Fn(Warning)) -> Result<(), LaunchError> {
+/// opens. `patient` where a person answers questions.
+pub(super) fn mount_files(
+    (ipv6, patient): (bool, bool),
+    opened: &UnixRules,
+    warn: &dyn Fn(Warning),
+) -> Result<(), LaunchError> {
     let step = Step::MountFiles;
     let tree = new_mount("tmpfs", &[("size", "1m"), ("nr_inodes", "64"), ("mode", "0755")], NO_DEVICES)
         .during(step, "a file system for them")?;
-    let files = files::resolver_files(ipv6);
+    let files = files::resolver_files(ipv6, patient);
     let etc = write_tree(&tree, &files).during(step, "writing them")?;
     let hidden: Vec<&str> =
         HIDDEN.into_iter().filter(|path| exists(path) && !opened.mentions(path)).collect();

@@ -171,6 +171,14 @@ pub(super) fn read_signal(fd: &OwnedFd) -> Option<Arrived> {
     Some(Arrived { signal: info.ssi_signo as c_int, by_kernel: info.ssi_code == libc::SI_KERNEL })
 }
 
+/// The number of a terminal's device; `None` where the descriptor is no terminal.
+pub(super) fn terminal_device(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut device: libc::c_uint = 0;
+    // SAFETY: the call writes one number there.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGDEV, &raw mut device) };
+    (result == 0).then_some(u64::from(device))
+}
+
 /// Marks every descriptor from 3 on to be closed when a program is executed.
 pub(super) fn close_on_execute_from_3() -> io::Result<()> {
     // SAFETY: changes flags of descriptors only.

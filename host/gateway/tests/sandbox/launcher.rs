@@ -1,6 +1,6 @@
 //! A gateway without a stack: launches, passes signals on, answers the simplest frames, and exits as the command did.
 //!
-//! `launch ATTACH [--threads] [--strict] [--allow unix:/path]... [--hide DIRECTORY]... COMMAND...`
+//! `launch ATTACH [--threads] [--strict] [--own-terminal] [--allow unix:/path]... [--hide DIRECTORY]... COMMAND...`
 
 use crate::harness::say;
 use gateway::options::Attach;
@@ -22,12 +22,14 @@ pub fn run(arguments: &[String]) -> ! {
         "veth" => Attach::Veth,
         _ => Attach::Auto,
     };
-    let (mut threads, mut strict, mut opened, mut hidden) = (false, false, Vec::new(), Vec::new());
+    let (mut threads, mut strict, mut own_terminal) = (false, false, false);
+    let (mut opened, mut hidden) = (Vec::new(), Vec::new());
     let mut command = &arguments[1..];
     loop {
         match command.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["--threads", ..] => threads = true,
             ["--strict", ..] => strict = true,
+            ["--own-terminal", ..] => own_terminal = true,
             ["--allow", rule, ..] => {
                 opened.push(rule.to_owned());
                 command = &command[1..];
@@ -51,6 +53,7 @@ pub fn run(arguments: &[String]) -> ! {
         let mut wanted = Launch::new(command.iter().map(OsString::from).collect());
         wanted.attach = attach;
         wanted.strict = strict;
+        wanted.own_terminal = own_terminal;
         wanted.hidden = hidden;
         wanted.unix = UnixRules::of(&axiom::rules::Rules::parse(&opened, &[]).expect("good rules"));
         let launched = launch(wanted);
@@ -88,7 +91,7 @@ fn signal_pipe() -> OwnedFd {
 }
 
 fn attend(launched: Launched, signals: &OwnedFd) {
-    let Launched { mut sandbox, mut device, socket_tables } = launched;
+    let Launched { mut sandbox, mut device, socket_tables, terminal } = launched;
     for warning in sandbox.warnings() {
         eprintln!("warning: {warning}");
     }
@@ -114,6 +117,10 @@ fn attend(launched: Launched, signals: &OwnedFd) {
         if interrupts > 0 {
             say(&format!("interrupted {interrupts}"));
         }
+        if sandbox.take_stop() {
+            say("stopped");
+            sandbox.resume();
+        }
         let control = sandbox.control_fd();
         let frames = device.as_fd();
         let mut ready =
@@ -136,6 +143,12 @@ fn attend(launched: Launched, signals: &OwnedFd) {
     };
     eprintln!("largest frame {} drops {} {exit}", echo.largest, device.drops().total());
     drop((sandbox, device, socket_tables));
+    if let Some(near) = terminal {
+        let mut shown = Vec::new();
+        // EIO where nobody has the far end any more.
+        let _ = std::fs::File::from(near).read_to_end(&mut shown);
+        say(&String::from_utf8_lossy(&shown));
+    }
     std::process::exit(exit.status().into());
 }
 

@@ -52,6 +52,10 @@ const CASES: &[Case] = &[
         terminal::control_c_reaches_the_command_and_is_told,
     ),
     ("terminal::control_z_stops_the_whole_job", terminal::control_z_stops_the_whole_job),
+    (
+        "terminal::a_terminal_of_its_own_takes_the_place_of_the_other",
+        terminal::a_terminal_of_its_own_takes_the_place_of_the_other,
+    ),
     ("terminal::nothing_is_typed_into_the_terminal", terminal::nothing_is_typed_into_the_terminal),
     ("ways::root_reaches_no_socket_of_the_hosts", ways::root_reaches_no_socket_of_the_hosts),
     ("ways::a_user_reaches_no_socket_of_the_hosts", ways::a_user_reaches_no_socket_of_the_hosts),

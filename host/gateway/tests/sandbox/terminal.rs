@@ -86,6 +86,24 @@ pub fn control_z_stops_the_whole_job() {
     assert_eq!(session.end(), 0);
 }
 
+pub fn a_terminal_of_its_own_takes_the_place_of_the_other() {
+    let copy = Copy::make();
+    let path = copy.path();
+    let path = path.display();
+    // The other is covered where it is found; a group that is stopped goes on, as it has its parent in another one.
+    let inside = "test \"$(tty)\" != \"$0\" && test -t 1 && echo other; cmp \"$0\" /dev/null && echo nothing; \
+                  stty size; exec 9< /dev/tty && echo open; kill -s TSTP $$; echo went on; exit 7";
+    let script = format!(
+        "stty rows 7 cols 77; exec {path} launch veth --own-terminal sh -c '{inside}' \"$(tty)\" 2> /dev/null"
+    );
+    let mut session = Session::start(&script);
+    session.await_text("went on");
+    for text in ["stopped", "other\r", "nothing\r", "7 77", "open"] {
+        assert!(session.shown.contains(text), "{text}: {}", session.shown);
+    }
+    assert_eq!(session.end(), 7);
+}
+
 pub fn nothing_is_typed_into_the_terminal() {
     let copy = Copy::make();
     let path = copy.path();

@@ -11,13 +11,13 @@ pub(super) struct File {
 }
 
 /// The files that take the place of the host's.
-pub(super) fn resolver_files(ipv6: bool) -> Vec<File> {
+pub(super) fn resolver_files(ipv6: bool, patient: bool) -> Vec<File> {
     let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let resolv = read("/etc/resolv.conf").unwrap_or_default();
     let hosts = read("/etc/hosts").unwrap_or_default();
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut files = vec![
-        File { name: "resolv.conf", text: resolv_conf(&resolv, ipv6) },
+        File { name: "resolv.conf", text: resolv_conf(&resolv, ipv6, patient) },
         File { name: "hosts", text: hosts_file(&hosts, &name, ipv6) },
     ];
     if let Some(text) = read("/etc/nsswitch.conf").ok().and_then(|text| nsswitch_conf(&text)) {
@@ -26,8 +26,11 @@ pub(super) fn resolver_files(ipv6: bool) -> Vec<File> {
     files
 }
 
+/// Where a person answers first, a program's library waits as long as it can be told to (resolv.conf(5)).
+const PATIENCE: &str = "options timeout:30 attempts:5\n";
+
 /// resolv.conf(5): our resolver; the host's search list and options stay, as short names depend on them.
-fn resolv_conf(host: &str, ipv6: bool) -> String {
+fn resolv_conf(host: &str, ipv6: bool, patient: bool) -> String {
     let mut text = format!("nameserver {}\n", plan::RESOLVER_V4);
     if ipv6 {
         let _ = writeln!(text, "nameserver {}", plan::RESOLVER_V6);
@@ -36,6 +39,10 @@ fn resolv_conf(host: &str, ipv6: bool) -> String {
         if matches!(line.split_whitespace().next(), Some("search" | "domain" | "options")) {
             let _ = writeln!(text, "{}", line.trim());
         }
+    }
+    // The last of several options counts.
+    if patient {
+        text.push_str(PATIENCE);
     }
     text
 }
@@ -87,10 +94,13 @@ mod tests {
     fn resolv_conf_names_our_resolver_and_keeps_the_search_list() {
         let host = "# made by hand\nnameserver 192.0.2.1\nsearch corp.example\n options ndots:2\n";
         assert_eq!(
-            resolv_conf(host, true),
+            resolv_conf(host, true, false),
             "nameserver 10.0.2.3\nnameserver fd00:2::3\nsearch corp.example\noptions ndots:2\n"
         );
-        assert_eq!(resolv_conf("", false), "nameserver 10.0.2.3\n");
+        assert_eq!(resolv_conf("", false, false), "nameserver 10.0.2.3\n");
+        assert!(
+            resolv_conf("options timeout:1\n", false, true).ends_with(":1\noptions timeout:30 attempts:5\n")
+        );
     }
 
     #[test]

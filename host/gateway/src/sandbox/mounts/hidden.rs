@@ -12,7 +12,7 @@ use rustix::io;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
@@ -28,31 +28,40 @@ struct Mount {
 
 /// Covers directories and files, wherever they can be seen, and for `root` the disks that they may lie on.
 pub(in crate::sandbox) fn hide(paths: &[PathBuf], root: bool) -> Result<(), LaunchError> {
-    let step = Step::HideDirectories;
     if paths.is_empty() {
         return Ok(());
     }
+    paths.iter().try_for_each(|path| cover(path, Step::HideDirectories))?;
+    if root { hide_disks() } else { Ok(()) }
+}
+
+/// Covers a directory, a file or a device, wherever it can be seen.
+pub(in crate::sandbox) fn cover(path: &Path, step: Step) -> Result<(), LaunchError> {
     let table = std::fs::read("/proc/self/mountinfo").during(step, "/proc/self/mountinfo")?;
     let mounts = parse(&table);
-    for path in paths {
-        let name = path.to_string_lossy();
-        let whole = std::fs::canonicalize(path).during(step, &name)?;
-        let is_directory = whole.is_dir();
-        let targets = places(&mounts, &whole).into_iter().map(|place| open(&place));
-        // All of them are found before the first is covered, and others with it.
-        let targets: Vec<OwnedFd> = targets.filter_map(Result::ok).collect();
-        let cover = if is_directory { cover_directory } else { cover_file };
-        targets.iter().try_for_each(cover).during(step, &name)?;
-        // What is there now is empty, and cannot be written.
-        let is_left = match is_directory {
-            true => std::fs::read_dir(&whole).is_ok_and(|entries| entries.count() > 0),
-            false => std::fs::metadata(&whole).is_ok_and(|found| found.is_file()),
-        };
-        if targets.is_empty() || is_left {
-            return Err(io::Errno::NOENT).during(step, &name);
-        }
+    let name = path.to_string_lossy();
+    let whole = std::fs::canonicalize(path).during(step, &name)?;
+    let is_directory = whole.is_dir();
+    let device = device_of(&whole);
+    let targets = places(&mounts, &whole).into_iter().map(|place| open(&place));
+    // All of them are found before the first is covered, and others with it.
+    let targets: Vec<OwnedFd> = targets.filter_map(Result::ok).collect();
+    let cover = if is_directory { cover_directory } else { cover_file };
+    targets.iter().try_for_each(cover).during(step, &name)?;
+    // What is there now is empty, and cannot be written.
+    let is_left = match is_directory {
+        true => std::fs::read_dir(&whole).is_ok_and(|entries| entries.count() > 0),
+        false => std::fs::metadata(&whole).is_ok_and(|found| found.is_file()) || device == device_of(&whole),
+    };
+    if targets.is_empty() || is_left {
+        return Err(io::Errno::NOENT).during(step, &name);
     }
-    if root { hide_disks() } else { Ok(()) }
+    Ok(())
+}
+
+/// What tells a file from the device that covers it.
+fn device_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.rdev()))
 }
 
 /// Makes directories read-only, wherever they can be seen, with what is mounted in them.
