@@ -200,6 +200,9 @@ pub struct LearnArguments {
     /// Where to write the policy: in Cedar, each program by itself, where its name ends in .cedar; else one rule a line
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Allow nothing that no rule allows before you have said so at the terminal: once, always or never
+    #[arg(long)]
+    pub ask: bool,
     #[command(flatten)]
     pub run: RunArguments,
 }
@@ -338,6 +341,7 @@ impl RunArguments {
             pcap: self.pcap,
             ledger,
             learn: None,
+            ask: false,
         })
     }
 }
@@ -411,7 +415,8 @@ mod tests {
 
     #[test]
     fn what_is_laid_out_by_hand_is_not_wrapped_again() {
-        for line in [help::OVERVIEW, help::RUN_AFTER].iter().flat_map(|text| text.lines()) {
+        for line in [help::OVERVIEW, help::RUN_AFTER, help::LEARN_AFTER].iter().flat_map(|text| text.lines())
+        {
             assert!(line.len() <= 100, "more than `max_term_width`: {line}");
         }
     }
@@ -446,6 +451,19 @@ mod tests {
         assert_eq!((ledger.directory, ledger.durability), ("l".into(), ::ledger::Durability::Sync));
         assert!(options.quiet && options.tls_opaque && options.fail_on_deny && options.strict);
         assert_eq!(options.command, ["curl", "-v", "--quiet"]);
+    }
+
+    #[test]
+    fn learn_has_the_options_of_run_and_two_of_its_own() {
+        match read("weft learn --ask -o f.cedar --deny a.example -- true").expect("a good command line").task
+        {
+            Task::Learn(learn) => {
+                assert!(learn.ask && learn.output == *"f.cedar");
+                assert_eq!(learn.run.deny, ["a.example"]);
+            }
+            other => panic!("not learn: {other:?}"),
+        }
+        assert!(read("weft run --ask -- true").is_err(), "only what is learned is asked about");
     }
 
     #[test]

@@ -36,9 +36,9 @@ fn main() -> ExitCode {
     match arguments.task {
         Task::Run(arguments) => run(arguments.into_options()),
         Task::Learn(arguments) => {
-            let LearnArguments { output, run: arguments } = *arguments;
+            let LearnArguments { output, ask, run: arguments } = *arguments;
             let options = arguments.into_options();
-            run(options.map(|options| gateway::Options { learn: Some(output), ..options }))
+            run(options.map(|options| gateway::Options { learn: Some(output), ask, ..options }))
         }
         Task::Demo(demo) => demo::run(&demo),
         Task::Filter { task } => filter::run(&task),

@@ -9,6 +9,8 @@
 //! What is committed has its number at once. With durability `sync` whoever asked waits until that number is on disk
 //! ([`Authority::poll_settled`]); with `batch` nobody waits. Nothing here blocks but [`Authority::finish`].
 
+mod answers;
+mod deeds;
 mod draft;
 mod guarded;
 mod lessons;
@@ -16,6 +18,8 @@ mod opening;
 mod recorder;
 mod source;
 
+pub(crate) use answers::Subject;
+pub(crate) use deeds::Form;
 pub(crate) use draft::Draft;
 pub use draft::LearnError;
 pub use lessons::LESSONS_MAX;
@@ -163,6 +167,21 @@ impl<W> Authority<W> {
         self.axiom.admit(proposal, address, moment(now), known)
     }
 
+    /// The same for a connection that a person has allowed this once.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub fn admit_once(
+        &self,
+        proposal: &Proposal,
+        address: IpAddr,
+        known: (&Pins, &HashSet<IpAddr>),
+        now: Instant,
+    ) -> Result<(), NotAdmitted> {
+        self.axiom.admit_once(proposal, address, moment(now), known)
+    }
+
     /// Decides and writes that down: [`Axiom::submit`].
     ///
     /// # Errors
@@ -242,6 +261,11 @@ impl<W> Authority<W> {
     /// Whether a connection that is open would be allowed by another policy.
     pub fn would_allow(&self, policy: &Policy, proposal: &Proposal) -> bool {
         policy.would_still_allow(proposal, self.axiom.context(moment(self.started)))
+    }
+
+    /// Whether no rule of another policy speaks of a connection that is open.
+    pub fn would_be_unruled(&self, policy: &Policy, proposal: &Proposal) -> bool {
+        policy.decide(proposal, self.axiom.context(moment(self.started))).is_unruled()
     }
 
     /// Decides by another policy from here on. `closed` connections were closed that it does not allow any more.

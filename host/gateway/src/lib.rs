@@ -3,6 +3,7 @@
 
 pub mod attribution;
 mod authority;
+mod console;
 pub mod dial;
 pub mod doctor;
 mod engine;

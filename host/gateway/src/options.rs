@@ -70,9 +70,11 @@ pub struct Options {
     pub pcap: Option<PathBuf>,
     /// Where what is decided is written down; nowhere where not given.
     pub ledger: Option<LedgerOptions>,
-    /// Where to write the policy that the run needs, while everything that no rule denies is allowed: in Cedar where its
-    /// name ends in `.cedar`, else one rule a line.
+    /// Where to write the policy that the run needs, while everything that no rule denies is allowed, or [asked](Self::ask)
+    /// for: in Cedar where its name ends in `.cedar`, else one rule a line.
     pub learn: Option<PathBuf>,
+    /// What no rule speaks of is asked at the terminal while it is learned, and nothing of it allowed before.
+    pub ask: bool,
 }
 
 /// The ledger that a run writes.

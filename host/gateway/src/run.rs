@@ -1,24 +1,26 @@
 //! One run, from its options to its exit status.
 
 use crate::authority::{Draft, LearnError, LedgerError, OpenedLedger, Source, Watch};
-use crate::engine::{Ended, Engine, EngineError, Gate, Parts, SetupError};
+use crate::console::{Lines, Person};
+use crate::engine::{Ended, Engine, EngineError, Gate, Interview, Parts, SetupError};
 use crate::host_names;
 use crate::limits::{Limits, SameLimit};
 use crate::options::Options;
 use crate::report::Reporter;
 use crate::resolver::{self, Resolver};
-use crate::sandbox::{Exit, Launch, LaunchError, UnixRules, launch};
+use crate::sandbox::{Exit, Launch, LaunchError, UnixRules, is_same_terminal, launch};
 use crate::uplink::own_addresses;
 use axiom::addresses::Pins;
 use axiom::domain::DomainName;
 use axiom::policy::{Policy, PolicyError};
 use ledger::{RunId, RunStart};
+use rustix::fd::AsFd;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use time::Instant;
 
@@ -56,6 +58,7 @@ pub fn run(options: Options) -> Result<u8, RunError> {
     launch_plan.hidden = hidden.into_iter().collect();
     launch_plan.read_only = options.read_only.clone();
     launch_plan.strict = options.strict;
+    launch_plan.own_terminal = prepared.asking.is_some();
     let launched = launch(launch_plan)?;
     for warning in launched.sandbox.warnings().iter().filter(|_| !options.quiet) {
         eprintln!("weft: {warning}");
@@ -69,6 +72,7 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         watch: prepared.watch,
         on_revoke: options.on_revoke,
         is_learning: options.learn.is_some(),
+        asking: prepared.asking,
         ledger: prepared.ledger,
         run: prepared.run,
         start: run_start(&options.command),
@@ -87,9 +91,7 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         eprintln!("weft: {}: {}", if name.is_empty() { "''" } else { &name }, outcome.exit);
     }
     let checkpoint = checkpoint.map(|note| note.as_deref().and_then(summary_of_checkpoint));
-    if let Err(error) = reporter.finish() {
-        return Err(RunError::Report(error));
-    }
+    let reported = reporter.finish();
     if let Ok(Some(line)) = &checkpoint {
         reporter.say(line);
     }
@@ -97,6 +99,8 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         let line = draft.write(lessons, &options.command).map_err(RunError::Learned)?;
         reporter.say(&line);
     }
+    // What was learned is written whether or not anybody reads the report.
+    reported.map_err(RunError::Report)?;
     if let Err(error) = wire.finish() {
         return Err(RunError::Capture(error));
     }
@@ -127,6 +131,7 @@ struct Prepared {
     limits: Option<Box<Limits>>,
     pcap: Option<File>,
     draft: Option<Draft>,
+    asking: Option<Interview>,
 }
 
 impl Prepared {
@@ -137,10 +142,11 @@ impl Prepared {
         // Every bucket is full when the engine's time begins.
         let limits = Limits::new(&options.limits, Instant::ZERO)?;
         let source = Source::of(options);
-        let (policy, paths) = source.read();
+        let (policy, texts) = source.read();
         let policy = policy?;
-        let watch = || Watch::start(&paths, &options.read_only);
-        let watch = (!paths.is_empty()).then(watch).transpose().map_err(RunError::Watch)?;
+        let has_files = !texts.is_empty();
+        let watch = || Watch::start(texts, &options.read_only);
+        let watch = has_files.then(watch).transpose().map_err(RunError::Watch)?;
         let unix = policy.rules().map(UnixRules::of).unwrap_or_default();
         let mut pins = Pins::default();
         for pin in &options.resolve {
@@ -156,12 +162,16 @@ impl Prepared {
         let mut config = resolver::Config::new(policy.clone(), random_seed()?);
         config.pins = pins.clone();
         config.hosts = host_names::hosts(&read_or_empty("/etc/hosts"));
+        config.search = search_list();
         config.servers = upstreams.len();
         let own = own_addresses().map_err(|error| RunError::System("listing the host's addresses", error))?;
         let gate = Gate { pins, own: own.into_iter().collect(), tls_opaque: options.tls_opaque };
+        // Before anything is written for nothing.
+        let asking = options.learn.as_deref().filter(|_| options.ask).map(asking).transpose()?;
         let draft = options.learn.as_deref().map(Draft::open).transpose().map_err(RunError::Learned)?;
         let (pcap, events) = outputs(options)?;
-        let reporter = reporter(events, options.quiet);
+        let lines = asking.as_ref().and_then(|interview| interview.lines.clone());
+        let reporter = reporter(events, options.quiet, lines);
         let ledger = options.ledger.as_ref().map(OpenedLedger::of).transpose()?;
         let mut run = RunId::default();
         run.0.copy_from_slice(&random_seed()?[..16]);
@@ -179,8 +189,24 @@ impl Prepared {
             limits,
             pcap,
             draft,
+            asking,
         })
     }
+}
+
+/// Who is asked about the policy that is written to `file`, and at what.
+fn asking(file: &Path) -> Result<Interview, RunError> {
+    let person = Person::open().map_err(RunError::NoTerminal)?;
+    let is_shared = is_same_terminal(rustix::stdio::stderr(), person.as_fd());
+    let lines = is_shared.then(Lines::default);
+    Ok(Interview { person, lines, file: file.to_owned() })
+}
+
+/// What the command's resolver library makes of short names.
+fn search_list() -> Vec<DomainName> {
+    let local_domain = std::env::var("LOCALDOMAIN").ok();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    host_names::search_list(&read_or_empty("/etc/resolv.conf"), local_domain.as_deref(), &host)
 }
 
 /// What the run's first entry says.
@@ -205,9 +231,12 @@ fn summary_of_checkpoint(note: &str) -> Option<String> {
 }
 
 /// Events go to their file as they happen; the rest to standard error, with a summary where a person reads it.
-fn reporter(events: Option<File>, quiet: bool) -> Reporter {
+fn reporter(events: Option<File>, quiet: bool, lines: Option<Lines>) -> Reporter {
     let events = events.map(|file| Box::new(std::io::LineWriter::new(file)) as Box<dyn Write + Send>);
-    let messages = (!quiet).then(|| Box::new(std::io::stderr()) as Box<dyn Write + Send>);
+    let messages = (!quiet).then(|| match lines {
+        Some(lines) => Box::new(lines) as Box<dyn Write + Send>,
+        None => Box::new(std::io::stderr()),
+    });
     let colour = std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     let summary = (!quiet && std::io::stderr().is_terminal()).then_some(colour);
     Reporter::new(events, messages, summary)
@@ -274,6 +303,8 @@ pub enum RunError {
     Ledger(LedgerError),
     /// What was learned cannot be written.
     Learned(LearnError),
+    /// Somebody is to be asked, and there is no terminal.
+    NoTerminal(rustix::io::Errno),
     /// The ledger could not be written to its end: the record is not whole.
     Unrecorded(String),
     /// There are two limits of one kind.
@@ -306,6 +337,11 @@ impl fmt::Display for RunError {
             Self::Watch(error) => write!(f, "watching the policy's files for changes failed: {error}"),
             Self::Ledger(error) => write!(f, "{error}"),
             Self::Learned(error) => write!(f, "{error}"),
+            Self::NoTerminal(error) => write!(
+                f,
+                "--ask needs a terminal to ask at, and opening /dev/tty failed: {error}; run it at one, or without --ask, \
+                 and read what was learned"
+            ),
             Self::Unrecorded(reason) => {
                 write!(f, "the ledger cannot be written, so the record is not whole: {reason}")
             }

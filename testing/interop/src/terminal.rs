@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -25,6 +26,8 @@ pub struct Terminal {
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
+    /// Closed, it ends the reading thread.
+    looks: PipeWriter,
 }
 
 impl Terminal {
@@ -52,14 +55,22 @@ impl Terminal {
         let mut from_far = keyboard.try_clone().expect("a second descriptor");
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = screen.clone();
+        let (is_looking, looks) = std::io::pipe().expect("a pipe");
         let reader = std::thread::spawn(move || {
             let mut part = [0; 4096];
-            // The kernel ends this with EIO when the far side's last user is gone.
-            while let Ok(length @ 1..) = from_far.read(&mut part) {
+            loop {
+                let mut ready =
+                    [PollFd::new(&from_far, PollFlags::IN), PollFd::new(&is_looking, PollFlags::IN)];
+                let _ = poll(&mut ready, None);
+                if !ready[1].revents().is_empty() {
+                    return;
+                }
+                // The kernel ends this with EIO when the far side's last user is gone.
+                let Ok(length @ 1..) = from_far.read(&mut part) else { return };
                 shown.lock().expect("no thread panicked with the screen").extend(&part[..length]);
             }
         });
-        Self { running, keyboard, screen, reader }
+        Self { running, keyboard, screen, reader, looks }
     }
 
     /// Presses keys.
@@ -102,6 +113,21 @@ impl Terminal {
         assert!(taken.is_some(), "an interrupt was never taken:\n{}", self.shown());
     }
 
+    /// Takes the terminal away.
+    ///
+    /// # Panics
+    ///
+    /// Where the reading thread panicked.
+    #[must_use]
+    pub fn hang_up(self) -> Running {
+        let Self { running, keyboard, reader, looks, .. } = self;
+        // The kernel hangs up when the last of the near side's descriptors is closed.
+        drop(looks);
+        reader.join().expect("the reading thread did not panic");
+        drop(keyboard);
+        running
+    }
+
     /// Waits for the end. Gives the outcome and everything that was shown.
     ///
     /// # Panics
@@ -109,11 +135,11 @@ impl Terminal {
     /// Where the end does not come in time.
     #[must_use]
     pub fn finish(self) -> (Outcome, String) {
-        let Self { running, keyboard, screen, reader } = self;
+        let Self { running, keyboard, screen, reader, looks } = self;
         let outcome = running.finish();
         // With the far side's last user gone, the reading thread comes to the screen's end.
         drop(reader.join());
-        drop(keyboard);
+        drop((keyboard, looks));
         let shown = screen.lock().expect("no thread panicked with the screen");
         (outcome, String::from_utf8_lossy(&shown).into_owned())
     }

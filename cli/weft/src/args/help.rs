@@ -66,18 +66,25 @@ Exit status:
 pub const LEARN: &str = "\
 Runs COMMAND as `weft run` does, with everything allowed that goes out and that no --deny denies, and writes the smallest \
 policy under which it can do the same again: each name or address with its protocol and port, names that were only asked \
-for as dns://NAME. The host's Unix sockets stay closed.";
+for as dns://NAME. The host's Unix sockets stay closed.
+
+With --ask nothing is allowed that no rule allows before you have said so at the terminal, for each name or address with its \
+protocol and port: once (what waits for it now), always (from here on, and in FILE) or never (denied from here on, and in \
+FILE). A name that is only looked up is asked about at the end; nothing of it has left before. The rest of the command goes on \
+while a question waits, but what it shows waits too. Ctrl-D refuses without a rule, Ctrl-C interrupts the command.";
 
 pub const LEARN_AFTER: &str = "\
 Examples:
   weft learn -o build.rules -- ./build.sh
   weft run --policy build.rules -- ./build.sh
+  weft learn --ask -o build.rules -- ./build.sh
   weft learn -o build.cedar -- ./build.sh    # each program by itself
 
 FILE is written at the end. A name that leads to an inner address needs a rule for
-that address too, and has one. Read it before you use it: it is what COMMAND did, not what it should.
+that address too, and has one. Read it before you use it: it is what COMMAND did,
+not what it should.
 
-Exit status: as of weft run.";
+Exit status: as of weft run; 125 too where --ask has no terminal to ask at.";
 
 pub const DEMO: &str = "\
 Starts two small HTTPS servers on one address and a resolver on loopback, all in this process, then runs curl (or, \

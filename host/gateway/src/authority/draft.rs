@@ -1,6 +1,7 @@
 //! The file of a policy that is learned: opened at once, as long as there are the caller's privileges, and written at the end.
 
-use super::lessons::{Form, LESSONS_MAX, Lessons};
+use super::deeds::Form;
+use super::lessons::{LESSONS_MAX, Lessons};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -37,9 +38,7 @@ impl Draft {
     /// Where it cannot be written.
     pub fn write(mut self, lessons: &Lessons, command: &[OsString]) -> Result<String, LearnError> {
         let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-        let is_cedar = self.path.extension().is_some_and(|extension| extension == "cedar");
-        let form = if is_cedar { Form::Cedar } else { Form::List };
-        let text = lessons.to_text(form, &words.join(" "));
+        let text = lessons.to_text(Form::of(&self.path), &words.join(" "));
         let emptied = self.file.set_len(0);
         let written =
             emptied.and_then(|()| self.file.write_all(text.as_bytes())).and_then(|()| self.file.sync_all());

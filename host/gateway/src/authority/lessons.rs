@@ -1,10 +1,9 @@
 //! What a run did, as the smallest policy under which it can be done again: `weft learn`.
 
+use super::deeds::{Deeds, Effect, Endpoint, Form, Place};
 use axiom::Proposal;
 use axiom::addresses::{Pins, classify};
-use axiom::domain::DomainName;
-use axiom::rules::{Host, Protocol};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,62 +17,10 @@ pub(crate) const EVERYTHING: &str = "@id(\"weft learn\") permit (principal, \
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Lessons {
-    endpoints: BTreeMap<Endpoint, BTreeSet<String>>,
-    /// What was asked of a resolver, and by whom.
-    questions: BTreeMap<Place, BTreeSet<String>>,
+    did: Deeds,
+    /// What a person has refused for good.
+    refused: Deeds,
     beyond: u64,
-}
-
-/// A name, or an address.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Name(String),
-    Address(IpAddr),
-}
-
-/// What was connected to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Endpoint {
-    place: Place,
-    protocol: Protocol,
-    port: u16,
-    /// It is a name's address, of a kind to which a name alone does not lead.
-    is_inner: bool,
-}
-
-/// How a policy is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// One rule a line, for all programs.
-    List,
-    /// In Cedar, each program by itself.
-    Cedar,
-}
-
-impl Place {
-    fn of(name: Option<&DomainName>, address: Option<IpAddr>) -> Option<Self> {
-        match name {
-            Some(name) => Some(Self::Name(name.to_string())),
-            None => address.map(|address| Self::Address(address.to_canonical())),
-        }
-    }
-
-    fn to_text(&self) -> String {
-        match self {
-            Self::Name(name) => name.clone(),
-            Self::Address(address) => Host::Address(*address).to_string(),
-        }
-    }
-}
-
-impl Endpoint {
-    fn to_text(&self) -> String {
-        let (protocol, place) = (self.protocol, self.place.to_text());
-        match protocol.has_ports() {
-            true => format!("{protocol}://{place}:{}", self.port),
-            false => format!("{protocol}://{place}"),
-        }
-    }
 }
 
 impl Lessons {
@@ -86,18 +33,20 @@ impl Lessons {
     ) {
         let program = proposal.program.as_ref().map(|program| program.executable.clone());
         let Some(protocol) = proposal.protocol else {
-            let place = Place::of(proposal.name.as_ref(), proposal.address());
-            if let Some(place) = place.filter(|place| self.has_room() || self.questions.contains_key(place)) {
-                self.questions.entry(place).or_default().extend(program);
+            let place = Place::of(proposal);
+            let is_known = |place: &Place| self.did.questions.contains_key(place);
+            if let Some(place) = place.filter(|place| self.has_room() || is_known(place)) {
+                self.did.questions.entry(place).or_default().extend(program);
             } else {
                 self.beyond += 1;
             }
             return;
         };
-        let (name, port) = (proposal.name.as_ref(), proposal.port.unwrap_or(0));
-        let Some(place) = Place::of(name, proposal.address()) else { return };
+        let port = proposal.port.unwrap_or(0);
+        let Some(place) = Place::of(proposal) else { return };
         self.add(Endpoint { place, protocol, port, is_inner: false }, program.clone());
-        let Some((name, remote)) = name.filter(|name| !name.is_host()).zip(remote) else { return };
+        let name = proposal.name.as_ref().filter(|name| !name.is_host());
+        let Some((name, remote)) = name.zip(remote) else { return };
         let address = remote.ip().to_canonical();
         // A name that leads inside is followed where the address is allowed too.
         if !classify(address, own).is_reachable_by_name() && !pins.contains(name, address) {
@@ -105,26 +54,28 @@ impl Lessons {
         }
     }
 
+    /// A person has said that something always or never may be. `is_inner` where it is an address to which a name leads.
+    pub fn answer(&mut self, proposal: &Proposal, is_inner: bool, is_allowed: bool) {
+        let deeds = if is_allowed { &mut self.did } else { &mut self.refused };
+        deeds.answer(proposal, is_inner, is_allowed);
+    }
+
     fn add(&mut self, endpoint: Endpoint, program: Option<String>) {
-        if self.has_room() || self.endpoints.contains_key(&endpoint) {
-            self.endpoints.entry(endpoint).or_default().extend(program);
+        if self.has_room() || self.did.endpoints.contains_key(&endpoint) {
+            self.did.endpoints.entry(endpoint).or_default().extend(program);
         } else {
             self.beyond += 1;
         }
     }
 
     fn has_room(&self) -> bool {
-        self.endpoints.len() + self.questions.len() < LESSONS_MAX
+        self.did.len() < LESSONS_MAX
     }
 
     /// How many rules there are, and how many more there would be without the bound.
     pub fn counts(&self) -> (usize, u64) {
-        (self.endpoints.len() + self.unconnected().count(), self.beyond)
-    }
-
-    /// What was asked for and not connected to: a rule about a connection lets its name be asked for.
-    fn unconnected(&self) -> impl Iterator<Item = &Place> {
-        self.questions.keys().filter(|place| !self.endpoints.keys().any(|endpoint| endpoint.place == **place))
+        let rules = self.did.endpoints.len() + self.did.unconnected().count() + self.refused.len();
+        (rules, self.beyond)
     }
 
     /// The policy.
@@ -132,42 +83,29 @@ impl Lessons {
         let about = command.replace(|letter: char| letter.is_control(), " ");
         match form {
             Form::List => self.to_list(&about),
-            Form::Cedar => self.to_cedar(&about),
+            Form::Cedar => {
+                let mut text = format!("// What this needed: {about}\n");
+                self.did.write_cedar(&mut text, Effect::Permit, false);
+                self.refused.write_cedar(&mut text, Effect::Forbid, false);
+                text
+            }
         }
     }
 
     fn to_list(&self, command: &str) -> String {
         let mut text = format!("# What this needed: {command}\n");
-        for endpoint in self.endpoints.keys() {
+        for endpoint in self.did.endpoints.keys() {
             let note = if endpoint.is_inner { "  # a name leads here" } else { "" };
             let _ = writeln!(text, "{}{note}", endpoint.to_text());
         }
-        for place in self.unconnected() {
+        for place in self.did.unconnected() {
             let _ = writeln!(text, "dns://{}", place.to_text());
         }
-        text
-    }
-
-    fn to_cedar(&self, command: &str) -> String {
-        let mut text = format!("// What this needed: {command}\n");
-        let mut permit = |programs: &BTreeSet<String>, action: &str, resource: &str| {
-            let principals: Vec<String> = match programs.is_empty() {
-                true => vec!["principal".to_owned()],
-                false => programs.iter().map(|path| format!("principal == Program::{path:?}")).collect(),
-            };
-            for principal in principals {
-                let _ = writeln!(
-                    text,
-                    "permit ({principal}, action == Action::\"{action}\", resource == Endpoint::{resource:?});"
-                );
-            }
-        };
-        for (place, programs) in &self.questions {
-            permit(programs, "resolve", &place.to_text());
+        for endpoint in self.refused.endpoints.keys() {
+            let _ = writeln!(text, "deny {}", endpoint.to_text());
         }
-        for (endpoint, programs) in &self.endpoints {
-            let action = if endpoint.protocol.has_ports() { "connect" } else { "ping" };
-            permit(programs, action, &endpoint.to_text());
+        for place in self.refused.questions.keys() {
+            let _ = writeln!(text, "deny dns://{}", place.to_text());
         }
         text
     }
@@ -177,7 +115,9 @@ impl Lessons {
 mod tests {
     use super::*;
     use axiom::Context;
+    use axiom::domain::DomainName;
     use axiom::policy::{Policy, PolicyBuilder};
+    use axiom::rules::{Host, Protocol};
     use ledger::Program;
     use proptest::prelude::*;
 

@@ -112,11 +112,11 @@ pub fn is_covered(path: &Path) -> bool {
     system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) && found.st_mode & 0o7777 == 0
 }
 
-/// What of a ledger and its keys is there.
+/// What of a ledger and its keys is there. In a run, what that run has covered is none of it.
 #[must_use]
 pub fn ledger_files(directory: &Path) -> Vec<PathBuf> {
     let files = [directory.to_owned(), beside(directory, "key"), beside(directory, "pub")];
-    files.into_iter().filter(|path| path.exists()).collect()
+    files.into_iter().filter(|path| path.is_dir() || path.is_file()).collect()
 }
 
 /// `ledger` and `key` give `ledger.key`, beside the directory: a copy of the ledger has no secret in it.

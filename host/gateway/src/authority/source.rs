@@ -1,13 +1,16 @@
 //! What a run's policy is read from, and when it is read again.
 
+use super::answers::Answers;
+use super::deeds::Form;
 use super::guarded::Guarded;
 use super::lessons::EVERYTHING;
 use crate::options::Options;
+use axiom::Proposal;
 use axiom::policy::{Load, POLICY_BYTES_MAX, Policy, PolicyBuilder, PolicyError};
 use axiom::rules::Protocol;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -40,6 +43,8 @@ pub(crate) struct Source {
     lists: Vec<(String, String)>,
     /// Everything is allowed but what a rule denies, because it is learned.
     is_learning: bool,
+    /// What a person has answered for good.
+    answers: Answers,
 }
 
 impl Source {
@@ -55,8 +60,14 @@ impl Source {
             publish,
             files: options.policy.clone(),
             lists: options.lists.clone(),
-            is_learning: options.learn.is_some(),
+            is_learning: options.learn.is_some() && !options.ask,
+            answers: Answers::new(options.learn.as_deref().map(Form::of).unwrap_or_default()),
         }
+    }
+
+    /// A person has said that something always or never may be. Whether that can be kept.
+    pub fn answer(&mut self, proposal: &Proposal, is_allowed: bool) -> bool {
+        self.answers.take(proposal, is_allowed)
     }
 
     /// How the ledger names it.
@@ -64,19 +75,28 @@ impl Source {
         if self.files.is_empty() { "the command line".to_owned() } else { self.files.join(", ") }
     }
 
-    /// The policy as it stands now, or what is wrong with it, and every file that was looked for.
-    pub fn read(&self) -> (Result<Policy, PolicyError>, BTreeSet<PathBuf>) {
-        let mut paths = BTreeSet::new();
+    /// The policy as it stands now, or what is wrong with it, and what was read for it.
+    pub fn read(&self) -> (Result<Policy, PolicyError>, Texts) {
+        let mut texts = Texts::new();
         let policy = self.read_by(&mut |path| {
-            paths.insert(PathBuf::from(path));
-            load_policy(path)
+            let text = load_policy(path);
+            texts.insert(PathBuf::from(path), text.clone());
+            text
         });
-        (policy, paths)
+        (policy, texts)
     }
 
-    /// The policy as it stands now, of files that the command cannot change.
-    pub fn read_guarded(&self, guarded: &Guarded) -> Result<Policy, PolicyError> {
-        self.read_by(&mut |path| guarded.read(Path::new(path)).map_err(|error| error.to_string()))
+    /// The policy while the command runs: of files that it cannot change as they stand now, else of what was read before.
+    pub fn read_again(&self, watch: Option<&Watch>) -> Result<Policy, PolicyError> {
+        self.read_by(&mut |path| {
+            let path = Path::new(path);
+            let unread = || Err("it was not read when the run began".to_owned());
+            match watch.map(Watch::guarded) {
+                Some(Ok(guarded)) => guarded.read(path).map_err(|error| error.to_string()),
+                Some(Err(kept)) => kept.texts.get(path).cloned().unwrap_or_else(unread),
+                None => unread(),
+            }
+        })
     }
 
     fn read_by(&self, load: &mut Load<'_>) -> Result<Policy, PolicyError> {
@@ -93,7 +113,7 @@ impl Source {
         if self.is_learning {
             builder = builder.file("learn.cedar", &mut |_| Ok(EVERYTHING.as_bytes().to_vec()));
         }
-        builder.build()
+        self.answers.add_to(builder).build()
     }
 }
 
@@ -102,8 +122,19 @@ impl Source {
 pub(crate) struct Watch {
     inotify: OwnedFd,
     due: Option<Instant>,
-    /// What the files are read by; or the first that the command may change, so that no change counts.
-    guarded: Result<Guarded, PathBuf>,
+    /// What the files are read by, where a change counts.
+    guarded: Result<Guarded, Kept>,
+}
+
+/// What was read for a policy, by its path; or why it could not be.
+pub(crate) type Texts = BTreeMap<PathBuf, Result<Vec<u8>, String>>;
+
+/// What holds where no change counts.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The first file that the command may change.
+    pub path: PathBuf,
+    texts: Texts,
 }
 
 impl Watch {
@@ -112,8 +143,9 @@ impl Watch {
     /// # Errors
     ///
     /// Where the kernel has no room for it.
-    pub fn start(paths: &BTreeSet<PathBuf>, read_only: &[PathBuf]) -> io::Result<Self> {
+    pub fn start(texts: Texts, read_only: &[PathBuf]) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let paths: BTreeSet<PathBuf> = texts.keys().cloned().collect();
         let parents = paths.iter().map(|path| path.parent().filter(|parent| !parent.as_os_str().is_empty()));
         let directories: BTreeSet<&Path> = parents.map(|parent| parent.unwrap_or(Path::new("."))).collect();
         for directory in directories {
@@ -124,16 +156,17 @@ impl Watch {
                 | WatchFlags::ONLYDIR;
             inotify::add_watch(&inotify, directory, flags)?;
         }
-        Ok(Self { inotify, due: None, guarded: Guarded::of(paths, read_only) })
+        let guarded = Guarded::of(&paths, read_only).map_err(|path| Kept { path, texts });
+        Ok(Self { inotify, due: None, guarded })
     }
 
     /// What to read the files by.
     ///
     /// # Errors
     ///
-    /// The first that the command may change.
-    pub fn guarded(&self) -> Result<&Guarded, &Path> {
-        self.guarded.as_ref().map_err(PathBuf::as_path)
+    /// What holds, where the command may change one of them.
+    pub fn guarded(&self) -> Result<&Guarded, &Kept> {
+        self.guarded.as_ref()
     }
 
     /// Readable when something has changed.
@@ -173,9 +206,9 @@ mod tests {
         let path = directory.join("policy");
         std::fs::write(&path, "a.example\n").expect("written");
         let source = Source { files: vec![path.to_string_lossy().into_owned()], ..Source::default() };
-        let (policy, paths) = source.read();
+        let (policy, texts) = source.read();
         assert_eq!(policy.expect("a policy").counts(), (1, 0));
-        let mut watch = Watch::start(&paths, &[]).expect("a watch");
+        let mut watch = Watch::start(texts, &[]).expect("a watch");
         let start = Instant::from_secs(1);
         watch.handle_readiness(start);
         assert_eq!(watch.poll_timeout(), None);

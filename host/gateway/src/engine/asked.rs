@@ -27,6 +27,37 @@ pub(super) struct Asked {
     pub wanted: Option<SocketAddr>,
     /// Its right to be open, where there are limits.
     pub permit: Option<Permit>,
+    /// What a person has said of it.
+    pub consent: Consent,
+}
+
+/// What a person has said of something that no rule speaks of, and of nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Consent {
+    /// It may be, this once.
+    pub is_once: bool,
+    /// It may lead to this address, this once.
+    pub address: Option<IpAddr>,
+    /// Nothing, though it was asked: where it leads it may not.
+    pub is_unanswered: bool,
+}
+
+/// What a person said to a question, where that has become no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It may be, this once.
+    Once,
+    /// Nothing.
+    Nothing,
+}
+
+/// What becomes of what a program asks for and may not have at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unopened {
+    /// It may not be, which is told and written down.
+    Refused,
+    /// A person is asked: it comes back with the answer.
+    Waits,
 }
 
 /// Who holds a socket.
@@ -34,6 +65,8 @@ pub(super) struct Asked {
 pub(super) struct Identity {
     pub process: Option<Process>,
     pub program: Option<Arc<Program>>,
+    /// What a person said, who was asked about it.
+    pub said: Option<Said>,
 }
 
 /// How a program asks: by which protocol, of which address, and from which of its own.
@@ -67,41 +100,49 @@ impl Asked {
 }
 
 impl Cx {
-    /// What `own`, a socket of the command's, wants of `wanted`, where that may be; else it is told and written down.
+    /// What a socket of the command's wants, where that may be. It comes back as `held` where a person is asked.
     pub fn ask(
         &mut self,
-        protocol: Protocol,
-        wanted: SocketAddr,
-        own: SocketAddr,
-        Identity { process, program }: Identity,
-    ) -> Option<Asked> {
+        (protocol, wanted, own): Question,
+        identity: Identity,
+        held: impl FnOnce() -> Held,
+    ) -> Result<Asked, Unopened> {
+        let Identity { process, program, said } = identity;
         let run = self.authority.run();
         let of = |proposal| Proposal { local: Some(own), program, run, ..proposal };
-        let way = match self.gate.way(self.resolver.names(), wanted) {
-            Ok(way) => way,
-            Err(denial) => {
-                let proposal = of(Proposal::connect(protocol, wanted.ip(), wanted.port()));
-                let (way, wanted) = (Way::Address(wanted), Some(wanted));
-                self.refuse(&Asked { way, proposal, process, wanted, permit: None }, denial);
-                return None;
-            }
+        let consent = Consent { is_once: said == Some(Said::Once), ..Consent::default() };
+        let (way, denial) = match self.gate.way(self.resolver.names(), wanted) {
+            Ok(way) => (way, None),
+            Err(denial) => (Way::Address(wanted), Some(denial)),
         };
         let proposal = of(way.proposal(protocol));
-        let mut asked = Asked { way, proposal, process, wanted: Some(wanted), permit: None };
-        let decision = self.authority.decide(&asked.proposal, self.now);
+        let mut asked = Asked { way, proposal, process, wanted: Some(wanted), permit: None, consent };
+        if let Some(denial) = denial {
+            self.refuse(&asked, denial);
+            return Err(Unopened::Refused);
+        }
+        // Nothing is there to be asked about.
+        let is_ours = matches!(&asked.way, Way::Address(address) if is_ours(address.ip()));
+        let decision = match is_ours {
+            true => self.authority.decide(&asked.proposal, self.now),
+            false => match self.consult(&asked.proposal, (asked.process.as_ref(), said), held) {
+                Some(decision) => decision,
+                None => return Err(Unopened::Waits),
+            },
+        };
         if !decision.allowed {
             let is_unruled = decision.rule.is_none() && decision.failure.is_none();
-            let rejected = self.authority.refuse(&asked.proposal, &decision, self.now);
+            let rejected = self.refuse_decided(&asked.proposal, &decision);
             let denial = Denial::of_rejected(protocol, &asked.way, rejected, is_unruled);
             self.refuse(&asked, denial);
-            return None;
+            return Err(Unopened::Refused);
         }
-        if matches!(&asked.way, Way::Address(address) if is_ours(address.ip())) {
+        if is_ours {
             let denial = Denial::unreachable(&asked.way);
             self.refuse(&asked, denial);
-            return None;
+            return Err(Unopened::Refused);
         }
-        self.permit(&mut asked).then_some(asked)
+        if self.permit(&mut asked) { Ok(asked) } else { Err(Unopened::Refused) }
     }
 
     /// Whether limits let what was asked for be opened; where they do not, that is told and written down.
@@ -122,11 +163,9 @@ impl Cx {
     /// The addresses that a name leads to and that may be used for what was asked, or why none may be.
     pub fn admit(&self, asked: &Asked, found: &[IpAddr]) -> Result<Vec<IpAddr>, Denial> {
         let Way::Name(name, port) = &asked.way else { return Ok(found.to_vec()) };
-        let mut denial = None;
-        let mut admitted = Vec::new();
+        let (mut denial, mut admitted) = (None, Vec::new());
         for address in found {
-            let known = (&*self.gate.pins, &self.gate.own);
-            match self.authority.admit(&asked.proposal, *address, known, self.now) {
+            match self.admit_one(asked, *address) {
                 Ok(()) => admitted.push(*address),
                 Err(why) => denial = Some(Denial::not_admitted(name, *port, *address, why)),
             }
@@ -144,9 +183,12 @@ impl Cx {
             Way::Host(_) => asked.proposal.clone(),
             Way::Address(_) | Way::Name(..) => Proposal { remote: Some(remote), ..asked.proposal.clone() },
         };
-        let committed = self.authority.submit(&proposal, self.now);
-        if committed.is_ok() {
-            self.learn(&proposal, Some(remote));
+        let decision = self.decide_with(asked.consent, &proposal);
+        let committed = self.authority.conclude(&proposal, &decision, self.now);
+        if committed.is_ok() && !decision.is_answered_once() {
+            // What was allowed once is no part of the policy.
+            let learned = Some(remote).filter(|remote| asked.consent.address != Some(remote.ip()));
+            self.learn(&proposal, learned);
         }
         committed.map_err(|rejected| {
             let is_unruled = rejected.rule.is_none() && self.authority.failed().is_none();
@@ -239,25 +281,32 @@ impl Cx {
     }
 
     /// The same, now that it is known.
-    pub fn decide_resolution(
-        &mut self,
-        wanted: Wanted,
-        asker: Option<Question>,
-        Identity { process, program }: Identity,
-    ) {
+    pub fn decide_resolution(&mut self, wanted: Wanted, asker: Option<Question>, identity: Identity) {
+        let Identity { process, program, said } = identity;
         let run = self.authority.run();
         let local = asker.map(|(_, _, own)| own);
-        let proposal = Proposal { local, program, run, ..Proposal::resolve(wanted.host) };
-        match self.authority.submit(&proposal, self.now) {
+        let proposal = Proposal { local, program, run, ..Proposal::resolve(wanted.host.clone()) };
+        if self.stands_in(&wanted, &proposal, (process.as_ref(), said)) {
+            return;
+        }
+        let (id, who) = (wanted.id, (process.as_ref(), said));
+        let Some(decision) = self.consult(&proposal, who, || Held::Resolution(wanted, asker)) else { return };
+        let verdict = match decision.allowed {
+            true => self.authority.conclude(&proposal, &decision, self.now),
+            false => Err(self.refuse_decided(&proposal, &decision)),
+        };
+        match verdict {
             Ok(committed) => {
-                self.learn(&proposal, None);
-                let waiter = Waiter::Resolution { wanted: wanted.id };
+                if !decision.is_answered_once() {
+                    self.learn(&proposal, None);
+                }
+                let waiter = Waiter::Resolution { wanted: id };
                 if self.authority.settle(committed.sequence, waiter).is_none() {
-                    self.resolver.handle_verdict(wanted.id, true, self.now);
+                    self.resolver.handle_verdict(id, true, self.now);
                 }
             }
             Err(rejected) => {
-                self.resolver.handle_verdict(wanted.id, false, self.now);
+                self.resolver.handle_verdict(id, false, self.now);
                 let process = process.or_else(|| self.find_refused(asker?));
                 let target = Target::of_question(&proposal.endpoint().to_string());
                 let is_unruled = rejected.rule.is_none() && self.authority.failed().is_none();

@@ -4,6 +4,7 @@ use super::Sources;
 use super::asked::{Identity, Question, Waiter};
 use super::gate::Gate;
 use super::held::{Held, Waiting};
+use super::inquiry::Inquiries;
 use super::lookup::Waiters;
 use super::unix::Sockets;
 use crate::attribution::{Asker, Digesting, Digests, Processes};
@@ -16,7 +17,7 @@ use axiom::domain::DomainName;
 use axiom::rules::{Decision, Protocol};
 use packet::Pool;
 use runtime::{Clock, Poller};
-use stack::Stack;
+use stack::{RequestId, Stack};
 use std::net::SocketAddr;
 use time::{Duration, Instant};
 
@@ -109,6 +110,8 @@ pub(super) struct Cx {
     pub digests: Digests,
     /// What waits for a digest.
     pub waiting: Waiting,
+    /// What waits for a person; `None` where nobody is asked.
+    pub inquiries: Option<Inquiries>,
     /// Unix sockets of the host's that are about to be connected.
     pub sockets: Sockets,
     pub searches: Searches,
@@ -252,6 +255,14 @@ impl Cx {
         }
     }
 
+    /// The command gave a connection up for which nothing has been opened yet.
+    pub fn forget_request(&mut self, request: RequestId) {
+        self.waiting.forget(request);
+        if let Some(inquiries) = &mut self.inquiries {
+            inquiries.forget(request);
+        }
+    }
+
     /// Whether each asker is looked for, and not only whom something is refused.
     fn asks_who(&self) -> bool {
         self.authority.asks_who() || self.reporter.keeps_events() || self.lessons.is_some()
@@ -268,7 +279,8 @@ impl Cx {
     /// The process that holds the command's socket `own`, as long as looking for it costs little, unless the policy asks
     /// who it is: a command that is refused ten thousand times a second is not worth ten thousand searches.
     fn find(&mut self, protocol: Protocol, wanted: SocketAddr, own: SocketAddr) -> Option<Asker> {
-        if !self.searches.may_start(self.now) && !self.authority.looks_at_programs() {
+        let is_told_apart = self.inquiries.as_ref().is_some_and(Inquiries::tells_programs_apart);
+        if !self.searches.may_start(self.now) && !self.authority.looks_at_programs() && !is_told_apart {
             return None;
         }
         let before = worked();

@@ -1,11 +1,12 @@
 //! Echo requests of the program, carried on by ping sockets: one for each address and identifier.
 
 use super::Sources;
-use super::asked::{Asked, Identity, Waiter};
+use super::asked::{Asked, Identity, Said, Unopened, Waiter};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::{Denial, Way, host_addresses};
-use super::held::Held;
+use super::held::{Held, Opening};
+use super::inquiry;
 use super::lookup::Lookup;
 use crate::limits::Direction;
 use crate::report::Closing;
@@ -66,6 +67,10 @@ impl EchoFlows {
         }
         let (wanted, own) = (SocketAddr::new(echo.local, 0), SocketAddr::new(echo.remote, echo.identifier));
         let held = || Held::Echo(echo.clone());
+        let flow = inquiry::Flow::Echo(echo.local, echo.remote, echo.identifier);
+        if cx.inquiries.as_mut().is_some_and(|inquiries| inquiries.join(flow, held)) {
+            return;
+        }
         if let Some(identity) = cx.identify(Protocol::Icmp, wanted, own, held) {
             self.handle_identified(cx, echo, identity);
         }
@@ -89,9 +94,14 @@ impl EchoFlows {
     fn open(&mut self, cx: &mut Cx, echo: &Echo, identity: Identity) -> Option<usize> {
         let wanted = SocketAddr::new(echo.local, 0);
         let own = SocketAddr::new(echo.remote, echo.identifier);
-        let Some(asked) = cx.ask(Protocol::Icmp, wanted, own, identity) else {
-            cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
-            return None;
+        let held = || Held::Echo(echo.clone());
+        let asked = match cx.ask((Protocol::Icmp, wanted, own), identity, held) {
+            Ok(asked) => asked,
+            Err(Unopened::Refused) => {
+                cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
+                return None;
+            }
+            Err(Unopened::Waits) => return None,
         };
         if self.flows.len() >= FLOWS_MAX
             && let Some((_, quietest)) = self.deadlines.first()
@@ -146,8 +156,29 @@ impl EchoFlows {
                 admitted.sort_by_key(|address| address.is_ipv4() != is_v4);
                 self.connect(cx, index, &admitted);
             }
-            Err(denial) => self.refuse(cx, index, denial),
+            Err(mut denial) => {
+                let Flow { local, remote, identifier, .. } = *flow;
+                let opening = Opening::Flow(inquiry::Flow::Echo(local, remote, identifier));
+                if !cx.inquire_where_it_leads(&flow.asked, &mut denial, opening) {
+                    self.refuse(cx, index, denial);
+                }
+            }
         }
+    }
+
+    /// A person has been asked whether the name of a flow may lead to this address.
+    pub fn handle_led(
+        &mut self,
+        cx: &mut Cx,
+        (local, remote, identifier): (IpAddr, IpAddr, u16),
+        address: IpAddr,
+        said: Option<Said>,
+    ) {
+        let Some(&index) = self.by_key.get(&(remote, local, identifier)) else { return };
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        flow.lookup = Lookup::default();
+        flow.asked.consent.take(address, said);
+        self.dial(cx, index);
     }
 
     /// Nothing of the flow may leave.

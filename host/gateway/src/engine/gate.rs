@@ -43,6 +43,8 @@ pub(super) struct Denial {
     pub reason: String,
     /// The flag that would allow it, where one would.
     pub hint: Option<String>,
+    /// The address to which the name leads, where only a rule for the address is missing.
+    pub leads_to: Option<IpAddr>,
     /// The entry that tells of it, once it is written down.
     pub entry: Entry,
 }
@@ -145,43 +147,49 @@ impl Denial {
                 Err(_) => rules::hint(protocol, asked.ip(), port),
             },
         });
-        Self { host, port, reason: rejected.reason, hint, entry: Entry::Written(rejected.sequence) }
+        let entry = Entry::Written(rejected.sequence);
+        Self { host, port, reason: rejected.reason, hint, leads_to: None, entry }
     }
 
     /// The ledger could not be written after the policy had said yes.
     pub fn unwritten(way: &Way, why: &str) -> Self {
         let reason = format!("the ledger cannot be written: {why}");
-        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Written(None) }
+        Self { entry: Entry::Written(None), ..Self::because(way, reason) }
     }
 
     /// The first bytes were for something else.
     pub fn by_inspection(way: &Way, refusal: &inspect::Refusal) -> Self {
         let hint = matches!(refusal, inspect::Refusal::NoName).then(|| "--tls-opaque".to_owned());
-        let reason = refusal.to_string();
-        Self { host: way.host(), port: way.port(), reason, hint, entry: Entry::Unwritten }
+        Self { hint, ..Self::because(way, refusal.to_string()) }
     }
 
     pub fn not_admitted(name: &DomainName, port: u16, address: IpAddr, why: NotAdmitted) -> Self {
         let reason = why.reason(address);
-        let hint = match why {
-            NotAdmitted::Class { hint, .. } => Some(hint),
-            NotAdmitted::Denied { .. } => None,
+        let (hint, leads_to) = match why {
+            NotAdmitted::Class { hint, .. } => (Some(hint), Some(address)),
+            NotAdmitted::Denied { .. } => (None, None),
         };
-        Self { host: name.as_str().to_owned(), port, reason, hint, entry: Entry::Unwritten }
+        Self { host: name.as_str().to_owned(), port, reason, hint, leads_to, entry: Entry::Unwritten }
     }
 
     fn stale(address: IpAddr, port: u16) -> Self {
         let reason = "the address stands for no name: resolve the name again".to_owned();
-        Self { host: address.to_string(), port, reason, hint: None, entry: Entry::Unwritten }
+        Self::because(&Way::Address(SocketAddr::new(address, port)), reason)
     }
 
     /// A limit of the run says no.
     pub fn limited(way: &Way, reason: String) -> Self {
-        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Unwritten }
+        Self::because(way, reason)
     }
 
     pub fn unreachable(way: &Way) -> Self {
         let reason = "nothing listens there: the address exists only inside".to_owned();
-        Self { host: way.host(), port: way.port(), reason, hint: None, entry: Entry::Unwritten }
+        Self::because(way, reason)
+    }
+
+    /// Of what no rule would change, and nothing was written of.
+    fn because(way: &Way, reason: String) -> Self {
+        let (host, port) = (way.host(), way.port());
+        Self { host, port, reason, hint: None, leads_to: None, entry: Entry::Unwritten }
     }
 }

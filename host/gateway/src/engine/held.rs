@@ -1,13 +1,14 @@
 //! What waits until it is known who asks for it: the digest of an executable that is seen for the first time.
 
 use super::asked::{Identity, Question};
+use super::inquiry::Flow;
 use crate::attribution::{Asker, Ticket};
 use crate::resolver::Wanted;
 use crate::sandbox::SocketQuestion;
 use ledger::Digest;
 use stack::{Datagram, Echo, RequestId};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use time::{Duration, Instant};
 
@@ -30,6 +31,28 @@ pub(super) enum Held {
     Socket(SocketQuestion),
     /// A name's address.
     Resolution(Wanted, Option<Question>),
+    /// A flow for a name that leads to this address.
+    Led(Opening, IpAddr),
+}
+
+/// A flow that is being opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// A TCP connection.
+    Tcp(RequestId),
+    /// Another.
+    Flow(Flow),
+}
+
+impl Held {
+    /// The flow whose first packet it is.
+    pub fn flow(&self) -> Option<Flow> {
+        match self {
+            Self::Udp(datagram) => Some(Flow::Udp(datagram.local, datagram.remote)),
+            Self::Echo(echo) => Some(Flow::Echo(echo.local, echo.remote, echo.identifier)),
+            Self::Tcp(..) | Self::Socket(_) | Self::Resolution(..) | Self::Led(..) => None,
+        }
+    }
 }
 
 /// See the module. In the order in which it came.
@@ -84,6 +107,7 @@ impl Waiting {
 impl Identity {
     /// A process and its program.
     pub fn of(asker: &Asker, digest: Option<Digest>) -> Self {
-        Self { process: Some(asker.to_process()), program: Some(Arc::new(asker.to_program(digest))) }
+        let (process, program) = (Some(asker.to_process()), Some(Arc::new(asker.to_program(digest))));
+        Self { process, program, said: None }
     }
 }

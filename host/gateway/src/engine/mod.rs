@@ -6,17 +6,22 @@
 //!      [device] ── [port] ── [stack] ── events ── tcp · udp · echo · dns · published ─┘
 //!                                           │ judged by
 //!                                       [authority]: policy, ledger · [gate]: pins, names, address classes
+//!                                           │ nothing speaks of it
+//!                                       [inquiry] ── question ──> console ── answer ──> a rule
 //! ```
 //!
 //! A turn: take in what is ready, let the stack answer, move bytes, send. Nothing blocks but the wait between turns.
 
 mod asked;
+mod consult;
+mod converse;
 mod cx;
 mod deadlines;
 mod dns;
 mod echo;
 mod gate;
 mod held;
+mod inquiry;
 mod inspection;
 mod lookup;
 mod published;
@@ -32,6 +37,7 @@ mod upstream;
 mod wire;
 
 pub(crate) use gate::Gate;
+pub(crate) use inquiry::Interview;
 pub(crate) use setup::Parts;
 pub use setup::SetupError;
 pub use turn::EngineError;
@@ -50,6 +56,7 @@ enum Sources {
     Ledger,
     Policy,
     Digests,
+    Console,
     Upstream,
     Tcp,
     Udp,
@@ -59,13 +66,14 @@ enum Sources {
 }
 
 impl Sources {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Device,
         Self::Control,
         Self::Signals,
         Self::Ledger,
         Self::Policy,
         Self::Digests,
+        Self::Console,
         Self::Upstream,
         Self::Tcp,
         Self::Udp,

@@ -1,7 +1,7 @@
 //! Ports of the host that lead to ports inside (`--publish`). The command sees the gateway as the other side.
 
 use super::Sources;
-use super::asked::Asked;
+use super::asked::{Asked, Consent};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::Way;
@@ -278,8 +278,8 @@ fn accept(
     let asker = cx.identify_now(protocol, seen, inside);
     let (program, run) = (asker.program, cx.authority.run());
     let proposal = Proposal { program, run, ..Proposal::accept(protocol, outside, inside) };
-    let way = Way::Address(inside);
-    let mut asked = Asked { way, proposal, process: asker.process, wanted: None, permit: None };
+    let (way, consent) = (Way::Address(inside), Consent::default());
+    let mut asked = Asked { way, proposal, process: asker.process, wanted: None, permit: None, consent };
     // What the policy refuses takes nothing of a limit.
     let is_allowed = cx.authority.decide(&asked.proposal, cx.now).allowed;
     if is_allowed && !cx.permit(&mut asked) {

@@ -6,7 +6,7 @@ use super::gate::Way;
 use super::turn::Engine;
 use crate::options::OnRevoke;
 use axiom::Proposal;
-use axiom::policy::Policy;
+use axiom::policy::{DecidingRule, Place, Policy};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -14,24 +14,38 @@ impl Engine {
     /// Reads the policy again. One that does not hold allows nothing, until it does.
     pub(super) fn reload(&mut self) {
         let Some(watch) = &self.watch else { return };
+        if let Err(kept) = watch.guarded() {
+            let path = kept.path.clone();
+            return self.leave(&path);
+        }
         let name = self.source.name();
-        let read = match watch.guarded() {
-            Ok(guarded) => self.source.read_guarded(guarded),
-            Err(path) => {
-                let path = path.to_owned();
-                return self.leave(&path);
-            }
-        };
-        match read {
-            Ok(policy) if self.cx.authority.decides_by(&policy) => {}
+        if let Some((rules, cedar, closed)) = self.replace_policy(name.clone()) {
+            self.cx.reporter.say(&format!(
+                "weft: the policy is now {name}: {rules} rules, {cedar} policies in Cedar; connections closed: {closed}"
+            ));
+        }
+    }
+
+    /// An answer has become part of the policy.
+    pub(super) fn take_answer_in(&mut self, answer: &'static str, rule: &str) {
+        let source = DecidingRule { text: rule.into(), place: Place::Answer(answer) }.to_string();
+        if let Some((.., closed @ 1..)) = self.replace_policy(source) {
+            self.cx.reporter.say(&format!("weft: connections closed by that answer: {closed}"));
+        }
+    }
+
+    /// Decides by what the sources say now, because of `why`. How many rules and policies in Cedar that are, and how many
+    /// connections were closed by it; `None` where nothing has changed, or where they do not hold.
+    fn replace_policy(&mut self, why: String) -> Option<(usize, usize, u64)> {
+        let name = self.source.name();
+        match self.source.read_again(self.watch.as_ref()) {
+            Ok(policy) if self.cx.authority.decides_by(&policy) => None,
             Ok(policy) => {
                 let closed = self.revoke(&policy);
                 let (rules, cedar) = policy.counts();
                 self.cx.resolver.set_policy(policy.clone());
-                self.cx.authority.change_policy(policy, name.clone(), closed, self.cx.now);
-                self.cx.reporter.say(&format!(
-                    "weft: the policy is now {name}: {rules} rules, {cedar} policies in Cedar; connections closed: {closed}"
-                ));
+                self.cx.authority.change_policy(policy, why, closed, self.cx.now);
+                Some((rules, cedar, closed))
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -42,6 +56,7 @@ impl Engine {
                     "weft: {reason}\nweft: {name} does not hold, so nothing is allowed until it does; \
                      connections closed: {closed}"
                 ));
+                None
             }
         }
     }
@@ -78,6 +93,8 @@ impl Cx {
             (Way::Name(..), Some(remote)) => &Proposal { remote: Some(remote), ..asked.proposal.clone() },
             _ => &asked.proposal,
         };
+        // What was allowed once was so without a rule.
         self.authority.would_allow(policy, proposal)
+            || asked.consent.is_once && self.authority.would_be_unruled(policy, proposal)
     }
 }

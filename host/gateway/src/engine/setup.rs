@@ -7,6 +7,7 @@ use super::cx::{Cx, Searches};
 use super::dns::DnsFront;
 use super::echo::EchoFlows;
 use super::held::Waiting;
+use super::inquiry::{Inquiries, Interview};
 use super::lookup::Waiters;
 use super::published::{PublishError, Published};
 use super::signals::Signals;
@@ -17,18 +18,21 @@ use super::unix::Sockets;
 use super::wire::Wire;
 use crate::attribution::{Digests, Processes};
 use crate::authority::{Authority, Lessons, OpenedLedger, Source, Watch};
+use crate::console::Console;
 use crate::limits::Limits;
 use crate::options::{OnRevoke, Publish};
 use crate::report::{Event, Reporter};
 use crate::resolver::Resolver;
-use crate::sandbox::{Launched, plan};
+use crate::sandbox::{AttachedDevice, Launched, Sandbox, plan};
 use axiom::Proposal;
 use axiom::policy::Policy;
 use axiom::rules::Protocol;
 use ledger::{RunId, RunStart};
 use packet::{Capabilities, Device, Pool};
 use runtime::{Clock, Poller, Port};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use stack::{
     BindError, Binding, FastOpenConfig, InterfaceConfig, InterfaceId, Listen, Prefix, RouterConfig, Stack,
 };
@@ -44,6 +48,10 @@ const BUFFER_BYTES: u32 = 1 << 20;
 
 /// SYNs that wait for their verdict, names and far side included.
 const REQUESTS_MAX: usize = 4_096;
+
+/// How long a SYN waits where a person may be asked about it: as long as the command's kernel repeats it (tcp(7):
+/// tcp_syn_retries), and as long again for what is tried then.
+const ASKED_LIFETIME: Duration = Duration::from_secs(260);
 
 /// How many buffers for reads are kept while nothing uses them.
 const IDLE_BUFFERS_MAX: usize = 64;
@@ -61,6 +69,8 @@ pub(crate) struct Parts {
     pub watch: Option<Watch>,
     pub on_revoke: OnRevoke,
     pub is_learning: bool,
+    /// Who is asked about what no rule speaks of.
+    pub asking: Option<Interview>,
     pub ledger: Option<OpenedLedger>,
     pub run: RunId,
     /// What the run's first entry says.
@@ -87,15 +97,15 @@ impl Engine {
     pub fn new(parts: Parts) -> Result<Self, SetupError> {
         let clock = Clock::start();
         let now = clock.now();
-        let Launched { sandbox, device, socket_tables, .. } = parts.launched;
-        let poller = Poller::new().map_err(SetupError::Poll)?;
-        poller.add(&device, Sources::Device.token(0)).map_err(SetupError::Poll)?;
-        poller.add(sandbox.control_fd(), Sources::Control.token(0)).map_err(SetupError::Poll)?;
-        let signals = Signals::catch().map_err(SetupError::Signals)?;
-        poller.add(&signals, Sources::Signals.token(0)).map_err(SetupError::Poll)?;
+        let Launched { sandbox, device, socket_tables, terminal } = parts.launched;
+        let signals = Signals::catch(terminal.is_some()).map_err(SetupError::Signals)?;
+        let digests = Digests::new().map_err(SetupError::Poll)?;
+        let poller = poller(&device, &sandbox, (&signals, &digests), parts.watch.as_ref())?;
         let published = Published::open(&parts.publish, &poller)?;
+        let (console, inquiries) =
+            console(&poller, parts.asking, terminal.map(|near| (near, sandbox.command_pid())))?;
 
-        let (mut stack, interface) = build_stack(device.capabilities(), parts.seed, now)?;
+        let (mut stack, interface) = build_stack(device.capabilities(), parts.seed, console.is_some(), now)?;
         let profile = Arc::new(profile());
         let listen = Listen { binding: Binding::Intercept, defer: true, backlog: 0, config: profile.clone() };
         stack.tcp_listen(listen)?;
@@ -103,15 +113,11 @@ impl Engine {
         let dns = DnsFront::open(&mut stack, &profile, parts.upstreams)?;
         let wire = Wire::new(device, parts.pcap).map_err(SetupError::Capture)?;
         let authority = authority(&poller, parts.policy, parts.ledger, (parts.run, parts.start), now)?;
-        if let Some(watch) = &parts.watch {
-            poller.add(watch.fd(), Sources::Policy.token(0)).map_err(SetupError::Poll)?;
-        }
-        let digests = Digests::new().map_err(SetupError::Poll)?;
-        poller.add(&digests, Sources::Digests.token(0)).map_err(SetupError::Poll)?;
         let processes = Processes::new(socket_tables, sandbox.init_pid());
         let engine = Self {
             port: Port::new(interface, wire),
             signals,
+            console,
             intercept_udp,
             dns,
             tcp: TcpFlows::new(profile.clone(), now),
@@ -123,6 +129,7 @@ impl Engine {
             watch: parts.watch,
             on_revoke: parts.on_revoke,
             life: Life::Running { until: parts.timeout.map(|span| now + span), interrupts: 0 },
+            is_told_to_end: false,
             is_digest_found: false,
             again: Vec::new(),
             arrived: true,
@@ -146,6 +153,7 @@ impl Engine {
                 processes,
                 digests,
                 waiting: Waiting::default(),
+                inquiries,
                 sockets: Sockets::default(),
                 searches: Searches::new(now),
             },
@@ -183,6 +191,45 @@ impl Cx {
     }
 }
 
+/// One that reports what a run has from its beginning to its end.
+fn poller(
+    device: &AttachedDevice,
+    sandbox: &Sandbox,
+    (signals, digests): (&Signals, &Digests),
+    watch: Option<&Watch>,
+) -> Result<Poller, SetupError> {
+    let poller = Poller::new().map_err(SetupError::Poll)?;
+    let sources = [
+        (device.as_fd(), Sources::Device),
+        (sandbox.control_fd(), Sources::Control),
+        (signals.as_fd(), Sources::Signals),
+        (digests.as_fd(), Sources::Digests),
+    ];
+    for (descriptor, source) in sources.into_iter().chain(watch.map(|watch| (watch.fd(), Sources::Policy))) {
+        poller.add(descriptor, source.token(0)).map_err(SetupError::Poll)?;
+    }
+    Ok(poller)
+}
+
+/// The console, where a person is asked and the command has a terminal of its own for that.
+fn console(
+    poller: &Poller,
+    asking: Option<Interview>,
+    terminal: Option<(OwnedFd, Pid)>,
+) -> Result<(Option<Console>, Option<Inquiries>), SetupError> {
+    let Some((Interview { person, lines, file }, near)) = asking.zip(terminal) else {
+        return Ok((None, None));
+    };
+    let inquiries = Inquiries::new(&file);
+    let console = Console::new(person, near, lines).map_err(SetupError::Poll)?;
+    let (person, command) = console.descriptors();
+    poller.add(person, Sources::Console.token(0)).map_err(SetupError::Poll)?;
+    if let Some(command) = command {
+        poller.add(command, Sources::Console.token(1)).map_err(SetupError::Poll)?;
+    }
+    Ok((Some(console), Some(inquiries)))
+}
+
 /// The authority, whose first entry says that the run begins.
 fn authority(
     poller: &Poller,
@@ -203,11 +250,15 @@ fn authority(
 fn build_stack(
     capabilities: Capabilities,
     seed: [u8; 32],
+    is_asking: bool,
     now: Instant,
 ) -> Result<(Stack, InterfaceId), SetupError> {
     // Nothing that a SYN brings is looked at before its verdict.
     let fast_open = FastOpenConfig { client: false, server: false, ..FastOpenConfig::default() };
-    let config = stack::Config { requests_max: REQUESTS_MAX, fast_open, ..stack::Config::default() };
+    let mut config = stack::Config { requests_max: REQUESTS_MAX, fast_open, ..stack::Config::default() };
+    if is_asking {
+        config.request_lifetime = ASKED_LIFETIME;
+    }
     let mut stack = Stack::new(config, seed, now);
     let v4 = |address| Prefix::new(IpAddr::V4(address), plan::PREFIX_LENGTH_V4);
     let v6 = |address| Prefix::new(IpAddr::V6(address), plan::PREFIX_LENGTH_V6);

@@ -11,10 +11,10 @@
 mod pump;
 
 use super::Sources;
-use super::asked::{Asked, Identity, Waiter};
+use super::asked::{Asked, Identity, Said, Unopened, Waiter};
 use super::cx::{Cx, Opened, Traffic};
 use super::gate::{Denial, Entry, Way, host_addresses};
-use super::held::Held;
+use super::held::{Held, Opening};
 use super::inspection::StreamInspection;
 use super::relay::{Pumped, Relay};
 use crate::dial::{AttemptFailure, Dial, Reach, Reason, Step};
@@ -140,8 +140,11 @@ impl TcpFlows {
         (local, remote): (SocketAddr, SocketAddr),
         identity: Identity,
     ) {
-        let Some(asked) = cx.ask(Protocol::Tcp, local, remote, identity) else {
-            return cx.stack.tcp_refuse(request, Refusal::Reset, cx.now);
+        let held = || Held::Tcp(request, local, remote);
+        let asked = match cx.ask((Protocol::Tcp, local, remote), identity, held) {
+            Ok(asked) => asked,
+            Err(Unopened::Refused) => return cx.stack.tcp_refuse(request, Refusal::Reset, cx.now),
+            Err(Unopened::Waits) => return,
         };
         if self.flows.len() >= FLOWS_MAX {
             let reason = format!("there are {FLOWS_MAX} connections, the most that weft carries at once");
@@ -168,8 +171,20 @@ impl TcpFlows {
     pub fn handle_request_ended(&mut self, cx: &mut Cx, request: RequestId) {
         match self.by_request.get(&request) {
             Some(index) => self.remove(cx, *index),
-            None => cx.waiting.forget(request),
+            None => cx.forget_request(request),
         }
+    }
+
+    /// A person has been asked whether the name of a connection may lead to this address: it is dialled anew.
+    pub fn handle_led(&mut self, cx: &mut Cx, request: RequestId, address: IpAddr, said: Option<Said>) {
+        let Some(&index) = self.by_request.get(&request) else { return };
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Phase::Dialling { dial, denial, .. } = &mut flow.phase else { return };
+        (*dial, *denial) = (Dial::new(HOST_REACH, cx.now), None);
+        flow.asked.consent.take(address, said);
+        let Some(name) = flow.asked.way.name().cloned() else { return };
+        let known = cx.resolve(Sources::Tcp, index, &name);
+        self.dial(cx, index, known);
     }
 
     /// More is known of `name`, for which the flow at `index` waited, if it is still that flow.
@@ -329,6 +344,11 @@ impl TcpFlows {
     fn fail(&mut self, cx: &mut Cx, index: usize, reason: Reason) {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let Phase::Dialling { request, denial, .. } = &mut flow.phase else { return };
+        let opening = Opening::Tcp(*request);
+        let led = denial.as_mut().filter(|_| reason == Reason::NoAddress);
+        if led.is_some_and(|denial| cx.inquire_where_it_leads(&flow.asked, denial, opening)) {
+            return self.timers.cancel(index);
+        }
         // What was refused in the end is told as that, whatever else was tried.
         let is_refusal =
             |denial: &mut Denial| reason == Reason::NoAddress || denial.entry != Entry::Unwritten;

@@ -5,14 +5,14 @@ use super::asked::Waiter;
 use super::cx::Cx;
 use super::dns::DnsFront;
 use super::echo::EchoFlows;
-use super::held::Held;
 use super::lookup::partial;
 use super::published::Published;
-use super::signals::Signals;
+use super::signals::{Arrived, Signals};
 use super::tcp::TcpFlows;
 use super::udp::UdpFlows;
 use super::wire::Wire;
 use crate::authority::{Lessons, Source, Watch};
+use crate::console::Console;
 use crate::options::OnRevoke;
 use crate::report::{Closing, Reporter};
 use crate::sandbox::{Exit, Sandbox, SocketNews};
@@ -38,6 +38,8 @@ pub(crate) struct Engine {
     pub(super) cx: Cx,
     pub(super) port: Port<Wire>,
     pub(super) signals: Signals,
+    /// The person's terminal, where a person is asked.
+    pub(super) console: Option<Console>,
     pub(super) intercept_udp: UdpId,
     pub(super) profile: Arc<::tcp::Config>,
     pub(super) dns: DnsFront,
@@ -49,6 +51,8 @@ pub(crate) struct Engine {
     pub(super) watch: Option<Watch>,
     pub(super) on_revoke: OnRevoke,
     pub(super) life: Life,
+    /// Whether somebody has sent a signal that is to end the command: nobody is asked any more behind its end.
+    pub(super) is_told_to_end: bool,
     /// Whether a digest may have been found.
     pub(super) is_digest_found: bool,
     /// Descriptors that have more than one turn takes.
@@ -76,6 +80,8 @@ pub(super) enum Life {
         timed_out: bool,
         until: Instant,
         handed: u64,
+        /// When what is still to be asked is asked no more.
+        asks_until: Option<Instant>,
     },
 }
 
@@ -110,6 +116,9 @@ impl Engine {
     /// Where the device or the wait itself fails: then the command has no network any more, and is killed when
     /// the engine is dropped.
     pub fn run(mut self) -> Result<Ended, EngineError> {
+        if let Some(console) = &mut self.console {
+            console.begin();
+        }
         self.sandbox.start().map_err(|error| EngineError { doing: "starting the command", error })?;
         let mut ready = Vec::new();
         let mut spin = Spin::new(self.cx.now);
@@ -142,6 +151,9 @@ impl Engine {
         cx.tell_of_drops();
         let now = cx.clock.now();
         drop(self.sandbox);
+        if let Some(console) = &mut self.console {
+            console.finish();
+        }
         let checkpoint = self.cx.authority.finish(Some(u32::from(outcome.exit.status())), now);
         let lessons = self.cx.lessons;
         Ended { outcome, lessons, reporter: self.cx.reporter, wire: self.port.into_device(), checkpoint }
@@ -158,7 +170,7 @@ impl Engine {
     /// How long nothing happens by itself; `None` for ever.
     fn wait(&self, spin: &Spin) -> Option<Duration> {
         let has_work = self.arrived || !self.again.is_empty() || self.tcp.has_work() || self.cx.is_cut_due();
-        if has_work || spin.is_worth_it(self.cx.now) {
+        if has_work || self.has_more_to_carry() || spin.is_worth_it(self.cx.now) {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -200,6 +212,15 @@ impl Engine {
             }
             Sources::Digests => {
                 self.is_digest_found = true;
+                false
+            }
+            Sources::Console => {
+                let (readable, writable) = (readiness.readable, readiness.writable);
+                match (&mut self.console, index) {
+                    (Some(console), 0) => console.handle_person(readable, writable),
+                    (Some(console), _) => console.handle_command(readable, writable),
+                    (None, _) => {}
+                }
                 false
             }
             Sources::Policy => {
@@ -245,6 +266,7 @@ impl Engine {
         }
         self.settle();
         self.release();
+        self.converse();
         if self.watch.as_mut().is_some_and(|watch| watch.take_due(self.cx.now)) {
             self.reload();
         }
@@ -272,6 +294,9 @@ impl Engine {
         self.dispatch();
         // What this turn decided goes to the recorder.
         self.cx.authority.turn(self.cx.now);
+        if let Some(console) = &mut self.console {
+            console.turn();
+        }
         Ok(())
     }
 
@@ -305,15 +330,7 @@ impl Engine {
             let found = is_found.then(|| cx.digests.poll()).flatten();
             is_found = found.is_some();
             for (identity, held) in cx.waiting.release(found, cx.now) {
-                match held {
-                    Held::Tcp(request, local, remote) => {
-                        self.tcp.handle_identified(cx, request, (local, remote), identity);
-                    }
-                    Held::Udp(datagram) => self.udp.handle_identified(cx, datagram, identity),
-                    Held::Echo(echo) => self.echo.handle_identified(cx, echo, identity),
-                    Held::Socket(asked) => cx.decide_socket(asked, identity),
-                    Held::Resolution(wanted, asker) => cx.decide_resolution(wanted, asker, identity),
-                }
+                self.go_on(identity, held);
             }
             if !is_found {
                 return;
@@ -376,10 +393,15 @@ impl Engine {
 
     /// Signals for the gateway are meant for the command.
     fn handle_signals(&mut self) {
-        while let Some(number) = self.signals.next() {
+        while let Some(arrived @ Arrived { number, .. }) = self.signals.next() {
+            if self.handle_terminal_signal(arrived) {
+                continue;
+            }
             if number == libc::SIGINT {
                 self.handle_interrupts(1);
             }
+            self.is_told_to_end |=
+                matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT);
             if let Some(signal) = Signal::from_named_raw(number) {
                 // A command that has ended needs no signal any more.
                 let _ = self.sandbox.signal(signal);
@@ -397,16 +419,35 @@ impl Engine {
         }
         let interrupts = self.sandbox.take_interrupts();
         self.handle_interrupts(interrupts);
-        let timed_out = matches!(self.life, Life::TimedOut { .. });
+        self.hear_interrupts();
+        if self.sandbox.take_stop() {
+            self.suspend();
+        }
         if let (Some(exit), Life::Running { .. } | Life::TimedOut { .. }) = (exit, &self.life) {
-            self.life = Life::Ended { exit, timed_out, until: self.cx.now + LINGER, handed: 0 };
-            // What it sent last lies in the device, whether or not that was reported in time.
-            self.arrived = true;
+            self.handle_exit(exit);
         }
     }
 
+    /// The command has ended.
+    fn handle_exit(&mut self, exit: Exit) {
+        let (timed_out, is_over, asks_until) = match self.life {
+            Life::Running { until, interrupts } => (false, interrupts > 0, until),
+            Life::TimedOut { .. } => (true, true, None),
+            Life::Ended { .. } => return,
+        };
+        if is_over || self.is_told_to_end {
+            self.stop_asking();
+        }
+        if let Some(inquiries) = &mut self.cx.inquiries {
+            inquiries.ask_of_lookups();
+        }
+        self.life = Life::Ended { exit, timed_out, until: self.cx.now + LINGER, handed: 0, asks_until };
+        // What it sent last lies in the device, whether or not that was reported in time.
+        self.arrived = true;
+    }
+
     /// Once ends the command, if it lets itself be ended; twice kills everything inside.
-    fn handle_interrupts(&mut self, count: u32) {
+    pub(super) fn handle_interrupts(&mut self, count: u32) {
         if let Life::Running { interrupts, .. } = &mut self.life {
             *interrupts += count;
             if *interrupts > 1 {
@@ -417,7 +458,7 @@ impl Engine {
 
     /// How the run ended, once it has.
     fn outcome(&mut self) -> Option<Outcome> {
-        let now = self.cx.now;
+        let (now, is_conversing) = (self.cx.now, self.is_conversing());
         match &mut self.life {
             Life::Running { until: Some(until), .. } if *until <= now => {
                 let _ = self.sandbox.signal(Signal::TERM);
@@ -430,14 +471,21 @@ impl Engine {
                 None
             }
             Life::Running { .. } | Life::TimedOut { .. } => None,
-            Life::Ended { exit, timed_out, until, handed } => {
+            Life::Ended { asks_until, .. } if asks_until.is_some_and(|at| at <= now) => {
+                *asks_until = None;
+                self.stop_asking();
+                None
+            }
+            Life::Ended { exit, timed_out, until, handed, .. } => {
                 let sent = self.tcp.handed_over();
-                if sent != *handed {
+                // Who is asked takes the time that it takes.
+                if sent != *handed || is_conversing {
                     *handed = sent;
                     *until = now + LINGER;
                 }
-                let sending = self.arrived || self.tcp.is_sending() || self.udp.is_sending();
-                let over = *until <= now || !sending;
+                let is_shown = self.console.as_ref().is_none_or(Console::is_drained);
+                let sending = self.arrived || self.tcp.is_sending() || self.udp.is_sending() || !is_shown;
+                let over = *until <= now || !sending && !is_conversing;
                 over.then_some(Outcome { exit: *exit, timed_out: *timed_out })
             }
         }
@@ -449,7 +497,7 @@ impl Life {
         match self {
             Self::Running { until, .. } => *until,
             Self::TimedOut { kill_at } => Some(*kill_at),
-            Self::Ended { until, .. } => Some(*until),
+            Self::Ended { until, asks_until, .. } => Some(asks_until.map_or(*until, |at| at.min(*until))),
         }
     }
 }

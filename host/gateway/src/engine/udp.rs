@@ -3,11 +3,12 @@
 //! address and port-dependent filtering).
 
 use super::Sources;
-use super::asked::{Asked, Identity, Waiter};
+use super::asked::{Asked, Identity, Said, Unopened, Waiter};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::{Denial, Way, host_addresses};
-use super::held::Held;
+use super::held::{Held, Opening};
+use super::inquiry;
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
 use crate::inspect::{self, OpenedConnections};
@@ -97,6 +98,10 @@ impl UdpFlows {
             return self.handle_identified(cx, datagram, Identity::default());
         }
         let held = || Held::Udp(datagram.clone());
+        let flow = inquiry::Flow::Udp(local, remote);
+        if cx.inquiries.as_mut().is_some_and(|inquiries| inquiries.join(flow, held)) {
+            return;
+        }
         if let Some(identity) = cx.identify(Protocol::Udp, local, remote, held) {
             self.handle_identified(cx, datagram, identity);
         }
@@ -153,9 +158,14 @@ impl UdpFlows {
     /// A new flow for a datagram, where one may be: [`dial`](Self::dial) it once it holds the datagram, so that the
     /// datagram is answered where the flow comes to nothing.
     fn open(&mut self, cx: &mut Cx, datagram: &Datagram, identity: Identity) -> Option<usize> {
-        let Some(asked) = cx.ask(Protocol::Udp, datagram.local, datagram.remote, identity) else {
-            cx.stack.refuse_datagram(datagram, Refusal::Prohibited, cx.now);
-            return None;
+        let held = || Held::Udp(datagram.clone());
+        let asked = match cx.ask((Protocol::Udp, datagram.local, datagram.remote), identity, held) {
+            Ok(asked) => asked,
+            Err(Unopened::Refused) => {
+                cx.stack.refuse_datagram(datagram, Refusal::Prohibited, cx.now);
+                return None;
+            }
+            Err(Unopened::Waits) => return None,
         };
         if self.flows.len() >= FLOWS_MAX
             && let Some((_, quietest)) = self.deadlines.first()
@@ -204,8 +214,28 @@ impl UdpFlows {
         let Some(found) = flow.lookup.take(known) else { return };
         match cx.admit(&flow.asked, &found) {
             Ok(admitted) => self.connect(cx, index, &admitted),
-            Err(denial) => self.refuse(cx, index, denial),
+            Err(mut denial) => {
+                let opening = Opening::Flow(inquiry::Flow::Udp(flow.local, flow.remote));
+                if !cx.inquire_where_it_leads(&flow.asked, &mut denial, opening) {
+                    self.refuse(cx, index, denial);
+                }
+            }
         }
+    }
+
+    /// A person has been asked whether the name of a flow may lead to this address.
+    pub fn handle_led(
+        &mut self,
+        cx: &mut Cx,
+        (local, remote): (SocketAddr, SocketAddr),
+        address: IpAddr,
+        said: Option<Said>,
+    ) {
+        let Some(&index) = self.by_addresses.get(&(remote, local)) else { return };
+        let Some(flow) = self.flows.get_mut(index) else { return };
+        flow.lookup = Lookup::default();
+        flow.asked.consent.take(address, said);
+        self.dial(cx, index);
     }
 
     /// Nothing of the flow may leave.

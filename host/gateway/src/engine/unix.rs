@@ -42,7 +42,7 @@ impl Cx {
     }
 
     /// The same, now that it is known who asks.
-    pub fn decide_socket(&mut self, asked: SocketQuestion, Identity { process, program }: Identity) {
+    pub fn decide_socket(&mut self, asked: SocketQuestion, Identity { process, program, .. }: Identity) {
         let SocketQuestion { number, path, rule, denied, answer, .. } = asked;
         let run = self.authority.run();
         let proposal = Proposal { program, run, ..Proposal::socket(path.as_str()) };

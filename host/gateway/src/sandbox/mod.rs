@@ -46,4 +46,5 @@ pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
 pub use handle::{Exit, Launched, Sandbox, SocketAnswer, SocketNews, SocketQuestion};
 pub use launch::{Launch, launch};
+pub(crate) use pseudo_terminal::{is_same_terminal, open_controlling, signal_foreground};
 pub use unix_rules::{UnixRule, UnixRules};

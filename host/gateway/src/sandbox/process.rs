@@ -179,6 +179,14 @@ pub(super) fn terminal_device(fd: BorrowedFd<'_>) -> Option<u64> {
     (result == 0).then_some(u64::from(device))
 }
 
+/// Has the foreground group of the terminal whose near end `fd` is sent a signal, as by its keys (pty(7)): SIGINT, SIGQUIT
+/// or SIGTSTP.
+pub(super) fn signal_foreground(fd: BorrowedFd<'_>, signal: c_int) -> io::Result<()> {
+    // SAFETY: takes a number.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSIG, signal) };
+    if result < 0 { Err(last_error()) } else { Ok(()) }
+}
+
 /// Marks every descriptor from 3 on to be closed when a program is executed.
 pub(super) fn close_on_execute_from_3() -> io::Result<()> {
     // SAFETY: changes flags of descriptors only.

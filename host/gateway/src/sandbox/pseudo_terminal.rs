@@ -11,7 +11,7 @@ use super::process;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use rustix::pty::OpenptFlags;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,13 @@ pub(crate) fn open_controlling(flags: OFlags) -> io::Result<OwnedFd> {
 pub(crate) fn is_same_terminal(stream: BorrowedFd<'_>, terminal: BorrowedFd<'_>) -> bool {
     let device = process::terminal_device(terminal);
     device.is_some() && process::terminal_device(stream) == device
+}
+
+/// Sends a signal to the foreground group of the terminal whose near end this is, as its keys do: SIGINT, SIGQUIT or
+/// SIGTSTP.
+pub(crate) fn signal_foreground(near: BorrowedFd<'_>, signal: Signal) {
+    // Where nobody is there any more, there is nobody to be signalled.
+    let _ = process::signal_foreground(near, signal.as_raw());
 }
 
 impl PseudoTerminal {

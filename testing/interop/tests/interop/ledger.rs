@@ -43,7 +43,7 @@ fn verify(ledger: &Path) -> (Option<i32>, String) {
     (output.status.code(), told.into_owned())
 }
 
-fn of<'e>(entries: &'e [Value], event: &str) -> Vec<&'e Value> {
+pub fn of<'e>(entries: &'e [Value], event: &str) -> Vec<&'e Value> {
     entries.iter().filter(|entry| entry["event"] == event).collect()
 }
 

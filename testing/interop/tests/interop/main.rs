@@ -1,5 +1,6 @@
 //! Real programs under `weft run`, against real servers.
 
+mod ask;
 mod bulk;
 mod datagram;
 mod first_steps;
