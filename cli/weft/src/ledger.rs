@@ -15,6 +15,7 @@ use crate::print;
 use ::ledger::archive::Archive;
 use ::ledger::checkpoint::Checkpoint;
 use ::ledger::directory::Directory;
+use ::ledger::note::Note;
 use ::ledger::reader::LogView;
 use ::ledger::shards::{ShardEntry, ShardSource, Shards};
 use ::ledger::storage::Source;
@@ -267,6 +268,15 @@ fn prove_since(place: &Place, since: &Path) -> Result<Proof, Failure> {
             .find_map(|(shard, reader)| reader.logs().iter().find(is_it).map(|log| (shard, reader, log)));
         let (shard, reader, log) = found
             .ok_or_else(|| Failure::Absent(format!("the ledger has no log {origin} of {size} entries")))?;
+        if !is_signed_alike(&note, &log.note)
+            || reader.root_at(log, size).map_err(Failure::unable)? != earlier.root
+        {
+            return Err(Failure::Absent(format!(
+                "{}: the ledger does not go on from the checkpoint of {origin} with {size} entries: it is of another \
+                 ledger, or entries were replaced",
+                since.display()
+            )));
+        }
         let proof = reader.prove_consistency(log, size).map_err(Failure::unable)?;
         texts.push(proof.to_string());
         told.push(json!({
@@ -278,6 +288,17 @@ fn prove_since(place: &Place, since: &Path) -> Result<Proof, Failure> {
         _ => json!({ "proves": "consistency", "shards": told }),
     };
     Ok((texts.join("\n"), told))
+}
+
+/// Whether an earlier checkpoint is signed with all the keys that a later one is signed with, as each signature tells whose it
+/// is; who verifies a proof holds a key against both.
+fn is_signed_alike(earlier: &str, later: &str) -> bool {
+    let keys = |note| {
+        let note = Note::parse(note).ok()?;
+        Some(note.signatures.iter().map(|by| (by.name.to_owned(), by.id)).collect::<Vec<_>>())
+    };
+    let (Some(earlier), Some(later)) = (keys(earlier), keys(later)) else { return false };
+    later.iter().all(|key| earlier.contains(key))
 }
 
 /// Writes a proof to its file, or prints it.

@@ -32,7 +32,7 @@ pub fn verify(
     }
     let path = path.map_or_else(|| path_of(&Place { ledger: None }), Ok)?;
     if let Some(text) = read_proof(&path)? {
-        return Ok(tell_proof(&text, &keys, &notes, json));
+        return tell_proof(&text, &keys, &notes, json);
     }
     let source: AnySource = open_source(&path)?;
     match shards::verify(&source, &keys, &notes) {
@@ -143,26 +143,45 @@ fn read_proof(path: &Path) -> Result<Option<String>, Failure> {
     Ok(is_proof.then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn tell_proof(text: &str, keys: &[PublicKey], notes: &[String], json: bool) -> ExitCode {
+/// Why a proof was not verified.
+enum Unproven {
+    /// It does not hold.
+    Wrong(String),
+    /// It tells nothing about a checkpoint that was given.
+    Unable(String),
+}
+
+impl From<ProofError> for Unproven {
+    fn from(error: ProofError) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+fn tell_proof(text: &str, keys: &[PublicKey], notes: &[String], json: bool) -> Result<ExitCode, Failure> {
     match prove(text, keys, notes) {
         Ok((told, words)) if json => {
             let mut told = told;
             told["verified"] = json!(true);
             told["text"] = json!(words);
-            print(format!("{told:#}\n").as_bytes())
+            Ok(print(format!("{told:#}\n").as_bytes()))
         }
-        Ok((_, words)) => print(words.as_bytes()),
-        Err(error) => {
+        Ok((_, words)) => Ok(print(words.as_bytes())),
+        Err(Unproven::Wrong(error)) => {
             let text = format!("the proof does not hold: {error}");
-            refuse(&json!({ "verified": false, "wrong": "proof", "sequence": null, "text": text }), json)
+            let told = json!({ "verified": false, "wrong": "proof", "sequence": null, "text": text });
+            Ok(refuse(&told, json))
         }
+        Err(Unproven::Unable(reason)) => Err(Failure::Unable(reason)),
     }
 }
 
-fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, String), ProofError> {
+fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, String), Unproven> {
     if text.starts_with(INCLUSION_HEADER) {
         let proof = InclusionProof::parse(text)?;
         let log = proof.verify(keys)?;
+        for note in notes {
+            hold_to_kept(&log, note, keys)?;
+        }
         let record = Record { sequence: proof.index, log: 1, index: proof.index, bytes: proof.entry.clone() };
         let mut told = json!({ "origin": log.origin, "index": proof.index, "size": log.size });
         let mut words =
@@ -178,9 +197,17 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
         }
         return Ok((told, words));
     }
-    let mut all = Vec::new();
+    let (mut all, mut is_held) = (Vec::new(), vec![false; notes.len()]);
     for text in split_proofs(text) {
-        all.push(prove_one(text, keys, notes)?);
+        all.push(prove_one(text, keys, notes, &mut is_held)?);
+    }
+    if let Some((note, _)) = notes.iter().zip(&is_held).find(|(_, is_held)| !**is_held) {
+        let kept = Checkpoint::open(note, keys)
+            .map_err(|error| Unproven::Wrong(format!("a checkpoint that was given: {error}")))?;
+        return Err(Unproven::Unable(format!(
+            "nothing in the proof begins or ends at the checkpoint of {} with {} entries that was given",
+            kept.origin, kept.size
+        )));
     }
     match all.len() {
         1 => Ok(all.swap_remove(0)),
@@ -188,6 +215,34 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
             let (told, words): (Vec<Value>, Vec<String>) = all.into_iter().unzip();
             Ok((json!({ "shards": told }), words.concat()))
         }
+    }
+}
+
+/// Holds the checkpoint by which something is proven to one that was kept. Of the same size they are the same; how one of
+/// another size goes with it, the hashes of the proof do not tell.
+fn hold_to_kept(proven: &Checkpoint, note: &str, keys: &[PublicKey]) -> Result<(), Unproven> {
+    let kept = Checkpoint::open(note, keys)
+        .map_err(|error| Unproven::Wrong(format!("the checkpoint that was given: {error}")))?;
+    let Checkpoint { origin, size, .. } = proven;
+    if kept.origin != *origin {
+        return Err(Unproven::Unable(format!(
+            "the proof is of the log {origin}, and tells nothing about the checkpoint of {} that was given",
+            kept.origin
+        )));
+    }
+    if kept.size != *size {
+        return Err(Unproven::Unable(format!(
+            "the proof is of {origin} with {size} entries, and cannot tell by itself whether that and the checkpoint of {} \
+             entries that was given are of one log: weft ledger prove --since that checkpoint does, and weft ledger verify \
+             of the ledger",
+            kept.size
+        )));
+    }
+    match kept.root == proven.root {
+        true => Ok(()),
+        false => Err(Unproven::Wrong(format!(
+            "it is of another log of {size} entries than the checkpoint that was given"
+        ))),
     }
 }
 
@@ -206,22 +261,34 @@ fn split_proofs(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn prove_one(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, String), ProofError> {
+/// Verifies a consistency proof by the checkpoint that it begins at, and marks those of the given ones that it holds.
+fn prove_one(
+    text: &str,
+    keys: &[PublicKey],
+    notes: &[String],
+    is_held: &mut [bool],
+) -> Result<(Value, String), ProofError> {
     let proof = ConsistencyProof::parse(text)?;
-    let mut last = ProofError::Other;
-    for note in notes {
+    let (mut last, mut proven) = (ProofError::Other, None);
+    for (note, is_held) in notes.iter().zip(is_held.iter_mut()) {
         match proof.verify(note, keys) {
             Ok(log) => {
-                let told = json!({ "origin": log.origin, "from": proof.old, "to": log.size });
-                let words = format!("{} goes on from {} to {} entries\n", log.origin, proof.old, log.size);
-                return Ok((told, words));
+                *is_held = true;
+                proven = Some(log);
             }
             // What is told is about the checkpoint that the proof is about, where it was given.
             Err(ProofError::Other) => {}
             Err(error) => last = error,
         }
     }
-    Err(last)
+    let Some(log) = proven else { return Err(last) };
+    // The other end of it may have been kept as well.
+    for (note, is_held) in notes.iter().zip(is_held.iter_mut()) {
+        *is_held |= Checkpoint::open(note, keys).is_ok_and(|kept| kept == log);
+    }
+    let told = json!({ "origin": log.origin, "from": proof.old, "to": log.size });
+    let words = format!("{} goes on from {} to {} entries\n", log.origin, proof.old, log.size);
+    Ok((told, words))
 }
 
 /// Keys, each as text or in a file with one a line.

@@ -309,6 +309,40 @@ fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
     assert_eq!(ledger.ask(&since), "host.example goes on from 3 to 4 entries\n");
     ledger.ask(&["verify", &place, "--key", &key, "--checkpoint", &ledger.file("kept")]);
 
+    // A proof is held to what was kept: to what it is of, and else it tells nothing.
+    let with_kept = |proof: &str, kept: &str| {
+        ["verify", &ledger.file(proof), "--key", &key, "--checkpoint", &ledger.file(kept)].map(str::to_owned)
+    };
+    fn words(words: &[String; 6]) -> Vec<&str> {
+        words.iter().map(String::as_str).collect()
+    }
+    ledger.ask(&words(&with_kept("proof", "kept")));
+    fs::write(ledger.path.join("later"), ledger.ask(&["checkpoint", "--ledger", &place])).unwrap();
+    let (status, reason) = ledger.refuse(&words(&with_kept("proof", "later")));
+    assert!(status == Some(2) && reason.contains("cannot tell by itself"), "{reason}");
+    let other = fs::read_to_string(ledger.path.join("kept")).unwrap().replacen("host.", "post.", 1);
+    fs::write(ledger.path.join("forged"), &other).unwrap();
+    let (status, reason) = ledger.refuse(&words(&with_kept("proof", "forged")));
+    assert!(status == Some(1) && reason.contains("the checkpoint that was given"), "{reason}");
+    let mut both = words(&with_kept("since", "kept")).join(" ");
+    both += &format!(" --checkpoint {}", ledger.file("later"));
+    ledger.ask(&both.split(' ').collect::<Vec<_>>());
+    // One of another history, or of other keys, is proven nothing about.
+    let kept = fs::read_to_string(ledger.path.join("kept")).unwrap();
+    let root = kept.lines().nth(2).unwrap();
+    let changed = match &root[..1] {
+        "A" => format!("B{}", &root[1..]),
+        _ => format!("A{}", &root[1..]),
+    };
+    for wrong in [kept.replacen(root, &changed, 1), kept.replace("— host.example", "— post.example")] {
+        fs::write(ledger.path.join("wrong"), wrong).unwrap();
+        let since =
+            ["prove", "--since", &ledger.file("wrong"), "--ledger", &place, "-o", &ledger.file("none")];
+        let (status, reason) = ledger.refuse(&since);
+        assert!(status == Some(1) && reason.contains("does not go on from"), "{reason}");
+        assert!(!ledger.path.join("none").exists());
+    }
+
     // Without it the proof proves nothing; with another key neither does anything else.
     assert_eq!(ledger.refuse(&since[..4]).0, Some(1));
     weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("other")]);
