@@ -53,17 +53,24 @@ pub struct Decision {
     pub outer: usize,
     /// Why no answer could be had, which denies it.
     pub failure: Option<Arc<str>>,
+    /// Why an address is not one that a name that is allowed leads to, which denies it; of a question that has both.
+    pub not_admitted: Option<Arc<str>>,
 }
 
 impl Decision {
     pub(super) fn by(allowed: bool, rule: Option<DecidingRule>) -> Self {
-        Self { allowed, rule: rule.map(Arc::new), outer: 0, failure: None }
+        Self { allowed, rule: rule.map(Arc::new), outer: 0, failure: None, not_admitted: None }
     }
 
     /// No answer can be had, which denies it.
     #[must_use]
     pub fn failed(reason: impl Into<Arc<str>>) -> Self {
-        Self { allowed: false, rule: None, outer: 0, failure: Some(reason.into()) }
+        Self { failure: Some(reason.into()), ..Self::by(false, None) }
+    }
+
+    /// The name is allowed, and does not lead to its address.
+    pub(super) fn not_admitted(reason: impl Into<Arc<str>>) -> Self {
+        Self { not_admitted: Some(reason.into()), ..Self::by(false, None) }
     }
 
     /// A person has allowed, this once, what no rule speaks of; `endpoint` is what that is, as a rule writes it.
@@ -113,6 +120,9 @@ impl Decision {
 impl fmt::Display for Decision {
     /// Why, as a refusal's line tells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(reason) = &self.not_admitted {
+            return f.write_str(reason);
+        }
         let whose = if self.outer == 0 { "" } else { OF_AN_OUTER_RUN };
         match (&self.failure, &self.rule, self.allowed) {
             (Some(reason), _, _) => write!(f, "the policy gives no answer{whose}: {reason}"),

@@ -117,6 +117,11 @@ impl Expectations {
                 break;
             }
         }
+        if expectations.is_empty() && complaints.is_empty() {
+            let place = Place::File { path, line: 1, column: 1 };
+            complaints
+                .push(Complaint::new(place, "the file has no expectation, as in: allow ping 192.0.2.1"));
+        }
         complaints.truncate(COMPLAINTS_MAX);
         match complaints.is_empty() {
             true => Ok(Self { expectations }),
@@ -129,7 +134,7 @@ impl Expectations {
     pub fn hold_against(&self, policy: &Policy) -> Report {
         let mut report = Report { met: 0, unmet: Vec::new() };
         for Expectation { place, allowed, question, text } in &self.expectations {
-            let decision = policy.decide(&question.proposal, question.context);
+            let decision = policy.answer(question);
             let by = question.by.as_deref();
             let decided_by = decision.rule_text().map_or("-", |rule| rule);
             if decision.allowed == *allowed && by.is_none_or(|by| by == decided_by) {
@@ -190,7 +195,9 @@ impl fmt::Display for Unmet {
         let verdict = if *expected { "allowed" } else { "denied" };
         write!(f, "{place}: expected to be {verdict}")?;
         match expected_by.as_deref() {
-            Some("-") => f.write_str(" by no rule")?,
+            // What no rule allows is denied: no rule says more of it.
+            Some("-") if *expected => f.write_str(" without a rule, which none is")?,
+            Some("-") => f.write_str(" because no rule allows it")?,
             Some(rule) => write!(f, " by {rule}")?,
             None => {}
         }
@@ -229,12 +236,40 @@ mod tests {
         assert_eq!(
             told,
             [
-                "e:2:1: expected to be allowed by no rule, but allowed by --allow a.example:443: connect a.example:443 \
+                "e:2:1: expected to be allowed without a rule, which none is, but allowed by --allow a.example:443: connect a.example:443 \
                  by=-",
                 "e:4:1: expected to be denied, but allowed by --allow a.example:443: connect a.example:443",
             ]
         );
         assert_eq!(report.to_json()["unmet"][1]["line"], 4);
+    }
+
+    #[test]
+    fn an_inner_address_behind_a_name_is_decided_as_a_run_does() {
+        let rules = ["priv.test:18080", "inner.test:1", "tcp://10.0.0.5:1"].map(str::to_owned);
+        let policy = Policy::of_rules(&rules, &["203.0.113.7".into()]).expect("a policy");
+        let text = "deny connect priv.test:18080 address=127.0.0.1\nallow connect priv.test:18080\n\
+                    allow connect priv.test:18080 address=1.1.1.1\nallow connect inner.test:1 address=10.0.0.5\n\
+                    deny connect inner.test:1 address=10.0.0.6\ndeny connect inner.test:1 address=203.0.113.7\n\
+                    allow connect priv.test:18080 address=127.0.0.1\n";
+        let report = Expectations::parse("e", text).expect("expectations").hold_against(&policy);
+        assert_eq!((report.met, report.unmet.len()), (6, 1));
+        assert_eq!(
+            report.unmet[0].to_string(),
+            "e:7:1: expected to be allowed, but it resolves to 127.0.0.1, a loopback address: connect \
+             priv.test:18080 address=127.0.0.1"
+        );
+        let question = Question::parse("connect priv.test:18080 address=127.0.0.1").expect("a question");
+        let explanation = policy.explain(&question);
+        assert_eq!(explanation.hint.as_deref(), Some("--allow tcp://127.0.0.1:18080"));
+    }
+
+    #[test]
+    fn a_file_without_an_expectation_is_wrong() {
+        for text in ["", "# allow ping 192.0.2.1\n\n"] {
+            let error = Expectations::parse("e", text).expect_err("nothing is expected");
+            assert!(error.to_string().contains("has no expectation"), "{error}");
+        }
     }
 
     #[test]

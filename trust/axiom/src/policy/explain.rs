@@ -5,6 +5,7 @@ use super::decision::{DecidingRule, Decision};
 use super::layer::{Layer, host};
 use super::query::Question;
 use super::set::Policy;
+use crate::addresses::NotAdmitted;
 use crate::rules::Host;
 use cedar_policy::PolicySet;
 use serde_json::{Value, json};
@@ -57,8 +58,8 @@ impl Policy {
     /// Which rule decides a question and why. Takes longer than to decide: every rule is looked at.
     #[must_use]
     pub fn explain(&self, question: &Question) -> Explanation {
-        let Question { proposal, context, .. } = question;
-        let decision = self.decide(proposal, *context);
+        let proposal = &question.proposal;
+        let decision = self.answer(question);
         let mut explanation = Explanation {
             question: format!("{} {}", proposal.kind, proposal.endpoint()),
             also: Vec::new(),
@@ -85,6 +86,12 @@ impl Policy {
             if !matches!(proposal.kind, crate::Kind::Connect | crate::Kind::Ping) {
                 explanation.hint = None;
             }
+        }
+        if explanation.decision.not_admitted.is_some() {
+            explanation.hint = match self.rejection(question) {
+                Some((_, NotAdmitted::Class { hint, .. })) => Some(hint).filter(|hint| !hint.is_empty()),
+                _ => None,
+            };
         }
         explanation
     }

@@ -5,8 +5,9 @@ use super::cedar::Reads;
 use super::complaint::Complaint;
 use super::decision::Decision;
 use super::layer::Layer;
+use super::query::Question;
 use crate::addresses::{NotAdmitted, Pins, classify};
-use crate::proposal::{Context, Proposal};
+use crate::proposal::{Context, Kind, Proposal};
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -156,6 +157,28 @@ impl Policy {
         }
         let hint = protocol.map_or_else(String::new, |protocol| crate::rules::hint(protocol, address, port));
         Err(NotAdmitted::Class { class, hint })
+    }
+
+    /// What a run decides of a question: where it has a name and an address of that name, whether the name leads there as
+    /// well. Of the host's own addresses and of names that were given addresses a question tells nothing.
+    #[must_use]
+    pub fn answer(&self, question: &Question) -> Decision {
+        let decision = self.decide(&question.proposal, question.context);
+        let Some((address, why)) = self.rejection(question).filter(|_| decision.allowed) else {
+            return decision;
+        };
+        Decision::not_admitted(why.reason(address))
+    }
+
+    /// The address that the question's name does not lead to, and why not.
+    pub(super) fn rejection(&self, question: &Question) -> Option<(IpAddr, NotAdmitted)> {
+        let Question { proposal, context, .. } = question;
+        let address = proposal.address()?;
+        if proposal.name.is_none() || !matches!(proposal.kind, Kind::Connect | Kind::Ping) {
+            return None;
+        }
+        let known = (&Pins::default(), &HashSet::new());
+        self.admit(proposal, address, *context, known).err().map(|why| (address, why))
     }
 
     /// The rules in the short format of the run's own policy, those of flags first.
