@@ -81,15 +81,18 @@ impl Lessons {
     /// The policy.
     pub fn to_text(&self, form: Form, command: &str) -> String {
         let about = command.replace(|letter: char| letter.is_control(), " ");
-        match form {
-            Form::List => self.to_list(&about),
+        let (text, file) = match form {
+            Form::List => (self.to_list(&about), "learned"),
             Form::Cedar => {
-                let mut text = format!("// What this needed: {about}\n");
+                let mut text = format!("// What this needed: {about}
+");
                 self.did.write_cedar(&mut text, Effect::Permit, false);
                 self.refused.write_cedar(&mut text, Effect::Forbid, false);
-                text
+                (text, "learned.cedar")
             }
-        }
+        };
+        // As `weft policy fmt` writes it.
+        axiom::policy::format(file, &text).unwrap_or(text)
     }
 
     fn to_list(&self, command: &str) -> String {
@@ -128,6 +131,7 @@ mod tests {
     fn learned(lessons: &Lessons, form: Form) -> Policy {
         let file = if form == Form::Cedar { "learned.cedar" } else { "learned" };
         let text = lessons.to_text(form, "true");
+        assert_eq!(axiom::policy::format(file, &text).as_ref(), Ok(&text), "it is written in the one way");
         let mut load = |_: &str| Ok(text.clone().into_bytes());
         PolicyBuilder::default()
             .file(file, &mut load)
