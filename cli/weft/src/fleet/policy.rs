@@ -17,7 +17,7 @@ pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
             // Checked before anything is sent: a policy that is wrong would be refused by every host.
             let document = read(&file)?;
             let policy = document.check(&file.to_string_lossy());
-            let policy = policy.map_err(|error| Failure::Absent(error.to_string()))?;
+            let policy = policy.map_err(|error| Failure::Unable(error.to_string()))?;
             policy.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
             let value = document.encode().map_err(|error| tell_path(&file, error))?;
             let bucket = Policies::open(&connect(access).await?).await?;

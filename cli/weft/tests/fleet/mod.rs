@@ -52,7 +52,7 @@ fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
     until_content(&installed, "allow own.example\n");
     fs::write(world.folder.join("bad.list"), "allow a..b\n").unwrap();
     let refused = world.try_ask(&["policy", "push", &world.path("bad.list")]);
-    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
     assert!(text(&refused.stderr).contains("bad.list:1:9"), "{}", text(&refused.stderr));
     assert_eq!(world.ask(&["policy", "show", "--host", world::HOST]), "allow own.example\n");
     world.ask(&["policy", "remove", "--host", world::HOST]);
