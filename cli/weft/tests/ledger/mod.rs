@@ -290,6 +290,24 @@ fn a_shard_that_is_gone_is_told_by_who_has_seen_it() {
     );
 }
 
+/// Of a checkpoint of another history, or of other keys, nothing is proven.
+fn refuse_to_prove_since_another(ledger: &Ledger, place: &str) {
+    let kept = fs::read_to_string(ledger.path.join("kept")).unwrap();
+    let root = kept.lines().nth(2).unwrap();
+    let changed = match &root[..1] {
+        "A" => format!("B{}", &root[1..]),
+        _ => format!("A{}", &root[1..]),
+    };
+    for wrong in [kept.replacen(root, &changed, 1), kept.replace("— host.example", "— post.example")] {
+        fs::write(ledger.path.join("wrong"), wrong).unwrap();
+        let since =
+            ["prove", "--since", &ledger.file("wrong"), "--ledger", place, "-o", &ledger.file("none")];
+        let (status, reason) = ledger.refuse(&since);
+        assert!(status == Some(1) && reason.contains("does not go on from"), "{reason}");
+        assert!(!ledger.path.join("none").exists());
+    }
+}
+
 #[test]
 fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
     let ledger = Ledger::new("verify");
@@ -327,21 +345,7 @@ fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
     let mut both = words(&with_kept("since", "kept")).join(" ");
     both += &format!(" --checkpoint {}", ledger.file("later"));
     ledger.ask(&both.split(' ').collect::<Vec<_>>());
-    // One of another history, or of other keys, is proven nothing about.
-    let kept = fs::read_to_string(ledger.path.join("kept")).unwrap();
-    let root = kept.lines().nth(2).unwrap();
-    let changed = match &root[..1] {
-        "A" => format!("B{}", &root[1..]),
-        _ => format!("A{}", &root[1..]),
-    };
-    for wrong in [kept.replacen(root, &changed, 1), kept.replace("— host.example", "— post.example")] {
-        fs::write(ledger.path.join("wrong"), wrong).unwrap();
-        let since =
-            ["prove", "--since", &ledger.file("wrong"), "--ledger", &place, "-o", &ledger.file("none")];
-        let (status, reason) = ledger.refuse(&since);
-        assert!(status == Some(1) && reason.contains("does not go on from"), "{reason}");
-        assert!(!ledger.path.join("none").exists());
-    }
+    refuse_to_prove_since_another(&ledger, &place);
 
     // Without it the proof proves nothing; with another key neither does anything else.
     assert_eq!(ledger.refuse(&since[..4]).0, Some(1));
