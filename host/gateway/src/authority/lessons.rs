@@ -84,8 +84,7 @@ impl Lessons {
         let (text, file) = match form {
             Form::List => (self.to_list(&about), "learned"),
             Form::Cedar => {
-                let mut text = format!("// What this needed: {about}
-");
+                let mut text = format!("// What this needed: {about}\n");
                 self.did.write_cedar(&mut text, Effect::Permit, false);
                 self.refused.write_cedar(&mut text, Effect::Forbid, false);
                 (text, "learned.cedar")
