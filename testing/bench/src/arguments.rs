@@ -101,9 +101,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
 /// What is wrong with a command line of a person, if something is. The other programs of this one are started by itself.
 pub fn wrong(arguments: &[String]) -> Option<String> {
     match arguments.split_first() {
-        Some((first, _))
-            if matches!(first.as_str(), "workload" | "impair-link" | "endpoint" | "ledger" | "server") =>
-        {
+        Some((first, _)) if matches!(first.as_str(), "workload" | "impair-link" | "endpoint" | "server") => {
             None
         }
         Some((first, rest)) if first == "ledger" => crate::ledger::wrong(rest),
