@@ -206,11 +206,12 @@ impl Storage for DirectoryStorage {
             removed => removed,
         };
         match removed {
-            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) if is_absent(&error) => {}
             removed => removed?,
         }
         self.dirty.retain(|dirty| !dirty.starts_with(&path));
-        self.dirty.extend(path.parent().map(Path::to_owned));
+        // What is not there may be on disk: who removed it has not synced that.
+        self.dirty.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned));
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Each file's content and each name is on the medium or only in memory. A loss of power keeps of what is only in memory
 //! any part: single sectors of a write, a name without its content, a later change without an earlier one. That is
-//! harsher than any file system, and all that the seam promises.
+//! harsher than any file system, and all that the seam promises. A process that ends without syncing leaves what the next
+//! one knows nothing of: syncing everything means what was written by who syncs.
 
 use crate::storage::{Source, Storage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,9 @@ pub struct SimulatedDisk {
     /// Changes of names that are only in memory, in their order.
     name_changes: Vec<NameChange>,
     files: Vec<SimulatedFile>,
+    /// Files that were written, and folders in which names have changed, by who writes now, and were not synced since.
+    own_files: BTreeSet<usize>,
+    own_folders: BTreeSet<String>,
     /// How many operations that change something there were.
     operations: u64,
     fault: Option<(u64, Fault)>,
@@ -55,6 +59,27 @@ enum NameChange {
     Set(String, usize),
     Remove(String),
     Move(String, String, usize),
+}
+
+impl NameChange {
+    fn apply(self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Set(path, file) => drop(names.insert(path, file)),
+            Self::Remove(path) => drop(names.remove(&path)),
+            Self::Move(from, to, file) => {
+                names.remove(&from);
+                names.insert(to, file);
+            }
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let (first, second) = match self {
+            Self::Set(path, _) | Self::Remove(path) => (path, None),
+            Self::Move(from, to, _) => (from, Some(to)),
+        };
+        std::iter::once(first).chain(second).map(String::as_str)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -88,16 +113,8 @@ impl SimulatedDisk {
     pub fn after_power_loss(mut self) -> Self {
         let mut names = std::mem::take(&mut self.names_on_medium);
         for change in std::mem::take(&mut self.name_changes) {
-            if self.draw(2) == 0 {
-                continue;
-            }
-            match change {
-                NameChange::Set(path, file) => drop(names.insert(path, file)),
-                NameChange::Remove(path) => drop(names.remove(&path)),
-                NameChange::Move(from, to, file) => {
-                    names.remove(&from);
-                    names.insert(to, file);
-                }
+            if self.draw(2) == 1 {
+                change.apply(&mut names);
             }
         }
         let mut after = Self { random: self.random, ..Self::default() };
@@ -113,10 +130,12 @@ impl SimulatedDisk {
         after
     }
 
-    /// The disk as it is found when its fault was cleared and nothing lost.
+    /// The disk as it is found when its fault was cleared and nothing lost, by another process than the one that wrote.
     #[must_use]
     pub fn repaired(mut self) -> Self {
         self.fault = None;
+        self.own_files.clear();
+        self.own_folders.clear();
         self
     }
 
@@ -177,13 +196,24 @@ impl SimulatedDisk {
         self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    /// Names have changed in memory.
+    fn change_name(&mut self, change: NameChange) {
+        self.own_folders.extend(change.paths().map(folder_of).map(str::to_owned));
+        self.name_changes.push(change);
+    }
+
     fn settle(&mut self, file: usize) {
+        self.own_files.remove(&file);
         let file = &mut self.files[file];
         if !file.written.is_empty() {
             file.on_medium = file.content.clone();
             file.written.clear();
         }
     }
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 impl Source for SimulatedDisk {
@@ -207,13 +237,15 @@ impl Storage for SimulatedDisk {
         let content = bytes[..length].to_vec();
         self.files.push(SimulatedFile { content, on_medium: Vec::new(), written: vec![(0, length)] });
         self.names.insert(path.to_owned(), file);
-        self.name_changes.push(NameChange::Set(path.to_owned(), file));
+        self.own_files.insert(file);
+        self.change_name(NameChange::Set(path.to_owned(), file));
         outcome
     }
 
     fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let file = self.file(path)?;
         let (length, outcome) = self.begin_write(bytes.len());
+        self.own_files.insert(file);
         let file = &mut self.files[file];
         file.written.push((file.content.len(), length));
         file.content.extend_from_slice(&bytes[..length]);
@@ -225,17 +257,19 @@ impl Storage for SimulatedDisk {
         self.begin_change()?;
         self.names.remove(from);
         self.names.insert(to.to_owned(), file);
-        self.name_changes.push(NameChange::Move(from.to_owned(), to.to_owned(), file));
+        self.change_name(NameChange::Move(from.to_owned(), to.to_owned(), file));
         Ok(())
     }
 
     fn remove(&mut self, path: &str) -> io::Result<()> {
         self.begin_change()?;
+        // What is not there may be on the medium: who removed it has not synced that.
+        self.own_folders.insert(folder_of(path).to_owned());
         let folder = format!("{path}/");
         let is_in = |name: &&String| *name == path || name.starts_with(&folder);
         for name in self.names.keys().filter(is_in).cloned().collect::<Vec<_>>() {
             self.names.remove(&name);
-            self.name_changes.push(NameChange::Remove(name));
+            self.change_name(NameChange::Remove(name));
         }
         Ok(())
     }
@@ -249,10 +283,16 @@ impl Storage for SimulatedDisk {
 
     fn sync_all(&mut self) -> io::Result<()> {
         self.begin_change()?;
-        let files: Vec<usize> = self.names.values().copied().collect();
-        files.into_iter().for_each(|file| self.settle(file));
-        self.names_on_medium = self.names.clone();
-        self.name_changes.clear();
+        std::mem::take(&mut self.own_files).into_iter().for_each(|file| self.settle(file));
+        // A folder is synced as a whole, whoever has changed what names in it.
+        let folders = std::mem::take(&mut self.own_folders);
+        for change in std::mem::take(&mut self.name_changes) {
+            let is_synced = change.paths().any(|path| folders.contains(folder_of(path)));
+            match is_synced {
+                true => change.apply(&mut self.names_on_medium),
+                false => self.name_changes.push(change),
+            }
+        }
         Ok(())
     }
 }

@@ -268,14 +268,15 @@ impl<S: Storage> Writer<S> {
     }
 
     fn write_partials(&mut self) -> Result<(), WriteError> {
-        // The journal may begin at these tiles: written again, they would be torn by a loss of power.
-        if self.log.published != self.log.tree.size() {
-            for (tile, bytes) in self.log.partial_tiles() {
-                self.write_tile(tile, &bytes)?;
-                self.log.partials.insert(layout::in_log(self.log.number, tile.partials()));
-            }
-            self.log.published = self.log.tree.size();
+        let published = self.log.published;
+        // The journal may begin at what is there already: written again, that would be torn by a loss of power. A
+        // tile of a higher level stays the same while 256 entries come.
+        let is_new = |tile: &Tile| *tile != Tile::of_size(tile.level, tile.index, published);
+        for (tile, bytes) in self.log.partial_tiles().into_iter().filter(|(tile, _)| is_new(tile)) {
+            self.write_tile(tile, &bytes)?;
+            self.log.partials.insert(layout::in_log(self.log.number, tile.partials()));
         }
+        self.log.published = self.log.tree.size();
         Ok(())
     }
 

@@ -70,13 +70,14 @@ impl<S: Storage> Writer<S> {
         self.storage.remove(&log.to_string()).map_err(failed("remove", log.to_string()))
     }
 
-    /// Removes what is left of logs whose removal was interrupted.
+    /// Removes what is left of logs whose removal was interrupted: perhaps before it was on disk that the checkpoint is gone.
     pub(super) fn remove_rests(&mut self) -> Result<(), WriteError> {
-        let logs = layout::logs(&self.storage).map_err(failed("list", "the logs"))?;
-        for log in logs.into_iter().filter(|log| *log < self.log.number) {
+        let (logs, newest) =
+            (layout::logs(&self.storage).map_err(failed("list", "the logs"))?, self.log.number);
+        for log in logs.into_iter().filter(|log| *log < newest) {
             let path = layout::in_log(log, "checkpoint");
             if self.storage.read(&path).map_err(failed("read", &path))?.is_none() {
-                self.storage.remove(&log.to_string()).map_err(failed("remove", log.to_string()))?;
+                self.remove_log(log)?;
             }
         }
         Ok(())

@@ -82,8 +82,9 @@ fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: 
     let keep_logs = [None, Some(1), Some(2)][random.below(3) as usize];
     let journal_bytes = 2_000 + random.below(40_000);
     let config = WriterConfig { journal_bytes, keep_logs, ..WriterConfig::default() };
-    // 200 entries.
-    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    // 200 entries, or 800, which fill tiles.
+    let rotate_age_ns = [1_000_000_000, 4_000_000_000][random.below(2) as usize];
+    let log = LogConfig { rotate_age_ns, ..LogConfig::default() };
     // The fault may come while it is opened.
     let Ok((writer, position)) = Writer::open(disk, keys(), config) else { return };
     assert!(position.next >= *durable, "seed {seed}: {durable} were durable, opened at {}", position.next);
