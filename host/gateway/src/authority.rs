@@ -152,7 +152,8 @@ impl<W> Authority<W> {
         }
     }
 
-    /// Whether a connection for a name may go to one of its addresses.
+    /// Whether a connection for a name may go to one of its addresses: by the rules, or because a person has allowed it this
+    /// once.
     ///
     /// # Errors
     ///
@@ -162,24 +163,14 @@ impl<W> Authority<W> {
         proposal: &Proposal,
         address: IpAddr,
         known: (&Pins, &HashSet<IpAddr>),
+        is_allowed_once: bool,
         now: Instant,
     ) -> Result<(), NotAdmitted> {
-        self.axiom.admit(proposal, address, moment(now), known)
-    }
-
-    /// The same for a connection that a person has allowed this once.
-    ///
-    /// # Errors
-    ///
-    /// Why it may not.
-    pub fn admit_once(
-        &self,
-        proposal: &Proposal,
-        address: IpAddr,
-        known: (&Pins, &HashSet<IpAddr>),
-        now: Instant,
-    ) -> Result<(), NotAdmitted> {
-        self.axiom.admit_once(proposal, address, moment(now), known)
+        let (policy, context) = (self.axiom.policy(), self.axiom.context(moment(now)));
+        match is_allowed_once {
+            true => policy.admit_once(proposal, address, context, known),
+            false => policy.admit(proposal, address, context, known),
+        }
     }
 
     /// Decides and writes that down: [`Axiom::submit`].

@@ -1,14 +1,11 @@
 //! The authority: what is proposed is committed with a number in the ledger, or rejected, before its first packet leaves.
 
-use crate::addresses::{NotAdmitted, Pins};
 use crate::cache::Cache;
 use crate::policy::{DecidingRule, Decision, Policy};
 use crate::proposal::{Context, Kind, Proposal};
 use crate::refusals::Refusals;
 use crate::rules::Protocol;
 use ledger::{AppendError, Authorization, Direction, Entry, Event, Log, PolicyChange, RunId};
-use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use time::Instant;
 
@@ -98,36 +95,6 @@ impl Axiom {
     pub fn decide(&mut self, proposal: &Proposal, moment: Moment) -> Decision {
         let context = self.context(moment);
         self.cache.decide(&self.policy, proposal, context)
-    }
-
-    /// Whether a connection for a name may go to an address of that name: [`Policy::admit`].
-    ///
-    /// # Errors
-    ///
-    /// Why it may not.
-    pub fn admit(
-        &self,
-        proposal: &Proposal,
-        address: IpAddr,
-        moment: Moment,
-        known: (&Pins, &HashSet<IpAddr>),
-    ) -> Result<(), NotAdmitted> {
-        self.policy.admit(proposal, address, self.context(moment), known)
-    }
-
-    /// The same for a connection that a person has allowed this once: [`Policy::admit_once`].
-    ///
-    /// # Errors
-    ///
-    /// Why it may not.
-    pub fn admit_once(
-        &self,
-        proposal: &Proposal,
-        address: IpAddr,
-        moment: Moment,
-        known: (&Pins, &HashSet<IpAddr>),
-    ) -> Result<(), NotAdmitted> {
-        self.policy.admit_once(proposal, address, self.context(moment), known)
     }
 
     /// Decides, and writes down what was decided. What is committed may proceed at once, or with durability `sync` when

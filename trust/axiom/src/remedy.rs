@@ -173,8 +173,9 @@ mod tests {
         let led = proposal.name.as_ref().is_some_and(|name| !name.is_host());
         let address = proposal.address().filter(|_| led);
         let known = (&Pins::default(), &HashSet::new());
-        let inner =
-            address.and_then(|address| Some((address, axiom.admit(proposal, address, NOW, known).err()?)));
+        let inner = address.and_then(|address| {
+            Some((address, axiom.policy().admit(proposal, address, axiom.context(NOW), known).err()?))
+        });
         if let (None, Some((address, why))) = (&rejected, inner) {
             let _ = axiom.reject(proposal, why.reason(address), NOW);
         }

@@ -52,11 +52,7 @@ impl Cx {
     /// Whether a connection for a name may go to one of its addresses.
     pub fn admit_one(&self, asked: &Asked, address: IpAddr) -> Result<(), NotAdmitted> {
         let known = (&*self.gate.pins, &self.gate.own);
-        let admitted = match asked.consent.is_once {
-            true => self.authority.admit_once(&asked.proposal, address, known, self.now),
-            false => self.authority.admit(&asked.proposal, address, known, self.now),
-        };
-        match admitted {
+        match self.authority.admit(&asked.proposal, address, known, asked.consent.is_once, self.now) {
             Err(NotAdmitted::Class { .. }) if asked.consent.address == Some(address) => Ok(()),
             other => other,
         }
