@@ -40,6 +40,28 @@ impl Asker {
     pub fn executable(&self) -> &Executable {
         &self.executable
     }
+
+    /// Whether both are one program: one executable, started with the same arguments.
+    pub(super) fn is_same_program(&self, other: &Self) -> bool {
+        self.executable.version() == other.executable.version()
+            && self.program.command_line == other.program.command_line
+    }
+}
+
+/// A process that has made sockets, and what it was then.
+#[derive(Debug)]
+pub(super) struct Maker {
+    id: u32,
+    start_ticks: u64,
+    executable: Version,
+    arguments: Vec<u8>,
+}
+
+impl Maker {
+    /// Whether both were one process.
+    pub fn is_same_process(&self, other: &Self) -> bool {
+        (self.id, self.start_ticks) == (other.id, other.start_ticks)
+    }
 }
 
 /// A process and its program, kept, so that the next time it asks only a change has to be looked for.
@@ -47,6 +69,7 @@ impl Asker {
 pub(super) struct Known {
     pub folder: Folder,
     pub image: Image,
+    start_ticks: u64,
     ancestors: Vec<Ancestor>,
     asker: Asker,
 }
@@ -55,6 +78,7 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Ancestor {
     folder: Folder,
+    start_ticks: u64,
     version: Version,
 }
 
@@ -77,7 +101,7 @@ impl Known {
             ..Program::default()
         };
         let asker = Asker { name: stat.name, program, executable: image.executable.clone() };
-        Some(Self { folder, image, ancestors, asker })
+        Some(Self { folder, image, start_ticks: stat.start_ticks, ancestors, asker })
     }
 
     /// Whether the process and those above it are still what they were. A process has its parent for as long as both live,
@@ -90,6 +114,25 @@ impl Known {
     /// Who it is.
     pub fn asker(&self) -> &Asker {
         &self.asker
+    }
+
+    /// The same as one that makes a socket.
+    pub fn to_maker(&self) -> Maker {
+        Maker {
+            id: self.folder.id(),
+            start_ticks: self.start_ticks,
+            executable: self.image.executable.version(),
+            arguments: self.image.arguments.clone(),
+        }
+    }
+
+    /// Whether it, or a process above it, is `maker`, and it is the program that this was: no exec lies in between.
+    pub fn descends_from(&self, maker: &Maker) -> bool {
+        let own = (self.folder.id(), self.start_ticks);
+        let above = self.ancestors.iter().map(|above| (above.folder.id(), above.start_ticks));
+        std::iter::once(own).chain(above).any(|process| process == (maker.id, maker.start_ticks))
+            && self.image.executable.version() == maker.executable
+            && self.image.arguments == maker.arguments
     }
 }
 
@@ -141,8 +184,9 @@ fn read_ancestors(child: &Stat, root: u32) -> Option<Vec<(Ancestor, Parent)>> {
             return None;
         }
         let (path, version) = (folder.executable_path()?, folder.executable_version()?);
-        found.push((Ancestor { folder, version }, Parent { id, executable: told_path(&path, &version) }));
         (id, start_ticks) = (stat.parent, stat.start_ticks);
+        let parent = Parent { id: folder.id(), executable: told_path(&path, &version) };
+        found.push((Ancestor { folder, start_ticks, version }, parent));
     }
     Some(found)
 }

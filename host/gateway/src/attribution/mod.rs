@@ -3,10 +3,12 @@
 //! that hold it, and from a process to its program, by `/proc`.
 //!
 //! A process may end, become another program, or close its socket, while it is being looked for. Then it is unknown: a
-//! wrong program is never named. Everything is looked up again at the end, and must be the same.
+//! wrong program is never named. Everything is looked up again at the end, and must be the same. What it was when it called
+//! connect, or made its socket, the guard tells: [`Processes::handle_connect`], [`Processes::handle_maker`].
 
 mod asker;
 mod budget;
+mod callers;
 mod container;
 mod diag;
 mod digests;

@@ -5,9 +5,12 @@
 //! Looking at every process costs some 50 µs for each. It is spared where it shows nothing: a descriptor that exec closes
 //! has not come through one. Who has such a descriptor has made the socket, or taken it on purpose; then only what it has
 //! started itself can hold it without that.
+//!
+//! Where a guard tells who calls, that counts ([`callers`](super::callers)).
 
 use super::asker::{Asker, Image, Known};
 use super::budget::{Budget, Unsure};
+use super::callers::Callers;
 use super::container::{GROUPS_BYTES_MAX, find_container};
 use super::family::family;
 use super::folder::{Compared, Folder};
@@ -32,6 +35,8 @@ pub struct Processes {
     container: Option<String>,
     /// Those that opened connections lately, the latest first.
     recent: VecDeque<Known>,
+    /// What the guard has told, where there is one.
+    callers: Option<Callers>,
 }
 
 /// The one that is told, if all others agree.
@@ -57,12 +62,56 @@ impl Processes {
         let root = id(root);
         let groups = Folder::open(root).and_then(|folder| folder.control_groups(GROUPS_BYTES_MAX));
         let container = groups.as_deref().and_then(find_container);
-        Self { tables: SocketTables::new(socket_tables, root), root, container, recent: VecDeque::new() }
+        let (tables, recent) = (SocketTables::new(socket_tables, root), VecDeque::new());
+        Self { tables, root, container, recent, callers: None }
     }
 
-    /// Who holds the socket with these ends, `local` being its own; `None` where that cannot be told. The port of a ping
-    /// socket is the identifier of its echo requests. Where several processes of one program hold it, one of them is told.
+    /// The same where a guard tells who calls: what it has not told of is unknown.
+    #[must_use]
+    pub fn with_guard(self) -> Self {
+        Self { callers: Some(Callers::default()), ..self }
+    }
+
+    /// This process is about to connect the TCP socket that has this cookie: it waits in its call until this returns. `None`
+    /// where it could not be looked at.
+    pub fn handle_connect(&mut self, cookie: u64, by: Option<Asker>) {
+        if let Some(callers) = &mut self.callers {
+            callers.handle_connect(cookie, by);
+        }
+    }
+
+    /// This thread, which waits in its call until this returns, makes a socket for datagrams. What was sent before has to be
+    /// looked at before.
+    pub fn handle_maker(&mut self, thread: Pid) -> Option<()> {
+        let maker = self.look_at_thread(thread)?.to_maker();
+        self.callers.as_mut().map(|callers| callers.handle_maker(maker))
+    }
+
+    /// It did not wait, so that what was seen of it may have been another program.
+    pub fn forget_maker(&mut self, thread: Pid) -> Option<()> {
+        let maker = self.look_at_thread(thread)?.to_maker();
+        self.callers.as_mut().map(|callers| callers.forget_maker(&maker))
+    }
+
+    /// Who has opened the socket with these ends, or sent from it, `local` being its own; `None` where that cannot be told.
+    /// The port of a ping socket is the identifier of its echo requests. Where several processes of one program hold it, one
+    /// of them is told.
     pub fn find(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Asker> {
+        if let Some(callers) = self.callers.as_mut().filter(|_| protocol == Protocol::Tcp) {
+            return callers.find(self.tables.find(protocol, local, remote)?.cookie);
+        }
+        let asker = self.find_holding(protocol, local, remote)?;
+        let is_its_own = |callers: &Callers| self.recent.front().is_some_and(|known| callers.has_made(known));
+        self.callers.as_ref().is_none_or(is_its_own).then_some(asker)
+    }
+
+    /// Who holds the socket with these ends, whoever made it: to somebody who connects to it, that is who takes it.
+    pub fn find_holding(
+        &mut self,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<Asker> {
         let socket = self.tables.find(protocol, local, remote)?;
         let link = format!("socket:[{}]", socket.inode);
         let (known, descriptor) = self.find_holder(&link).ok()??;
@@ -77,13 +126,25 @@ impl Processes {
     }
 
     /// Who this thread of the sandbox's belongs to; `None` where that cannot be told, or the thread has ended.
-    #[must_use]
-    pub fn find_thread(&self, thread: Pid) -> Option<Asker> {
-        let folder = Folder::open(Folder::open(id(thread))?.thread_group()?)?;
-        let image = Image::read(&folder)?;
-        let known = Known::read(folder, image, self.root, self.container.clone())?;
-        let still = known.folder.has_thread(id(thread)) && known.is_unchanged();
-        still.then(|| known.asker().clone())
+    pub fn find_thread(&mut self, thread: Pid) -> Option<Asker> {
+        self.look_at_thread(thread).map(|known| known.asker().clone())
+    }
+
+    /// The process of this thread, which is the latest from then on.
+    fn look_at_thread(&mut self, thread: Pid) -> Option<&Known> {
+        let is_it = |known: &Known| known.folder.has_thread(id(thread)) && known.is_unchanged();
+        let recent = self.recent.iter().position(is_it).and_then(|index| self.recent.remove(index));
+        let known = match recent {
+            Some(known) => known,
+            None => {
+                let folder = Folder::open(Folder::open(id(thread))?.thread_group()?)?;
+                let image = Image::read(&folder)?;
+                Known::read(folder, image, self.root, self.container.clone()).filter(is_it)?
+            }
+        };
+        self.recent.push_front(known);
+        self.recent.truncate(RECENT_MAX);
+        self.recent.front()
     }
 
     /// One that holds a socket, and by which descriptor; `None` where nobody does, or those who do are not one program.

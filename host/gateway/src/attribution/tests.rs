@@ -364,7 +364,7 @@ fn ten_thousand_open_files_are_looked_through_and_twice_as_many_are_not() {
 
 #[test]
 fn a_thread_tells_its_process() {
-    let processes = below(std::process::id());
+    let mut processes = below(std::process::id());
     let (told, tell) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let thread = std::thread::spawn(move || {
         told.0.send(rustix::thread::gettid()).expect("the test waits");
@@ -375,4 +375,86 @@ fn a_thread_tells_its_process() {
     assert_eq!(found.to_process().id, std::process::id());
     drop(tell.0);
     thread.join().expect("it ends");
+}
+
+/// This thread, as the guard tells of it.
+fn here() -> Pid {
+    rustix::thread::gettid()
+}
+
+#[test]
+fn under_a_guard_a_connection_is_told_as_its_callers_only() {
+    let connection = Connection::open();
+    let cookie = rustix::net::sockopt::socket_cookie(&connection.stream).expect("it has one");
+    let mut processes = below(std::process::id()).with_guard();
+    let cat = Running::start(Command::new("cat").stdin(Stdio::piped()));
+    let own = processes.find_thread(here()).expect("this process");
+    let other = processes.find_thread(pid(cat.0.id())).expect("it runs");
+    let mut told = |callers: &[Option<&Asker>]| {
+        callers.iter().for_each(|by| processes.handle_connect(cookie, by.cloned()));
+        let found = processes.find(Protocol::Tcp, connection.local, connection.remote);
+        found.map(|asker| asker.to_process().id)
+    };
+    assert_eq!(told(&[]), None, "the guard has not told of it");
+    assert_eq!(told(&[Some(&own)]), Some(std::process::id()));
+    assert_eq!(told(&[]), Some(std::process::id()), "still");
+    assert_eq!(told(&[Some(&other)]), Some(cat.0.id()), "once more, by another");
+    assert_eq!(told(&[None]), None, "by somebody");
+    assert_eq!(told(&[Some(&own), Some(&own)]), Some(std::process::id()));
+    assert_eq!(told(&[Some(&own), Some(&other)]), None, "it may be the SYN of either");
+    assert_eq!(told(&[Some(&own)]), Some(std::process::id()));
+    // So many later ones that it is forgotten.
+    (0..1_024).for_each(|later| processes.handle_connect(u64::MAX - later, None));
+    assert!(processes.find(Protocol::Tcp, connection.local, connection.remote).is_none());
+}
+
+#[test]
+fn under_a_guard_a_datagram_is_told_as_that_of_whoever_makes_such_sockets() {
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let (local, remote) = (udp.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
+    let mut processes = below(std::process::id()).with_guard();
+    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "it may come from anywhere");
+    assert!(processes.find_holding(Protocol::Udp, local, remote).is_some(), "whoever made it");
+    processes.handle_maker(here()).expect("this process");
+    assert!(processes.find(Protocol::Udp, local, remote).is_some());
+    // A child that is the same program has it from this one, another has not.
+    let cat = Running::start(Command::new("cat").stdin(OwnedFd::from(udp.try_clone().expect("a copy"))));
+    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "two programs");
+    drop(udp);
+    assert!(processes.find_holding(Protocol::Udp, local, remote).is_some());
+    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "cat has made none");
+    processes.handle_maker(pid(cat.0.id())).expect("it runs");
+    assert_eq!(
+        processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().id),
+        Some(cat.0.id())
+    );
+    processes.forget_maker(pid(cat.0.id())).expect("it runs");
+    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "it did not wait");
+}
+
+#[test]
+fn a_program_that_becomes_another_has_made_nothing_as_that() {
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let (local, remote) = (udp.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
+    let mut command = Command::new("bash");
+    command.args(["-c", "echo here; read line <&2; exec cat"]).stdin(OwnedFd::from(udp));
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let mut running = Running::start(command.stderr(OwnedFd::from(theirs)).stdout(Stdio::piped()));
+    drop(command);
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let mut processes = below(std::process::id()).with_guard();
+    processes.handle_maker(pid(running.0.id())).expect("it runs");
+    let told = |processes: &mut Processes| {
+        processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().name)
+    };
+    assert_eq!(told(&mut processes).as_deref(), Some("bash"));
+    (&ours).write_all(b"go on\n").expect("written");
+    let held = |processes: &mut Processes| {
+        processes.find_holding(Protocol::Udp, local, remote).map(|asker| asker.to_process().name)
+    };
+    while held(&mut processes).as_deref() != Some("cat") {
+        std::thread::yield_now();
+    }
+    assert_eq!(told(&mut processes), None);
 }

@@ -174,7 +174,7 @@ impl Cx {
         let is_refused = matches!(event, resolver::Event::Nameless { .. });
         let process = match asker {
             Some((protocol, server, asker)) if is_refused || self.reporter.keeps_events() => {
-                self.identify_now(protocol, server, asker).process
+                self.find(protocol, server, asker).as_ref().map(Asker::to_process)
             }
             _ => None,
         };
@@ -216,9 +216,10 @@ impl Cx {
         self.reporter.record(event, self.now, unix_ns());
     }
 
-    /// Who holds the command's socket `own`, as far as that is known now: without a digest that is still being found.
-    pub fn identify_now(&mut self, protocol: Protocol, wanted: SocketAddr, own: SocketAddr) -> Identity {
-        let Some(asker) = self.find(protocol, wanted, own) else { return Identity::default() };
+    /// Who listens at the command's socket `own`, as far as that is known now: without a digest that is still being found.
+    pub fn identify_listener(&mut self, protocol: Protocol, from: SocketAddr, own: SocketAddr) -> Identity {
+        let found = self.search(|processes| processes.find_holding(protocol, own, from));
+        let Some(asker) = found else { return Identity::default() };
         let digest = match self.digests.digest(asker.executable()) {
             Digesting::Known(digest) => Some(digest),
             Digesting::Pending(_) | Digesting::Unknown => None,
@@ -226,7 +227,7 @@ impl Cx {
         Identity::of(&asker, digest)
     }
 
-    /// Who holds the command's socket `own`; `None` where that is still being found: then it comes back with what is
+    /// Who opened the command's socket `own`; `None` where that is still being found: then it comes back with what is
     /// `held`.
     pub fn identify(
         &mut self,
@@ -264,7 +265,7 @@ impl Cx {
     }
 
     /// Whether each asker is looked for, and not only whom something is refused.
-    fn asks_who(&self) -> bool {
+    pub fn asks_who(&self) -> bool {
         self.authority.asks_who() || self.reporter.keeps_events() || self.lessons.is_some()
     }
 
@@ -276,15 +277,20 @@ impl Cx {
         self.find(protocol, wanted, own).as_ref().map(Asker::to_process)
     }
 
-    /// The process that holds the command's socket `own`, as long as looking for it costs little, unless the policy asks
-    /// who it is: a command that is refused ten thousand times a second is not worth ten thousand searches.
+    /// The process that opened the command's socket `own`.
     fn find(&mut self, protocol: Protocol, wanted: SocketAddr, own: SocketAddr) -> Option<Asker> {
+        self.search(|processes| processes.find(protocol, own, wanted))
+    }
+
+    /// Looks for a process, as long as that costs little, unless the policy asks who it is: a command that is refused ten
+    /// thousand times a second is not worth ten thousand searches.
+    pub fn search<T>(&mut self, look: impl FnOnce(&mut Processes) -> Option<T>) -> Option<T> {
         let is_told_apart = self.inquiries.as_ref().is_some_and(Inquiries::tells_programs_apart);
         if !self.searches.may_start(self.now) && !self.authority.looks_at_programs() && !is_told_apart {
             return None;
         }
         let before = worked();
-        let found = self.processes.find(protocol, own, wanted);
+        let found = look(&mut self.processes);
         self.searches.handle_taken(worked().saturating_sub(before), self.now);
         found
     }

@@ -62,6 +62,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Whether there is room for one more.
     pub fn has_room(&self) -> bool {
         self.held.len() < HELD_MAX

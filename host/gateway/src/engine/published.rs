@@ -275,7 +275,7 @@ fn accept(
     seen: SocketAddr,
 ) -> Option<(Asked, Committed)> {
     // Whoever listens there: no connection has the program's side of it yet.
-    let asker = cx.identify_now(protocol, seen, inside);
+    let asker = cx.identify_listener(protocol, seen, inside);
     let (program, run) = (asker.program, cx.authority.run());
     let proposal = Proposal { program, run, ..Proposal::accept(protocol, outside, inside) };
     let (way, consent) = (Way::Address(inside), Consent::default());

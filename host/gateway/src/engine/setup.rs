@@ -114,6 +114,7 @@ impl Engine {
         let wire = Wire::new(device, parts.pcap).map_err(SetupError::Capture)?;
         let authority = authority(&poller, parts.policy, parts.ledger, (parts.run, parts.start), now)?;
         let processes = Processes::new(socket_tables, sandbox.init_pid());
+        let processes = if sandbox.is_guarded() { processes.with_guard() } else { processes };
         let engine = Self {
             port: Port::new(interface, wire),
             signals,

@@ -15,7 +15,7 @@ use crate::authority::{Lessons, Source, Watch};
 use crate::console::Console;
 use crate::options::OnRevoke;
 use crate::report::{Closing, Reporter};
-use crate::sandbox::{Exit, Sandbox, SocketNews};
+use crate::sandbox::{Exit, GuardNews, Sandbox};
 use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
 use stack::{Event, UdpId};
@@ -254,6 +254,7 @@ impl Engine {
             self.close_all(&Closing::Limited);
             self.cx.handle_cut();
         }
+        let received = self.cx.stack.counters().received;
         for _ in 0..BATCHES_MAX {
             if !self.arrived {
                 break;
@@ -290,6 +291,9 @@ impl Engine {
             self.blocked =
                 self.port.transmit(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
         }
+        // A program's last datagram may have waited for the answer to who its neighbour is.
+        let has_received = self.cx.stack.counters().received != received;
+        self.arrived |= has_received && matches!(self.life, Life::Ended { .. });
         // Sending frees room to write and ends connections.
         self.dispatch();
         // What this turn decided goes to the recorder.
@@ -339,7 +343,7 @@ impl Engine {
     }
 
     /// Tells each part what the stack has for it.
-    fn dispatch(&mut self) {
+    pub(super) fn dispatch(&mut self) {
         while let Some(event) = self.cx.stack.poll_event() {
             let cx = &mut self.cx;
             match event {
@@ -411,10 +415,11 @@ impl Engine {
 
     fn handle_control(&mut self) {
         let exit = self.sandbox.try_status();
-        while let Some(news) = self.sandbox.take_socket_news() {
+        while let Some(news) = self.sandbox.take_guard_news() {
             match news {
-                SocketNews::Asked(asked) => self.cx.handle_socket(asked),
-                SocketNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
+                GuardNews::Called(call) => self.handle_call(call),
+                GuardNews::Asked(asked) => self.cx.handle_socket(asked),
+                GuardNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
             }
         }
         let interrupts = self.sandbox.take_interrupts();
@@ -484,7 +489,9 @@ impl Engine {
                     *until = now + LINGER;
                 }
                 let is_shown = self.console.as_ref().is_none_or(Console::is_drained);
-                let sending = self.arrived || self.tcp.is_sending() || self.udp.is_sending() || !is_shown;
+                let is_held = !self.cx.waiting.is_empty();
+                let is_sending = self.arrived || self.tcp.is_sending() || self.udp.is_sending();
+                let sending = is_sending || is_held || !is_shown;
                 let over = *until <= now || !sending && !is_conversing;
                 over.then_some(Outcome { exit: *exit, timed_out: *timed_out })
             }

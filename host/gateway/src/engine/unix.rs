@@ -4,7 +4,7 @@ use super::asked::{Identity, Waiter};
 use super::cx::Cx;
 use super::held::Held;
 use crate::report::{Event, Process, Target};
-use crate::sandbox::{SocketAnswer, SocketQuestion};
+use crate::sandbox::{Answer, SocketQuestion};
 use axiom::Proposal;
 use ledger::Outcome;
 use rustix::io::Errno;
@@ -24,7 +24,7 @@ struct Opening {
     path: String,
     rule: Option<Arc<str>>,
     sequence: u64,
-    answer: SocketAnswer,
+    answer: Answer,
 }
 
 impl Cx {

@@ -25,13 +25,16 @@ pub(super) enum Report {
     Warned(LaunchError),
     /// The sandbox cannot be built.
     Failed(LaunchError),
-    /// The command waits to be started: the device, the socket tables, and the command's pidfd.
-    Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd },
+    /// The command waits to be started: the device, the socket tables, the command's pidfd, and whether a guard tells who
+    /// calls.
+    Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd, guarded: bool },
     /// Somebody asks for a Unix socket of the host's: who, its path, the rule that decides, and whether that denies it. A
     /// byte into `answer` opens it; its end, closed without one, refuses it.
     Socket { number: u64, caller: OwnedFd, answer: OwnedFd, path: String, rule: Option<String>, denied: bool },
     /// What came of the one with this number, which was opened.
     SocketOpened { number: u64, error: Option<Errno> },
+    /// Somebody waits in a call, until a byte into `answer`, or its end, says that it was looked at.
+    Called { caller: OwnedFd, answer: OwnedFd, deed: Deed },
     /// The terminal interrupted the command: Ctrl-C.
     Interrupted,
     /// The command was stopped by this signal.
@@ -42,6 +45,17 @@ pub(super) enum Report {
     Exited(i32),
     /// The command was ended by this signal.
     Signalled(i32),
+}
+
+/// What somebody does who was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It connects the TCP socket that has this cookie (SO_COOKIE).
+    Connects(u64),
+    /// It makes a socket for datagrams.
+    MakesDatagrams,
+    /// Nothing: it did not wait, and what was seen of it does not count.
+    Ended,
 }
 
 /// What the gateway tells init.
@@ -63,6 +77,7 @@ const EXITED: u8 = 7;
 const SIGNALLED: u8 = 8;
 const SOCKET: u8 = 9;
 const SOCKET_OPENED: u8 = 10;
+const CALLED: u8 = 11;
 const BUILD: u8 = 1;
 const START: u8 = 2;
 
@@ -91,8 +106,8 @@ impl Control {
         match report {
             Report::Warned(error) => encode_error(&mut bytes, WARNED, error),
             Report::Failed(error) => encode_error(&mut bytes, FAILED, error),
-            Report::Ready { attachment, device, socket_tables, command } => {
-                bytes.extend([READY, u8::from(*attachment == Attachment::Veth)]);
+            Report::Ready { attachment, device, socket_tables, command, guarded } => {
+                bytes.extend([READY, u8::from(*attachment == Attachment::Veth), u8::from(*guarded)]);
                 descriptors.extend([device.as_fd(), socket_tables.as_fd(), command.as_fd()]);
             }
             Report::Socket { number, caller, answer, path, rule, denied } => {
@@ -102,6 +117,10 @@ impl Control {
             Report::SocketOpened { number, error } => {
                 encode_number(&mut bytes, SOCKET_OPENED, error.map_or(0, Errno::raw_os_error));
                 bytes.extend(number.to_ne_bytes());
+            }
+            Report::Called { caller, answer, deed } => {
+                encode_deed(&mut bytes, *deed);
+                descriptors.extend([caller.as_fd(), answer.as_fd()]);
             }
             Report::Interrupted => bytes.push(INTERRUPTED),
             Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
@@ -188,6 +207,22 @@ fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
     bytes.extend(error.detail.bytes());
 }
 
+fn encode_deed(bytes: &mut Vec<u8>, deed: Deed) {
+    let (kind, cookie) = match deed {
+        Deed::Connects(cookie) => (0, cookie),
+        Deed::MakesDatagrams => (1, 0),
+        Deed::Ended => (2, 0),
+    };
+    bytes.extend([CALLED, kind]);
+    bytes.extend(cookie.to_ne_bytes());
+}
+
+fn decode_deed(rest: &[u8]) -> Option<Deed> {
+    let (kind, cookie) = rest.split_first()?;
+    let cookie = u64::from_ne_bytes(cookie.try_into().ok()?);
+    [Deed::Connects(cookie), Deed::MakesDatagrams, Deed::Ended].get(usize::from(*kind)).copied()
+}
+
 /// The number; whether it is denied; the length of the rule, if there is one, which comes first; the path.
 fn encode_socket(bytes: &mut Vec<u8>, number: u64, path: &str, rule: Option<&str>, denied: bool) {
     bytes.push(SOCKET);
@@ -226,12 +261,17 @@ fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
         WARNED => Report::Warned(error()?),
         FAILED => Report::Failed(error()?),
         READY => {
-            let attachment = if *rest.first()? == 0 { Attachment::Tap } else { Attachment::Veth };
+            let [attachment, guarded] = *rest.first_chunk()?;
+            let attachment = if attachment == 0 { Attachment::Tap } else { Attachment::Veth };
             let [device, socket_tables, command] =
                 <[OwnedFd; DESCRIPTORS_MAX]>::try_from(descriptors).ok()?;
-            Report::Ready { attachment, device, socket_tables, command }
+            Report::Ready { attachment, device, socket_tables, command, guarded: guarded != 0 }
         }
         SOCKET => decode_socket(rest, descriptors)?,
+        CALLED => {
+            let [caller, answer] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
+            Report::Called { caller, answer, deed: decode_deed(rest)? }
+        }
         SOCKET_OPENED => Report::SocketOpened {
             number: rest.get(4..)?.try_into().ok().map(u64::from_ne_bytes)?,
             error: Some(number()?).filter(|error| *error != 0).map(Errno::from_raw_os_error),
@@ -278,9 +318,16 @@ mod tests {
             device: one.into(),
             socket_tables: other.into(),
             command: third.into(),
+            guarded: true,
         });
         let report = gateway.next_report(RecvFlags::empty()).expect("a report");
-        assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, .. })));
+        assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, guarded: true, .. })));
+        for sent in [Deed::Connects(u64::MAX), Deed::MakesDatagrams, Deed::Ended] {
+            let (one, other) = UnixStream::pair().expect("a pair");
+            init.report(&Report::Called { caller: one.into(), answer: other.into(), deed: sent });
+            let report = gateway.next_report(RecvFlags::empty()).expect("a report");
+            assert!(matches!(report, Some(Report::Called { deed, .. }) if deed == sent));
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //!
 //! | call | what becomes of it |
 //! |---|---|
-//! | connect, with an address as long as a Unix one can be | judged: the family stands in memory |
+//! | connect | judged: the family stands in memory |
 //! | socket and socketpair for Unix datagrams | judged: each datagram could name another path |
+//! | socket for IPv4's and IPv6's datagrams | passes once the gateway has looked who makes it |
 //! | socket of families that lead around the network namespace, or that nobody needs | fails |
 //! | io_uring | fails: it connects without a system call |
 //! | keys (keyctl(2)) | fail: they are the host's, and asking for one has the host's programs resolve names |
@@ -27,8 +28,9 @@ pub(super) struct Wanted {
     pub no_cores: bool,
 }
 
-/// An address of a Unix socket has at least one byte of path after its family, and at most 108 (unix(7)).
-const UNIX_ADDRESS_BYTES: std::ops::RangeInclusive<u32> = 3..=110;
+/// How long an address is that leads somewhere: that of a Unix socket has at least one byte of path after its family
+/// (unix(7)), and none is longer than `sockaddr_storage`.
+pub(super) const ADDRESS_BYTES: std::ops::RangeInclusive<u32> = 3..=128;
 
 /// The families that a command may have: Unix, IPv4, IPv6, netlink, packet. The last is of use only in a network
 /// namespace of its own. AF_VSOCK reaches the hypervisor from any namespace.
@@ -186,8 +188,8 @@ fn section(numbers: &Numbers, wanted: Wanted) -> Vec<libc::sock_filter> {
 fn connect() -> Vec<libc::sock_filter> {
     vec![
         load_word(argument(2)),
-        jump(libc::BPF_JGE, *UNIX_ADDRESS_BYTES.start(), 0, 2),
-        jump(libc::BPF_JGT, *UNIX_ADDRESS_BYTES.end(), 1, 0),
+        jump(libc::BPF_JGE, *ADDRESS_BYTES.start(), 0, 2),
+        jump(libc::BPF_JGT, *ADDRESS_BYTES.end(), 1, 0),
         give(libc::SECCOMP_RET_USER_NOTIF),
         give(libc::SECCOMP_RET_ALLOW),
     ]
@@ -196,7 +198,9 @@ fn connect() -> Vec<libc::sock_filter> {
 fn socket(wanted: Wanted) -> Vec<libc::sock_filter> {
     let mut code = vec![load_word(argument(0))];
     if wanted.judged {
-        on(&mut code, libc::AF_UNIX as u32, &datagram_type());
+        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
+            .into_iter()
+            .for_each(|family| on(&mut code, family as u32, &datagram_type()));
     }
     FAMILIES.into_iter().for_each(|family| on(&mut code, family as u32, &[give(libc::SECCOMP_RET_ALLOW)]));
     code.push(fail(Errno::AFNOSUPPORT));
@@ -210,7 +214,7 @@ fn datagrams() -> Vec<libc::sock_filter> {
     code
 }
 
-/// Judges SOCK_DGRAM, and SOCK_RAW, which is the same for Unix sockets. The flags are above the lowest four bits.
+/// Judges SOCK_DGRAM, and SOCK_RAW, which sends datagrams too. The flags are above the lowest four bits.
 fn datagram_type() -> Vec<libc::sock_filter> {
     vec![
         load_word(argument(1)),

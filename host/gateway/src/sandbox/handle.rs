@@ -1,6 +1,6 @@
 //! A sandbox that stands, in the gateway's hands.
 
-use super::control::{Control, Order, Report};
+use super::control::{Control, Deed, Order, Report};
 use super::device::{AttachedDevice, Attachment};
 use super::error::{LaunchError, Step, Warning};
 use super::terminal::Terminal;
@@ -38,14 +38,17 @@ pub struct Sandbox {
     terminal: Option<Terminal>,
     interrupts: u32,
     is_stopped: bool,
-    sockets: VecDeque<SocketNews>,
+    is_guarded: bool,
+    news: VecDeque<GuardNews>,
     exit: Option<Exit>,
 }
 
-/// About a Unix socket of the host's.
+/// What the guard tells.
 #[derive(Debug)]
-pub enum SocketNews {
-    /// A program inside asks for one.
+pub enum GuardNews {
+    /// A program inside waits in a call until it was looked at.
+    Called(Call),
+    /// A program inside asks for a Unix socket of the host's.
     Asked(SocketQuestion),
     /// It was allowed, and what came of connecting to it.
     Opened {
@@ -54,6 +57,17 @@ pub enum SocketNews {
         /// Why it was not connected.
         error: Option<Errno>,
     },
+}
+
+/// A program inside waits in a call. The kernel goes on with it when the last copy of the answer is gone.
+#[derive(Debug)]
+pub struct Call {
+    /// The number, among the gateway's processes, of the thread that called; `None` where it has ended.
+    pub thread: Option<Pid>,
+    /// What it does.
+    pub deed: Deed,
+    /// Where it is said that it was looked at.
+    pub answer: Answer,
 }
 
 /// A program inside asks for a Unix socket of the host's, and waits for the answer.
@@ -70,15 +84,15 @@ pub struct SocketQuestion {
     /// Whether it is refused, whatever the answer.
     pub denied: bool,
     /// Where the answer goes.
-    pub answer: SocketAnswer,
+    pub answer: Answer,
 }
 
 /// Where the answer to a question goes. When the last copy of it goes without one, that is a no.
 #[derive(Clone, Debug)]
-pub struct SocketAnswer(Arc<OwnedFd>);
+pub struct Answer(Arc<OwnedFd>);
 
-impl SocketAnswer {
-    /// Yes: the program is connected. One that has ended meanwhile hears nothing.
+impl Answer {
+    /// Yes: the call goes on. One that has ended meanwhile hears nothing.
     pub fn allow(&self) {
         let _ = rustix::net::send(&*self.0, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
@@ -141,7 +155,7 @@ impl Sandbox {
                     building.warnings.push(warning);
                     continue;
                 }
-                Ok(Some(Report::Ready { attachment, device, socket_tables, command })) => {
+                Ok(Some(Report::Ready { attachment, device, socket_tables, command, guarded })) => {
                     let command_pid = pid_of(&command)?;
                     let device = AttachedDevice::new(attachment, device, mtu);
                     building.init = None;
@@ -156,7 +170,8 @@ impl Sandbox {
                         terminal: lent,
                         interrupts: 0,
                         is_stopped: false,
-                        sockets: VecDeque::new(),
+                        is_guarded: guarded,
+                        news: VecDeque::new(),
                         exit: None,
                     };
                     return Ok(Launched { sandbox, device, socket_tables, terminal: own_terminal });
@@ -217,12 +232,16 @@ impl Sandbox {
             match self.control.next_report(RecvFlags::DONTWAIT) {
                 Ok(Some(Report::Interrupted)) => self.interrupts += 1,
                 Ok(Some(Report::Socket { number, caller, answer, path, rule, denied })) => {
-                    let (thread, answer) = (pid_of(&caller).ok(), SocketAnswer(Arc::new(answer)));
+                    let (thread, answer) = (pid_of(&caller).ok(), Answer(Arc::new(answer)));
                     let question = SocketQuestion { number, thread, path, rule, denied, answer };
-                    self.sockets.push_back(SocketNews::Asked(question));
+                    self.news.push_back(GuardNews::Asked(question));
                 }
                 Ok(Some(Report::SocketOpened { number, error })) => {
-                    self.sockets.push_back(SocketNews::Opened { number, error });
+                    self.news.push_back(GuardNews::Opened { number, error });
+                }
+                Ok(Some(Report::Called { caller, answer, deed })) => {
+                    let (thread, answer) = (pid_of(&caller).ok(), Answer(Arc::new(answer)));
+                    self.news.push_back(GuardNews::Called(Call { thread, deed, answer }));
                 }
                 Ok(Some(Report::Stopped(signal))) => match &self.terminal {
                     Some(terminal) => terminal.stop_with_command(signal),
@@ -260,9 +279,15 @@ impl Sandbox {
         let _ = rustix::process::kill_process_group(self.command_pid, Signal::CONT);
     }
 
-    /// The next that init has told of Unix sockets of the host's.
-    pub fn take_socket_news(&mut self) -> Option<SocketNews> {
-        self.sockets.pop_front()
+    /// The next that the guard has told.
+    pub fn take_guard_news(&mut self) -> Option<GuardNews> {
+        self.news.pop_front()
+    }
+
+    /// Whether there is a guard, which tells who calls. There is none in a run within a run, whose calls the outer one
+    /// judges.
+    pub fn is_guarded(&self) -> bool {
+        self.is_guarded
     }
 
     /// Passes a signal on to the command.

@@ -109,7 +109,7 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
         far.hand_over(command.pid()).during(Step::OpenTerminal, "handing it over")?;
     }
     let pidfd = command.pidfd()?;
-    guard_sockets(assignment, &command, &pidfd)?;
+    let guarded = guard_sockets(assignment, &command, &pidfd)?;
     confine::confine_init(CapabilitySet::empty())?;
     // After the last change of credentials, which would clear it. A gateway that died before is seen by the end
     // of the control socket.
@@ -120,12 +120,13 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
         device: link.device,
         socket_tables,
         command: pidfd,
+        guarded,
     });
     Ok(command)
 }
 
-/// Has threads of init judge who connects to Unix sockets, once the command is bound.
-fn guard_sockets(assignment: &Assignment, command: &Command, pidfd: &OwnedFd) -> Result<(), LaunchError> {
+/// Has threads of init judge calls, once the command is bound; whether they do.
+fn guard_sockets(assignment: &Assignment, command: &Command, pidfd: &OwnedFd) -> Result<bool, LaunchError> {
     let control = &assignment.control;
     let bound = command.bound()?;
     if let Err(error) = bound.domain
@@ -136,14 +137,14 @@ fn guard_sockets(assignment: &Assignment, command: &Command, pidfd: &OwnedFd) ->
     if let Err(error) = bound.filter {
         control.report(&Report::Warned(LaunchError::new(Step::GuardSockets, "", error)));
     }
-    let Some(listener) = bound.listener else { return Ok(()) };
+    let Some(listener) = bound.listener else { return Ok(false) };
     let step = Step::GuardSockets;
     let outside = assignment.outside.as_ref().map(File::try_clone).transpose().during(step, "a table")?;
     let base = Base::of_caller(pidfd, outside, assignment.maps.sets_groups())?;
     let voice = Voice::new(control.copy()?);
     confine::confine_init(guard::capabilities())?;
     let setting = Setting { rules: Opened::now(&assignment.unix), base, voice };
-    guard::start(Listener::new(listener), setting)
+    guard::start(Listener::new(listener), setting).map(|()| true)
 }
 
 /// Lets go of the gateway's standard streams: whoever reads them must see their end when the command closes them.

@@ -42,9 +42,10 @@ mod terminal;
 mod unix_rules;
 
 pub(crate) use confine::landlock_version;
+pub use control::Deed;
 pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
-pub use handle::{Exit, Launched, Sandbox, SocketAnswer, SocketNews, SocketQuestion};
+pub use handle::{Answer, Call, Exit, GuardNews, Launched, Sandbox, SocketQuestion};
 pub use launch::{Launch, launch};
 pub(crate) use pseudo_terminal::{is_same_terminal, open_controlling, signal_foreground};
 pub use unix_rules::{UnixRule, UnixRules};

@@ -4,7 +4,7 @@
 
 use crate::harness::say;
 use gateway::options::Attach;
-use gateway::sandbox::{AttachedDevice, Launch, Launched, SocketNews, UnixRules, launch};
+use gateway::sandbox::{AttachedDevice, GuardNews, Launch, Launched, UnixRules, launch};
 use packet::{Batch, Bytes, Device, Packet};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
@@ -102,8 +102,15 @@ fn attend(launched: Launched, signals: &OwnedFd) {
     let exit = loop {
         let status = sandbox.try_status();
         // What came before the end is told before it.
-        while let Some(news) = sandbox.take_socket_news() {
-            let SocketNews::Asked(asked) = news else { continue };
+        while let Some(news) = sandbox.take_guard_news() {
+            let asked = match news {
+                GuardNews::Asked(asked) => asked,
+                GuardNews::Called(call) => {
+                    call.answer.allow();
+                    continue;
+                }
+                GuardNews::Opened { .. } => continue,
+            };
             let verdict = if asked.denied { "refused" } else { "opened" };
             eprintln!("{verdict} {} rule {:?}", asked.path, asked.rule);
             if !asked.denied {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod bulk;
+mod callers;
 mod datagram;
 mod first_steps;
 mod hostile;

@@ -46,24 +46,24 @@ const ALL: Wanted = Wanted { judged: true, no_cores: true };
 const NONE: Wanted = Wanted { judged: false, no_cores: false };
 
 #[test]
-fn a_connect_is_judged_where_its_address_may_be_a_unix_one() {
+fn a_connect_is_judged_where_its_address_may_lead_somewhere() {
     for numbers in ARCHITECTURES {
         let given = |wanted, length: u64| {
             verdict(wanted, numbers.architecture, numbers.connect, [3, 4096, length, 0, 0, 0])
         };
         // sockaddr_in, sockaddr_in6, sockaddr_un; and a length whose upper half the kernel does not read.
-        for length in [3, 16, 28, 110, 0xffff_ffff_0000_0010] {
+        for length in [3, 16, 28, 110, 128, 0xffff_ffff_0000_0010] {
             assert_eq!(given(ALL, length), JUDGE, "{length}");
             assert_eq!(given(NONE, length), ALLOW, "{length}");
         }
-        for length in [0, 2, 111, 128, u64::MAX] {
+        for length in [0, 2, 129, u64::MAX] {
             assert_eq!(given(ALL, length), ALLOW, "{length}");
         }
     }
 }
 
 #[test]
-fn unix_datagrams_are_judged_and_strange_families_fail() {
+fn sockets_for_datagrams_are_judged_and_strange_families_fail() {
     for numbers in ARCHITECTURES {
         let made = |wanted, call: u32, family: i32, kind: i32| {
             verdict(wanted, numbers.architecture, call, [family as u64, kind as u64, 0, 0, 0, 0])
@@ -77,8 +77,15 @@ fn unix_datagrams_are_judged_and_strange_families_fail() {
             for kind in [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_STREAM | flags] {
                 assert_eq!(made(ALL, call, libc::AF_UNIX, kind), ALLOW);
             }
-            assert_eq!(made(ALL, call, libc::AF_INET, libc::SOCK_DGRAM), ALLOW);
         }
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW | flags] {
+                assert_eq!(made(ALL, numbers.socket, family, kind), JUDGE);
+                assert_eq!(made(NONE, numbers.socket, family, kind), ALLOW);
+            }
+            assert_eq!(made(ALL, numbers.socket, family, libc::SOCK_STREAM | flags), ALLOW);
+        }
+        assert_eq!(made(ALL, numbers.socketpair, libc::AF_INET, libc::SOCK_DGRAM), ALLOW, "there are none");
         for family in [libc::AF_VSOCK, libc::AF_ALG, libc::AF_BLUETOOTH, libc::AF_TIPC, libc::AF_RXRPC, 0, -1]
         {
             assert_eq!(made(NONE, numbers.socket, family, libc::SOCK_STREAM), failure(Errno::AFNOSUPPORT));

@@ -32,7 +32,9 @@ pub(super) enum Kind {
     /// connect(2): which socket, where the address is, and its length in bytes.
     Connect { socket: i32, address: u64, length: usize },
     /// socket(2) for Unix datagrams: the type and its flags.
-    Datagrams { flags: i32 },
+    UnixDatagrams { flags: i32 },
+    /// socket(2) for IPv4's or IPv6's.
+    Datagrams,
     /// socketpair(2) for them: and where the two numbers go.
     DatagramPair { flags: i32, numbers: u64 },
 }
@@ -79,7 +81,16 @@ impl Listener {
     /// Lets the call return. One that nobody waits for any more is forgotten.
     pub(super) fn answer(&self, id: u64, result: Result<i64, Errno>) {
         let error = result.map_or_else(|error| -error.raw_os_error(), |_| 0);
-        let mut answer = libc::seccomp_notif_resp { id, val: result.unwrap_or(0), error, flags: 0 };
+        self.send(libc::seccomp_notif_resp { id, val: result.unwrap_or(0), error, flags: 0 });
+    }
+
+    /// Has the kernel do what was called for: of what stands in registers, which no other thread can change.
+    pub(super) fn pass(&self, id: u64) {
+        let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+        self.send(libc::seccomp_notif_resp { id, val: 0, error: 0, flags });
+    }
+
+    fn send(&self, mut answer: libc::seccomp_notif_resp) {
         // SAFETY: the kernel reads the structure, of the size that the request's number says.
         unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, &raw mut answer) };
     }
@@ -128,7 +139,8 @@ impl Kind {
                 address: data.args[1],
                 length: usize::try_from(integer(2)).ok()?,
             }),
-            number if number == numbers.socket => Some(Self::Datagrams { flags: integer(1) }),
+            number if number == numbers.socket && integer(0) != libc::AF_UNIX => Some(Self::Datagrams),
+            number if number == numbers.socket => Some(Self::UnixDatagrams { flags: integer(1) }),
             number if number == numbers.socketpair => {
                 Some(Self::DatagramPair { flags: integer(1), numbers: data.args[3] })
             }

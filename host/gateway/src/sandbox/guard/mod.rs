@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  caller: connect(socket, address) ── held by the kernel ──> worker: copies the address, once
-//!                                                             ├─ IPv4, IPv6: connects the caller's socket
+//!                                                             ├─ IPv4, IPv6: has the gateway look who calls, and
+//!                                                             │  connects the caller's socket
 //!                                                             └─ Unix: a thread that takes on the caller's identity,
 //!                                                                finds the file, judges *it*, and connects to *it*
 //! ```
@@ -18,9 +19,11 @@
 //! - [`caller`]: who called
 //! - [`pool`]: the workers
 //! - [`judgement`], [`opened`], [`origin`]: what is open
-//! - [`voice`]: the question to the gateway, before anything of the host's is opened
+//! - [`inside`]: which connections never leave
+//! - [`voice`]: what the gateway is asked and told, before anything leaves or is opened
 
 mod caller;
+mod inside;
 mod judgement;
 mod listener;
 mod opened;

@@ -2,11 +2,14 @@
 //! where nobody answers does, it leaves the waiting to another. Only one waits, because the kernel wakes all that do.
 
 use super::caller::{Caller, Identity, connect};
+use super::inside;
 use super::judgement::{self, Base};
 use super::listener::{Call, Kind, Listener};
 use super::opened::Opened;
 use super::voice::Voice;
+use crate::sandbox::control::Deed;
 use crate::sandbox::error::{During, LaunchError, Step};
+use crate::sandbox::filter::ADDRESS_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -24,8 +27,10 @@ const THREADS_MAX: usize = 1_024;
 const SPARES_MAX: usize = 4;
 /// How many callers' descriptors are kept for their next call.
 const CALLERS_MAX: usize = 16;
-/// The longest address that is judged, in bytes, as the filter has it.
-const ADDRESS_BYTES_MAX: usize = 110;
+/// The longest address that is judged, in bytes.
+const ADDRESS_BYTES_MAX: usize = *ADDRESS_BYTES.end() as usize;
+/// The longest address of a Unix socket in bytes (unix(7)).
+const UNIX_ADDRESS_BYTES_MAX: usize = 110;
 /// The stack of one thread in bytes.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -106,6 +111,10 @@ impl Pool {
             let (answer, left) = match self.serve(call, &mut callers) {
                 Done::Now(answer) => (answer, false),
                 Done::Elsewhere => continue,
+                Done::Passed => {
+                    self.listener.pass(call.id);
+                    continue;
+                }
                 Done::Long(socket, address) => {
                     let left = self.leave();
                     (connect(&socket, &address).map(|()| 0), left)
@@ -148,7 +157,8 @@ impl Pool {
     fn serve(self: &Arc<Self>, call: Call, callers: &mut Callers) -> Done {
         let done = match call.kind {
             Kind::Connect { socket, address, length } => self.connect(call, callers, socket, address, length),
-            Kind::Datagrams { flags } => Ok(Done::Now(self.make_packets(call, flags))),
+            Kind::Datagrams => self.announce_maker(call),
+            Kind::UnixDatagrams { flags } => Ok(Done::Now(self.make_packets(call, flags))),
             Kind::DatagramPair { flags, numbers } => Ok(Done::Now(self.make_pair(call, flags, numbers))),
         };
         done.unwrap_or_else(|error| Done::Now(Err(error)))
@@ -173,8 +183,19 @@ impl Pool {
         }
         let family = bytes.first_chunk().map_or(0, |family| i32::from(u16::from_ne_bytes(*family)));
         match family {
-            libc::AF_INET | libc::AF_INET6 if takes_long(&socket) => Ok(Done::Long(socket, bytes.to_vec())),
-            libc::AF_INET | libc::AF_INET6 => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
+            libc::AF_INET | libc::AF_INET6 => {
+                let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
+                if is_stream && !inside::stays(bytes) {
+                    let cookie = rustix::net::sockopt::socket_cookie(&socket)?;
+                    self.announce(call, caller, Deed::Connects(cookie))?;
+                }
+                match is_stream && is_blocking(&socket) {
+                    true => Ok(Done::Long(socket, bytes.to_vec())),
+                    false => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
+                }
+            }
+            // No path is as long as that.
+            libc::AF_UNIX if length > UNIX_ADDRESS_BYTES_MAX => Err(Errno::INVAL),
             // The others go by who connects.
             family => {
                 let (caller, bytes) = (Caller::of(call.thread)?, bytes.to_vec());
@@ -183,6 +204,22 @@ impl Pool {
                 Ok(Done::Elsewhere)
             }
         }
+    }
+
+    /// Has the gateway look who calls, while it can be nobody else: the caller waits, before and afterwards.
+    fn announce(&self, call: Call, caller: &Caller, deed: Deed) -> Result<(), Errno> {
+        self.setting.voice.announce(caller.as_descriptor(), deed);
+        if self.listener.waits(call.id) { Ok(()) } else { Err(Errno::INTR) }
+    }
+
+    /// The same of one that makes a socket for datagrams. What was seen of one that waits no more may be another program's.
+    fn announce_maker(&self, call: Call) -> Result<Done, Errno> {
+        let caller = Caller::of(call.thread)?;
+        let announced = self.announce(call, &caller, Deed::MakesDatagrams);
+        if announced.is_err() {
+            self.setting.voice.announce(caller.as_descriptor(), Deed::Ended);
+        }
+        announced.map(|()| Done::Passed)
     }
 
     /// Connects a socket by the caller's rights. The thread has them for good, and ends.
@@ -237,6 +274,8 @@ enum Done {
     Now(Result<i64, Errno>),
     /// Another thread answers.
     Elsewhere,
+    /// The kernel is to go on with it.
+    Passed,
     /// This socket is to be connected to this address, which may take long.
     Long(OwnedFd, Vec<u8>),
 }
@@ -264,9 +303,8 @@ impl Callers {
 }
 
 /// Whether connecting this socket may keep the thread that does it.
-fn takes_long(socket: &OwnedFd) -> bool {
+fn is_blocking(socket: &OwnedFd) -> bool {
     rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
-        && rustix::net::sockopt::socket_type(socket) != Ok(SocketType::DGRAM)
 }
 
 fn non_blocking(flags: i32) -> SocketFlags {

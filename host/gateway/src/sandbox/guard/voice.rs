@@ -2,7 +2,8 @@
 //! who was refused goes on, and may end, before it has looked who that was.
 
 use super::judgement::Use;
-use crate::sandbox::control::{Control, Report};
+use crate::sandbox::control::{Control, Deed, Report};
+use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,20 +28,30 @@ impl Voice {
     /// Asks, and waits for the answer; `None` where it is no, or where the gateway is gone.
     pub(super) fn ask(&self, wanted: Use<'_>) -> Option<Leave> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let caller = wanted.caller.try_clone().ok()?;
+        let (path, rule) = (wanted.path.to_owned(), wanted.rule.map(str::to_owned));
+        let denied = wanted.denied;
+        self.put(|answer| Report::Socket { number, caller, answer, path, rule, denied })?;
+        Some(Leave(number))
+    }
+
+    /// Tells what somebody does who waits in a call, and waits until the gateway has looked who it is. One that is gone
+    /// has looked at nobody, and its packets go nowhere.
+    pub(super) fn announce(&self, caller: &OwnedFd, deed: Deed) {
+        if let Ok(caller) = caller.try_clone() {
+            let _ = self.put(|answer| Report::Called { caller, answer, deed });
+        }
+    }
+
+    /// Puts something to the gateway, and waits for its yes.
+    fn put(&self, report: impl FnOnce(OwnedFd) -> Report) -> Option<()> {
         let (flags, kind) = (SocketFlags::CLOEXEC, SocketType::SEQPACKET);
         let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None).ok()?;
-        self.control.report(&Report::Socket {
-            number,
-            caller: wanted.caller.try_clone().ok()?,
-            answer: theirs,
-            path: wanted.path.to_owned(),
-            rule: wanted.rule.map(str::to_owned),
-            denied: wanted.denied,
-        });
+        self.control.report(&report(theirs));
         let mut byte = [0];
         loop {
             match rustix::io::read(&ours, &mut byte) {
-                Ok(1) => return Some(Leave(number)),
+                Ok(1) => return Some(()),
                 Err(Errno::INTR) => {}
                 Ok(_) | Err(_) => return None,
             }

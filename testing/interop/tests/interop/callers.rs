@@ -1,0 +1,91 @@
+//! A connection is told as that of the program that opened it, whoever has the socket by the time it is looked at.
+
+use interop::world::SITE_V4;
+use interop::{Echo, World, in_every_way, needs};
+use serde_json::Value;
+
+use crate::ledger::{entries, of};
+
+in_every_way! {
+    what_is_handed_on_is_told_as_its_openers => handed_on;
+    the_last_datagram_of_a_program_arrives => last_datagram;
+}
+
+/// Opens, in the way that its first argument says, and is another program at once; or has another have the socket, and ends.
+const OPENER: &str = r#"
+import os, socket, sys
+kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[sys.argv[1]]
+heir = "import socket, sys, time; socket.recv_fds(socket.socket(fileno=int(sys.argv[1])), 1, 1); time.sleep(9)"
+
+def open(s):
+    s.setblocking(False)
+    if kind == socket.SOCK_DGRAM:
+        s.sendto(b"x", ("203.0.113.80", 7))
+    else:
+        s.connect_ex(("203.0.113.80", 7))
+
+def become():
+    s = socket.socket(socket.AF_INET, kind)
+    s.set_inheritable(True)
+    open(s)
+    os.execvp("cat", ["cat"])
+
+def hand_over():
+    s = socket.socket(socket.AF_INET, kind)
+    near, far = socket.socketpair()
+    if os.fork() == 0:
+        far.set_inheritable(True)
+        os.execv(sys.executable, [sys.executable, "-c", heir, str(far.fileno())])
+    far.close()
+    open(s)
+    socket.send_fds(near, [b"x"], [s.fileno()])
+    os._exit(0)
+
+for _ in range(5):
+    for way in become, hand_over:
+        child = os.fork()
+        if child == 0:
+            way()
+        os.waitpid(child, 0)
+"#;
+
+fn handed_on(way: interop::Way) {
+    needs!["python3", "cat"];
+    let world = World::new();
+    Echo::tcp(&world.internet, (SITE_V4, 7));
+    Echo::udp(&world.internet, (SITE_V4, 7));
+    let script = world.write("opener.py", OPENER);
+    for protocol in ["tcp", "udp"] {
+        let run = world.weft_as(way).allow("203.0.113.80:7").allow("udp://203.0.113.80:7");
+        let ledger = run.ledger();
+        let command = format!("python3 {} {protocol} < /dev/null", script.display());
+        let _ = run.shell(&command).succeeded();
+        let entries = entries(&ledger);
+        let mut opened = of(&entries, "connection-authorize");
+        opened.retain(|entry| entry["protocol"] == protocol);
+        assert_eq!(opened.len(), 10, "{opened:?}");
+        let program = |entry: &Value| match entry["program"]["command_line"][1].as_str() {
+            Some(word) => word.ends_with("/opener.py"),
+            // Who sent a datagram may have ended, or be another by now: then nobody is told.
+            None => protocol == "udp" && entry["program"]["executable"].is_null(),
+        };
+        assert!(opened.iter().all(|entry| program(entry)), "{opened:?}");
+    }
+}
+
+/// Its neighbour, whom nothing was sent yet, has to answer before it leaves.
+fn last_datagram(way: interop::Way) {
+    needs!["python3"];
+    let world = World::new();
+    Echo::udp(&world.internet, (SITE_V4, 7));
+    let program = "import os, socket\n\
+                   socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'last', ('203.0.113.80', 7))\n\
+                   os._exit(0)";
+    for _ in 0..10 {
+        let run = world.weft_as(way).allow("udp://203.0.113.80:7");
+        let ledger = run.ledger();
+        let _ = run.output(&["python3", "-c", program]).succeeded();
+        let entries = entries(&ledger);
+        assert_eq!(of(&entries, "connection-close")[0]["sent_bytes"], 4, "{entries:?}");
+    }
+}
