@@ -234,8 +234,13 @@ fn a_published_port_is_authorised_and_so_is_who_connects_to_it() {
     let _ = running.finish().succeeded();
     let entries = entries(&ledger);
     let listens = of(&entries, "listen-authorize");
-    assert_eq!(listens.len(), 1, "{entries:?}");
-    assert_eq!((&listens[0]["direction"], &listens[0]["port"]), (&"listen".into(), &80.into()));
+    // For the run when it begins, and for the program when somebody connects to it.
+    assert_eq!(listens.len(), 2, "{entries:?}");
+    for listen in &listens {
+        assert_eq!((&listen["direction"], &listen["port"]), (&"listen".into(), &80.into()), "{listen}");
+    }
+    let taker = listens[1]["program"]["executable"].as_str().unwrap_or_default();
+    assert!(listens[0]["program"].is_null() && taker.contains("/python3"), "{listens:?}");
     let accepted = of(&entries, "connection-authorize");
     assert_eq!((accepted.len(), &accepted[0]["direction"]), (1, &"accept".into()), "{entries:?}");
     let program = accepted[0]["program"]["executable"].as_str().unwrap_or_default();
@@ -247,6 +252,39 @@ fn a_published_port_is_authorised_and_so_is_who_connects_to_it() {
     let outcome = refused.shell("echo ran").exited(125);
     assert!(outcome.stdout.is_empty(), "{outcome}");
     let _ = outcome.told("publishing 127.0.0.1:18000 of the host is refused: denied by --deny 10.0.2.15:80");
+}
+
+#[test]
+fn a_published_port_leads_only_to_programs_that_may_listen() {
+    needs!["python3"];
+    let world = world();
+    let policy = world.write(
+        "listen.cedar",
+        "forbid (principal is Program, action == Action::\"listen\", resource)\n\
+         unless { principal.command_line like \"*may listen*\" };\n",
+    );
+    let program = "import socket, sys\nlistener = socket.create_server(('', 80))\nprint('listening', flush=True)\n\
+                   s, _ = listener.accept()\ns.sendall(s.recv(9))";
+    for (word, may) in [("may listen", true), ("may not", false)] {
+        let run = world.weft().option("--policy").option(policy.to_string_lossy());
+        let run = run.option("--publish").option("18001:80");
+        let ledger = run.ledger();
+        let mut running = run.start(&["python3", "-c", program, word]);
+        let _ = running.line("listening");
+        let mut stream = world.host.connect(([127, 0, 0, 1], 18001).into()).expect("the published port");
+        let mut echoed = [0; 4];
+        let answered = std::io::Write::write_all(&mut stream, b"word")
+            .and_then(|()| std::io::Read::read_exact(&mut stream, &mut echoed));
+        assert_eq!(answered.is_ok(), may, "{answered:?}");
+        if !may {
+            running.signal(rustix::process::Signal::TERM);
+        }
+        let _ = running.finish();
+        let entries = entries(&ledger);
+        let listens = of(&entries, "listen-authorize");
+        let taken = listens.iter().rev().find(|entry| entry["program"].is_object()).expect("an entry");
+        assert_eq!(taken["verdict"], if may { "allowed" } else { "refused" }, "{taken}");
+    }
 }
 
 #[test]
