@@ -1,7 +1,7 @@
 //! What the guard tells: who calls connect, and who makes sockets for datagrams. Each is looked at while it waits in its
 //! call, when it can neither end nor become another program.
 //!
-//! A SYN leaves within connect, so its program is known by the socket's cookie, whoever has the socket by the time the SYN is
+//! A SYN leaves within connect, so its program is known by the socket, whoever has the socket by the time the SYN is
 //! looked at. A datagram is sent by a call that nothing holds: who has the socket is told, but only where it has made such
 //! a socket itself, as the program that it is. One that has it through exec, or from another over a Unix socket, has not.
 
@@ -16,9 +16,9 @@ const MAKERS_MAX: usize = 1_024;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    connects: HashMap<u64, Connect>,
-    /// Their cookies, the oldest first.
-    order: VecDeque<u64>,
+    connects: HashMap<u32, Connect>,
+    /// The sockets' inodes, the oldest first.
+    order: VecDeque<u32>,
     /// The latest first, each process once.
     makers: VecDeque<Maker>,
 }
@@ -32,10 +32,10 @@ struct Connect {
 }
 
 impl Callers {
-    /// The socket with this cookie is about to be connected. Where another program did so before, and its SYN has not been
+    /// The socket with this inode is about to be connected. Where another program did so before, and its SYN has not been
     /// looked at, the next may be either's.
-    pub fn handle_connect(&mut self, cookie: u64, by: Option<Asker>) {
-        if let Some(known) = self.connects.get_mut(&cookie) {
+    pub fn handle_connect(&mut self, inode: u32, by: Option<Asker>) {
+        if let Some(known) = self.connects.get_mut(&inode) {
             let is_one = match (&known.by, &by) {
                 (Some(one), Some(other)) => one.is_same_program(other),
                 _ => false,
@@ -49,13 +49,13 @@ impl Callers {
         {
             self.connects.remove(&oldest);
         }
-        self.order.push_back(cookie);
-        self.connects.insert(cookie, Connect { by, is_seen: false });
+        self.order.push_back(inode);
+        self.connects.insert(inode, Connect { by, is_seen: false });
     }
 
-    /// Who connected the socket with this cookie, whose SYN is here.
-    pub fn find(&mut self, cookie: u64) -> Option<Asker> {
-        let connect = self.connects.get_mut(&cookie)?;
+    /// Who connected the socket with this inode, whose SYN is here.
+    pub fn find(&mut self, inode: u32) -> Option<Asker> {
+        let connect = self.connects.get_mut(&inode)?;
         connect.is_seen = true;
         connect.by.clone()
     }

@@ -72,11 +72,11 @@ impl Processes {
         Self { callers: Some(Callers::default()), ..self }
     }
 
-    /// This process is about to connect the TCP socket that has this cookie: it waits in its call until this returns. `None`
+    /// This process is about to connect the TCP socket that has this inode: it waits in its call until this returns. `None`
     /// where it could not be looked at.
-    pub fn handle_connect(&mut self, cookie: u64, by: Option<Asker>) {
+    pub fn handle_connect(&mut self, inode: u32, by: Option<Asker>) {
         if let Some(callers) = &mut self.callers {
-            callers.handle_connect(cookie, by);
+            callers.handle_connect(inode, by);
         }
     }
 
@@ -98,7 +98,7 @@ impl Processes {
     /// of them is told.
     pub fn find(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Asker> {
         if let Some(callers) = self.callers.as_mut().filter(|_| protocol == Protocol::Tcp) {
-            return callers.find(self.tables.find(protocol, local, remote)?.cookie);
+            return callers.find(self.tables.find(protocol, local, remote)?.inode);
         }
         let asker = self.find_holding(protocol, local, remote)?;
         let is_its_own = |callers: &Callers| self.recent.front().is_some_and(|known| callers.has_made(known));

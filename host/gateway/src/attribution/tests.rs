@@ -385,13 +385,13 @@ fn here() -> Pid {
 #[test]
 fn under_a_guard_a_connection_is_told_as_its_callers_only() {
     let connection = Connection::open();
-    let cookie = rustix::net::sockopt::socket_cookie(&connection.stream).expect("it has one");
+    let inode = rustix::fs::fstat(&connection.stream).expect("it is open").st_ino as u32;
     let mut processes = below(std::process::id()).with_guard();
     let cat = Running::start(Command::new("cat").stdin(Stdio::piped()));
     let own = processes.find_thread(here()).expect("this process");
     let other = processes.find_thread(pid(cat.0.id())).expect("it runs");
     let mut told = |callers: &[Option<&Asker>]| {
-        callers.iter().for_each(|by| processes.handle_connect(cookie, by.cloned()));
+        callers.iter().for_each(|by| processes.handle_connect(inode, by.cloned()));
         let found = processes.find(Protocol::Tcp, connection.local, connection.remote);
         found.map(|asker| asker.to_process().id)
     };
@@ -404,7 +404,7 @@ fn under_a_guard_a_connection_is_told_as_its_callers_only() {
     assert_eq!(told(&[Some(&own), Some(&other)]), None, "it may be the SYN of either");
     assert_eq!(told(&[Some(&own)]), Some(std::process::id()));
     // So many later ones that it is forgotten.
-    (0..1_024).for_each(|later| processes.handle_connect(u64::MAX - later, None));
+    (0..1_024).for_each(|later| processes.handle_connect(u32::MAX - later, None));
     assert!(processes.find(Protocol::Tcp, connection.local, connection.remote).is_none());
 }
 

@@ -13,9 +13,9 @@ impl Engine {
         let may_look = asks_who && (deed != Deed::MakesDatagrams || self.catch_up());
         let (cx, thread) = (&mut self.cx, thread.filter(|_| may_look));
         match deed {
-            Deed::Connects(cookie) => {
+            Deed::Connects(inode) => {
                 let by = thread.and_then(|thread| cx.search(|processes| processes.find_thread(thread)));
-                cx.processes.handle_connect(cookie, by);
+                cx.processes.handle_connect(inode, by);
             }
             Deed::MakesDatagrams => {
                 thread.and_then(|thread| cx.search(|processes| processes.handle_maker(thread)));

@@ -50,8 +50,9 @@ pub(super) enum Report {
 /// What somebody does who was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// It connects the TCP socket that has this cookie (SO_COOKIE).
-    Connects(u64),
+    /// It connects the TCP socket that has this inode, by which the kernel's tables know it too. (Not the cookie: a
+    /// connection of MPTCP has another than its socket.)
+    Connects(u32),
     /// It makes a socket for datagrams.
     MakesDatagrams,
     /// Nothing: it did not wait, and what was seen of it does not count.
@@ -208,19 +209,19 @@ fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
 }
 
 fn encode_deed(bytes: &mut Vec<u8>, deed: Deed) {
-    let (kind, cookie) = match deed {
-        Deed::Connects(cookie) => (0, cookie),
+    let (kind, inode) = match deed {
+        Deed::Connects(inode) => (0, inode),
         Deed::MakesDatagrams => (1, 0),
         Deed::Ended => (2, 0),
     };
     bytes.extend([CALLED, kind]);
-    bytes.extend(cookie.to_ne_bytes());
+    bytes.extend(inode.to_ne_bytes());
 }
 
 fn decode_deed(rest: &[u8]) -> Option<Deed> {
-    let (kind, cookie) = rest.split_first()?;
-    let cookie = u64::from_ne_bytes(cookie.try_into().ok()?);
-    [Deed::Connects(cookie), Deed::MakesDatagrams, Deed::Ended].get(usize::from(*kind)).copied()
+    let (kind, inode) = rest.split_first()?;
+    let inode = u32::from_ne_bytes(inode.try_into().ok()?);
+    [Deed::Connects(inode), Deed::MakesDatagrams, Deed::Ended].get(usize::from(*kind)).copied()
 }
 
 /// The number; whether it is denied; the length of the rule, if there is one, which comes first; the path.
@@ -322,7 +323,7 @@ mod tests {
         });
         let report = gateway.next_report(RecvFlags::empty()).expect("a report");
         assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, guarded: true, .. })));
-        for sent in [Deed::Connects(u64::MAX), Deed::MakesDatagrams, Deed::Ended] {
+        for sent in [Deed::Connects(u32::MAX), Deed::MakesDatagrams, Deed::Ended] {
             let (one, other) = UnixStream::pair().expect("a pair");
             init.report(&Report::Called { caller: one.into(), answer: other.into(), deed: sent });
             let report = gateway.next_report(RecvFlags::empty()).expect("a report");

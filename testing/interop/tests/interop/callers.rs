@@ -11,11 +11,22 @@ in_every_way! {
     the_last_datagram_of_a_program_arrives => last_datagram;
 }
 
-/// Opens, in the way that its first argument says, and is another program at once; or has another have the socket, and ends.
+/// Opens, and is another program at once, or has another have the socket, and ends. The heir holds it until it is answered,
+/// so that it was looked at by then.
 const OPENER: &str = r#"
 import os, socket, sys
 kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[sys.argv[1]]
-heir = "import socket, sys, time; socket.recv_fds(socket.socket(fileno=int(sys.argv[1])), 1, 1); time.sleep(9)"
+heir = """
+import select, socket, sys
+s = socket.socket(fileno=int(sys.argv[1]))
+if s.family == socket.AF_UNIX:
+    s = socket.socket(fileno=socket.recv_fds(s, 1, 1)[1][0])
+s.settimeout(20)
+if s.type == socket.SOCK_STREAM:
+    select.select([], [s], [])
+    s.sendall(b"x")
+assert s.recv(1) == b"x"
+"""
 
 def open(s):
     s.setblocking(False)
@@ -24,33 +35,35 @@ def open(s):
     else:
         s.connect_ex(("203.0.113.80", 7))
 
-def become():
-    s = socket.socket(socket.AF_INET, kind)
+def become_heir(s):
     s.set_inheritable(True)
-    open(s)
-    os.execvp("cat", ["cat"])
+    os.execv(sys.executable, [sys.executable, "-c", heir, str(s.fileno())])
 
-def hand_over():
-    s = socket.socket(socket.AF_INET, kind)
+def become(s):
+    open(s)
+    become_heir(s)
+
+def hand_over(s):
     near, far = socket.socketpair()
     if os.fork() == 0:
-        far.set_inheritable(True)
-        os.execv(sys.executable, [sys.executable, "-c", heir, str(far.fileno())])
+        s.close()
+        become_heir(far)
     far.close()
     open(s)
     socket.send_fds(near, [b"x"], [s.fileno()])
-    os._exit(0)
+    s.close()
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
 
 for _ in range(5):
     for way in become, hand_over:
         child = os.fork()
         if child == 0:
-            way()
-        os.waitpid(child, 0)
+            way(socket.socket(socket.AF_INET, kind))
+        assert os.waitpid(child, 0)[1] == 0
 "#;
 
 fn handed_on(way: interop::Way) {
-    needs!["python3", "cat"];
+    needs!["python3"];
     let world = World::new();
     Echo::tcp(&world.internet, (SITE_V4, 7));
     Echo::udp(&world.internet, (SITE_V4, 7));
@@ -58,8 +71,7 @@ fn handed_on(way: interop::Way) {
     for protocol in ["tcp", "udp"] {
         let run = world.weft_as(way).allow("203.0.113.80:7").allow("udp://203.0.113.80:7");
         let ledger = run.ledger();
-        let command = format!("python3 {} {protocol} < /dev/null", script.display());
-        let _ = run.shell(&command).succeeded();
+        let _ = run.output(&["python3", &script.to_string_lossy(), protocol]).succeeded();
         let entries = entries(&ledger);
         let mut opened = of(&entries, "connection-authorize");
         opened.retain(|entry| entry["protocol"] == protocol);
@@ -88,4 +100,26 @@ fn last_datagram(way: interop::Way) {
         let entries = entries(&ledger);
         assert_eq!(of(&entries, "connection-close")[0]["sent_bytes"], 4, "{entries:?}");
     }
+}
+
+/// Its first path is a connection of TCP that has another cookie than the socket (RFC 8684).
+#[test]
+fn a_connection_of_multipath_tcp_is_told_as_its_callers() {
+    needs!["python3"];
+    if !std::path::Path::new("/proc/sys/net/mptcp/enabled").exists() {
+        return eprintln!("the kernel has no multipath TCP");
+    }
+    let world = World::new();
+    Echo::tcp(&world.internet, (SITE_V4, 7));
+    let program = "import socket\n\
+                   s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n\
+                   s.connect(('203.0.113.80', 7))\n\
+                   s.sendall(b'word')\n\
+                   assert s.recv(4) == b'word'";
+    let run = world.weft().allow("203.0.113.80:7");
+    let ledger = run.ledger();
+    let _ = run.output(&["python3", "-c", program]).succeeded();
+    let entries = entries(&ledger);
+    let opened = of(&entries, "connection-authorize");
+    assert_eq!(opened[0]["program"]["command_line"][0], "python3", "{opened:?}");
 }

@@ -186,8 +186,8 @@ impl Pool {
             libc::AF_INET | libc::AF_INET6 => {
                 let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
                 if is_stream && !inside::stays(bytes) {
-                    let cookie = rustix::net::sockopt::socket_cookie(&socket)?;
-                    self.announce(call, caller, Deed::Connects(cookie))?;
+                    let inode = rustix::fs::fstat(&socket)?.st_ino;
+                    self.announce(call, caller, Deed::Connects(inode as u32))?;
                 }
                 match is_stream && is_blocking(&socket) {
                     true => Ok(Done::Long(socket, bytes.to_vec())),
