@@ -196,6 +196,20 @@ impl Cx {
         })
     }
 
+    /// What the disk says of a flow's entry: that it is there, or why nothing may leave. `None` where the flow that waited has
+    /// ended, and another has its place.
+    pub fn settled(
+        &self,
+        asked: &Asked,
+        opened: Option<&Opened>,
+        sequence: u64,
+        is_durable: bool,
+    ) -> Option<Result<(), Denial>> {
+        opened.filter(|opened| opened.sequence == sequence)?;
+        let unwritten = || Denial::unwritten(&asked.way, self.authority.failed().unwrap_or_default());
+        Some(if is_durable { Ok(()) } else { Err(unwritten()) })
+    }
+
     /// Keeps what was allowed in mind, where the run is learned.
     fn learn(&mut self, proposal: &Proposal, remote: Option<SocketAddr>) {
         if let Some(lessons) = self.lessons.as_mut().filter(|_| proposal.kind != Kind::Accept) {

@@ -4,7 +4,7 @@ use super::Sources;
 use super::asked::{Identity, Question, Waiter};
 use super::gate::Gate;
 use super::held::{Held, Waiting};
-use super::inquiry::Inquiries;
+use super::inquiry::{Flow, Inquiries};
 use super::lookup::Waiters;
 use super::unix::Sockets;
 use crate::attribution::{Asker, Digesting, Digests, Processes};
@@ -253,6 +253,18 @@ impl Cx {
                 None
             }
             Digesting::Pending(_) | Digesting::Unknown => Some(Identity::of(&asker, None)),
+        }
+    }
+
+    /// Whether a packet belongs to a flow whose first one waits, for a person or until it is known who asks; then it is kept
+    /// behind that, or lost.
+    pub fn joins(&mut self, flow: Flow, packet: impl FnOnce() -> Held) -> bool {
+        match self.inquiries.as_mut().filter(|inquiries| inquiries.keeps(flow)) {
+            Some(inquiries) => {
+                inquiries.join(flow, packet);
+                true
+            }
+            None => self.waiting.join(flow, packet),
         }
     }
 

@@ -68,7 +68,7 @@ impl EchoFlows {
         let (wanted, own) = (SocketAddr::new(echo.local, 0), SocketAddr::new(echo.remote, echo.identifier));
         let held = || Held::Echo(echo.clone());
         let flow = inquiry::Flow::Echo(echo.local, echo.remote, echo.identifier);
-        if cx.inquiries.as_mut().is_some_and(|inquiries| inquiries.join(flow, held)) {
+        if cx.joins(flow, held) {
             return;
         }
         if let Some(identity) = cx.identify(Protocol::Icmp, wanted, own, held) {
@@ -233,17 +233,15 @@ impl EchoFlows {
     /// The entry of the flow at `index` is on disk, or never will be.
     pub fn handle_settled(&mut self, cx: &mut Cx, index: usize, sequence: u64, is_durable: bool) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        // The flow that waited may have ended, and another may have its index.
-        if flow.socket.as_ref().is_none_or(|(_, opened)| opened.sequence != sequence) {
-            return;
+        let opened = flow.socket.as_ref().map(|(_, opened)| opened);
+        match cx.settled(&flow.asked, opened, sequence, is_durable) {
+            Some(Ok(())) => {
+                flow.is_unsettled = false;
+                self.flush(cx, index);
+            }
+            Some(Err(denial)) => self.refuse(cx, index, denial),
+            None => {}
         }
-        if is_durable {
-            flow.is_unsettled = false;
-            return self.flush(cx, index);
-        }
-        let why = cx.authority.failed().unwrap_or_default();
-        let denial = Denial::unwritten(&flow.asked.way, why);
-        self.refuse(cx, index, denial);
     }
 
     fn flush(&mut self, cx: &mut Cx, index: usize) {

@@ -1,6 +1,7 @@
 //! What waits until it is known who asks for it: the digest of an executable that is seen for the first time.
 
 use super::asked::{Identity, Question};
+use super::behind::Behind;
 use super::inquiry::Flow;
 use crate::attribution::{Asker, Ticket};
 use crate::resolver::Wanted;
@@ -59,6 +60,7 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     held: VecDeque<(Ticket, Instant, Asker, Held)>,
+    behind: Behind,
 }
 
 impl Waiting {
@@ -69,11 +71,20 @@ impl Waiting {
 
     /// Whether there is room for one more.
     pub fn has_room(&self) -> bool {
-        self.held.len() < HELD_MAX
+        self.held.len() + self.behind.len() < HELD_MAX
+    }
+
+    /// Whether a packet belongs to a flow whose first one waits; then it is kept behind that, or lost.
+    pub fn join(&mut self, flow: Flow, packet: impl FnOnce() -> Held) -> bool {
+        if self.behind.has(flow) && self.has_room() {
+            self.behind.push(flow, packet, HELD_MAX);
+        }
+        self.behind.has(flow)
     }
 
     /// Keeps what `asker` wants until its executable's digest is there.
     pub fn hold(&mut self, ticket: Ticket, asker: Asker, held: Held, now: Instant) {
+        self.behind.begin(&held);
         self.held.push_back((ticket, now + PATIENCE, asker, held));
     }
 
@@ -98,7 +109,10 @@ impl Waiting {
                     continue;
                 }
             };
-            released.push((Identity::of(&asker, digest), held));
+            let identity = Identity::of(&asker, digest);
+            let behind = self.behind.take(&held);
+            released.push((identity.clone(), held));
+            released.extend(behind.into_iter().map(|packet| (identity.clone(), packet)));
         }
         released
     }
@@ -114,5 +128,40 @@ impl Identity {
     pub fn of(asker: &Asker, digest: Option<Digest>) -> Self {
         let (process, program) = (Some(asker.to_process()), Some(Arc::new(asker.to_program(digest))));
         Self { process, program, said: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::{Digesting, Digests, Processes};
+    use packet::Bytes;
+    use rustix::net::{AddressFamily, SocketType};
+    use rustix::process::getpid;
+
+    #[test]
+    fn what_comes_while_the_first_of_its_flow_waits_goes_on_behind_it() {
+        let tables = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).expect("a socket");
+        let asker =
+            Processes::new(tables, getpid()).find_thread(rustix::thread::gettid()).expect("this process");
+        let mut digests = Digests::new().expect("a descriptor");
+        let Digesting::Pending(ticket) = digests.digest(asker.executable()) else { panic!("not read yet") };
+        let numbered = |from: u16, number: u8| {
+            let (there, here) = (([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], from).into());
+            Held::Udp(Datagram::new(there, here, Bytes::copy_from_slice(&[number])))
+        };
+        let flow = |from| numbered(from, 0).flow().expect("a datagram is of a flow");
+        let (mut waiting, now) = (Waiting::default(), Instant::from_secs(1));
+        assert!(!waiting.join(flow(1), || numbered(1, 0)), "nothing waits");
+        waiting.hold(ticket, asker.clone(), numbered(1, 0), now);
+        waiting.hold(ticket, asker, numbered(2, 9), now);
+        assert!((1..4).all(|number| waiting.join(flow(1), || numbered(1, number))));
+        let released = waiting.release(Some((ticket, None)), now);
+        let number = |held: &Held| match held {
+            Held::Udp(datagram) => datagram.payload[0],
+            _ => panic!("{held:?}"),
+        };
+        assert_eq!(released.iter().map(|(_, held)| number(held)).collect::<Vec<_>>(), [0, 1, 2, 3, 9]);
+        assert!(!waiting.join(flow(1), || numbered(1, 4)), "it waits no more");
     }
 }

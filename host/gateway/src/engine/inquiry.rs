@@ -7,13 +7,14 @@
 //! ```
 
 use super::asked::{Identity, Said};
+use super::behind::Behind;
 use super::held::Held;
 use crate::authority::{Form, Subject};
 use crate::console::{Lines, Person, Prompt};
 use crate::report::{Process, escape};
 use axiom::Proposal;
 use stack::RequestId;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -79,9 +80,9 @@ pub(super) struct Inquiries {
     queue: VecDeque<Inquiry>,
     /// Whether the first is on the screen.
     is_shown: bool,
+    /// How much waits in it.
     held: usize,
-    /// Packets behind the first of flows that wait.
-    more: HashMap<Flow, Vec<Held>>,
+    behind: Behind,
     lookups: BTreeMap<Subject, (Proposal, Option<Process>)>,
     /// Lookups of names whose connections were asked about.
     settled: BTreeSet<Subject>,
@@ -98,7 +99,7 @@ impl Inquiries {
             queue: VecDeque::new(),
             is_shown: false,
             held: 0,
-            more: HashMap::new(),
+            behind: Behind::default(),
             lookups: BTreeMap::new(),
             settled: BTreeSet::new(),
             is_closed: false,
@@ -112,11 +113,15 @@ impl Inquiries {
 
     /// Has a person asked about `proposal`, and keeps what waits for the answer. Whether it does; else it is refused.
     pub fn put(&mut self, proposal: &Proposal, about: About, process: Option<Process>, held: Held) -> bool {
-        if self.is_closed || self.held >= HELD_MAX {
+        if let Some(flow) = held.flow().filter(|flow| self.keeps(*flow)) {
+            self.join(flow, || held);
+            return true;
+        }
+        if self.is_closed || !self.has_room() {
             return false;
         }
         let Some(subject) = Subject::of(proposal, self.form) else { return false };
-        let flow = held.flow();
+        self.behind.begin(&held);
         let identity = Identity { process: process.clone(), program: proposal.program.clone(), said: None };
         let waiting = self.queue.iter_mut().find(|inquiry| inquiry.subject == subject);
         if let Some(inquiry) = waiting {
@@ -126,21 +131,27 @@ impl Inquiries {
             let (proposal, held) = (proposal.clone(), vec![(identity, held)]);
             self.queue.push_back(Inquiry { subject, proposal, about, process, held });
         } else {
+            let _ = self.behind.take(&held);
             return false;
         }
         self.held += 1;
-        self.more.extend(flow.map(|flow| (flow, Vec::new())));
         true
     }
 
-    /// Whether a packet belongs to a flow that waits; then it is kept with it, or lost.
-    pub fn join(&mut self, flow: Flow, packet: impl FnOnce() -> Held) -> bool {
-        let Some(more) = self.more.get_mut(&flow) else { return false };
-        if more.len() + 1 < PACKETS_MAX && self.held < HELD_MAX {
-            more.push(packet());
-            self.held += 1;
+    fn has_room(&self) -> bool {
+        self.held + self.behind.len() < HELD_MAX
+    }
+
+    /// Whether the first packet of a flow waits.
+    pub fn keeps(&self, flow: Flow) -> bool {
+        self.behind.has(flow)
+    }
+
+    /// Keeps a packet of a flow that [waits](Self::keeps) behind the first one, or loses it.
+    pub fn join(&mut self, flow: Flow, packet: impl FnOnce() -> Held) {
+        if self.has_room() {
+            self.behind.push(flow, packet, PACKETS_MAX - 1);
         }
-        true
     }
 
     /// The program gave a connection up. What it was for is asked about all the same, for the policy.
@@ -207,13 +218,13 @@ impl Inquiries {
         let mut inquiry = self.queue.pop_front()?;
         self.is_shown = false;
         let mut going = Vec::new();
+        self.held -= inquiry.held.len();
         for (identity, held) in std::mem::take(&mut inquiry.held) {
             let identity = Identity { said, ..identity };
-            let more = held.flow().and_then(|flow| self.more.remove(&flow)).unwrap_or_default();
+            let behind = self.behind.take(&held);
             going.push((identity.clone(), held));
-            going.extend(more.into_iter().map(|packet| (identity.clone(), packet)));
+            going.extend(behind.into_iter().map(|packet| (identity.clone(), packet)));
         }
-        self.held -= going.len();
         Some((inquiry, going))
     }
 
@@ -305,20 +316,43 @@ mod tests {
         assert_eq!(inquiries.show().map(|prompt| prompt.endpoint).as_deref(), Some("udp://a.example:2"));
         assert_eq!(inquiries.take(None).map(|(_, going)| going.len()), Some(1));
         assert!(!inquiries.is_waiting() && inquiries.take(None).is_none());
-        assert_eq!((inquiries.held, inquiries.more.len()), (0, 0));
+        assert_eq!((inquiries.held, inquiries.behind.len()), (0, 0));
     }
 
     #[test]
     fn packets_of_a_flow_that_waits_are_kept_up_to_a_bound() {
         let mut inquiries = inquiries();
-        assert!(!inquiries.join(flow(1), || Held::Udp(datagram(1))), "it does not wait");
-        assert!(put(&mut inquiries, &endpoint(1), 1));
+        assert!(!inquiries.keeps(flow(1)), "it does not wait");
+        assert!(put(&mut inquiries, &endpoint(1), 1) && inquiries.keeps(flow(1)));
         for _ in 0..100 {
-            assert!(inquiries.join(flow(1), || Held::Udp(datagram(1))));
+            inquiries.join(flow(1), || Held::Udp(datagram(1)));
         }
         let (_, going) = inquiries.take(None).expect("the first");
         assert_eq!(going.len(), PACKETS_MAX);
-        assert!(!inquiries.join(flow(1), || Held::Udp(datagram(1))), "it does not wait any more");
+        assert!(!inquiries.keeps(flow(1)), "it does not wait any more");
+    }
+
+    #[test]
+    fn packets_of_a_flow_go_on_in_the_order_in_which_they_came_whatever_held_them_before() {
+        let mut inquiries = inquiries();
+        let numbered = |number: u8| {
+            let (there, here) = (([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], 1).into());
+            Held::Udp(Datagram::new(there, here, Bytes::copy_from_slice(&[number])))
+        };
+        let put = |inquiries: &mut Inquiries, number| {
+            assert!(inquiries.put(&endpoint(1), About::Asked, None, numbered(number)));
+        };
+        // The first two were held until it was known who sends them.
+        put(&mut inquiries, 0);
+        put(&mut inquiries, 1);
+        inquiries.join(flow(1), || numbered(2));
+        put(&mut inquiries, 3);
+        let (_, going) = inquiries.take(Some(Said::Once)).expect("the first");
+        let number = |held: &Held| match held {
+            Held::Udp(datagram) => datagram.payload[0],
+            _ => panic!("{held:?}"),
+        };
+        assert_eq!(going.iter().map(|(_, held)| number(held)).collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -326,8 +360,8 @@ mod tests {
         let mut inquiries = inquiries();
         let asked = (1..1_000).filter(|port| put(&mut inquiries, &endpoint(*port), *port)).count();
         assert_eq!(asked, INQUIRIES_MAX);
-        assert!(!inquiries.join(flow(999), || Held::Udp(datagram(999))), "what is refused does not wait");
-        let more = (0..u16::MAX).filter(|from| put(&mut inquiries, &endpoint(1), *from)).count();
+        assert!(!inquiries.keeps(flow(999)), "what is refused does not wait");
+        let more = (1_000..u16::MAX).filter(|from| put(&mut inquiries, &endpoint(1), *from)).count();
         assert_eq!(more, HELD_MAX - INQUIRIES_MAX);
         assert!(!put(&mut self::inquiries(), &endpoint(0), 1), "no rule speaks of port 0");
         inquiries.close();

@@ -13,6 +13,7 @@
 //! A turn: take in what is ready, let the stack answer, move bytes, send. Nothing blocks but the wait between turns.
 
 mod asked;
+mod behind;
 mod calls;
 mod consult;
 mod converse;

@@ -99,7 +99,7 @@ impl UdpFlows {
         }
         let held = || Held::Udp(datagram.clone());
         let flow = inquiry::Flow::Udp(local, remote);
-        if cx.inquiries.as_mut().is_some_and(|inquiries| inquiries.join(flow, held)) {
+        if cx.joins(flow, held) {
             return;
         }
         if let Some(identity) = cx.identify(Protocol::Udp, local, remote, held) {
@@ -279,17 +279,15 @@ impl UdpFlows {
     /// The entry of the flow at `index` is on disk, or never will be.
     pub fn handle_settled(&mut self, cx: &mut Cx, index: usize, sequence: u64, is_durable: bool) {
         let Some(flow) = self.flows.get_mut(index) else { return };
-        // The flow that waited may have ended, and another may have its index.
-        if flow.socket.as_ref().is_none_or(|(_, opened)| opened.sequence != sequence) {
-            return;
+        let opened = flow.socket.as_ref().map(|(_, opened)| opened);
+        match cx.settled(&flow.asked, opened, sequence, is_durable) {
+            Some(Ok(())) => {
+                flow.is_unsettled = false;
+                self.flush(cx, index);
+            }
+            Some(Err(denial)) => self.refuse(cx, index, denial),
+            None => {}
         }
-        if is_durable {
-            flow.is_unsettled = false;
-            return self.flush(cx, index);
-        }
-        let why = cx.authority.failed().unwrap_or_default();
-        let denial = Denial::unwritten(&flow.asked.way, why);
-        self.refuse(cx, index, denial);
     }
 
     /// Sends what has waited, once there is a socket and the first datagrams are what they may be.

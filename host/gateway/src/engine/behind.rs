@@ -1,0 +1,46 @@
+//! Packets behind the first of a flow that waits: they go on after it, in the order in which they came.
+
+use super::held::Held;
+use super::inquiry::Flow;
+use std::collections::HashMap;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    flows: HashMap<Flow, Vec<Held>>,
+    count: usize,
+}
+
+impl Behind {
+    /// The first packet of a flow waits, if this is one.
+    pub fn begin(&mut self, first: &Held) {
+        if let Some(flow) = first.flow() {
+            self.flows.entry(flow).or_default();
+        }
+    }
+
+    /// Whether the first packet of a flow waits.
+    pub fn has(&self, flow: Flow) -> bool {
+        self.flows.contains_key(&flow)
+    }
+
+    /// How many there are, of all flows together.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Keeps one, as long as its flow has fewer than `most`; else it is lost.
+    pub fn push(&mut self, flow: Flow, packet: impl FnOnce() -> Held, most: usize) {
+        if let Some(packets) = self.flows.get_mut(&flow).filter(|packets| packets.len() < most) {
+            packets.push(packet());
+            self.count += 1;
+        }
+    }
+
+    /// What follows this one, which waits no more.
+    pub fn take(&mut self, first: &Held) -> Vec<Held> {
+        let packets = first.flow().and_then(|flow| self.flows.remove(&flow)).unwrap_or_default();
+        self.count -= packets.len();
+        packets
+    }
+}
