@@ -11,6 +11,7 @@ mod inside;
 mod isolation;
 mod launcher;
 mod lifecycle;
+mod session;
 mod sockets;
 mod terminal;
 mod ways;

@@ -1,51 +1,7 @@
 //! The terminal: the command has it as it would have without a sandbox.
 
 use crate::harness::Copy;
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
-
-/// A shell command on a terminal of its own (script(1)); what it shows is read, what is typed is written.
-struct Session {
-    child: Child,
-    shown: String,
-}
-
-impl Session {
-    fn start(command: &str) -> Self {
-        let child = Command::new("script")
-            .args(["-qefc", command, "/dev/null"])
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script(1)");
-        Self { child, shown: String::new() }
-    }
-
-    fn type_in(&mut self, keys: &[u8]) {
-        let input = self.child.stdin.as_mut().expect("its input");
-        input.write_all(keys).expect("it listens");
-        input.flush().expect("it listens");
-    }
-
-    /// Reads until `text` is shown.
-    fn await_text(&mut self, text: &str) {
-        let output = self.child.stdout.as_mut().expect("its output");
-        while !self.shown.contains(text) {
-            let mut bytes = [0; 512];
-            let length = output.read(&mut bytes).expect("it shows");
-            assert!(length > 0, "ended before '{text}' was shown:\n{}", self.shown);
-            self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
-        }
-    }
-
-    fn end(mut self) -> i32 {
-        drop(self.child.stdin.take());
-        let mut rest = String::new();
-        let _ = self.child.stdout.take().expect("its output").read_to_string(&mut rest);
-        self.child.wait().expect("its end").code().expect("an exit status")
-    }
-}
+use crate::session::Session;
 
 pub fn control_c_reaches_the_command_and_is_told() {
     let copy = Copy::make();
@@ -57,13 +13,13 @@ pub fn control_c_reaches_the_command_and_is_told() {
          while :; do sleep 0.1; done'"
     );
     let mut session = Session::start(&script);
-    session.await_text("ready");
-    session.type_in(b"\x03");
-    session.await_text("interrupted 1");
-    session.await_text("caught");
-    session.await_text("awaiting");
-    session.type_in(b"\x03");
-    assert_eq!(session.end(), 40 + libc::SIGINT);
+    session.until_shown("ready", 1);
+    session.type_in("\x03");
+    session.until_shown("interrupted 1", 1);
+    session.until_shown("caught", 1);
+    session.until_shown("awaiting", 1);
+    session.type_in("\x03");
+    assert_eq!(session.end().0, Some(40 + libc::SIGINT));
 }
 
 pub fn control_z_stops_the_whole_job() {
@@ -76,14 +32,14 @@ pub fn control_z_stops_the_whole_job() {
          echo again; fg; echo ended $?"
     );
     let mut session = Session::start(&script);
-    session.await_text("ready");
-    session.type_in(b"\x1a");
-    session.await_text("again");
+    session.until_shown("ready", 1);
+    session.type_in("\x1a");
+    session.until_shown("again", 1);
     assert!(session.shown.contains(&format!("stopped {}", 128 + libc::SIGTSTP)), "{}", session.shown);
-    session.type_in(b"hello\n");
-    session.await_text("got hello");
-    session.await_text("ended 9");
-    assert_eq!(session.end(), 0);
+    session.type_in("hello\n");
+    session.until_shown("got hello", 1);
+    session.until_shown("ended 9", 1);
+    assert_eq!(session.end().0, Some(0));
 }
 
 pub fn a_terminal_of_its_own_takes_the_place_of_the_other() {
@@ -97,19 +53,19 @@ pub fn a_terminal_of_its_own_takes_the_place_of_the_other() {
         "stty rows 7 cols 77; exec {path} launch veth --own-terminal sh -c '{inside}' \"$(tty)\" 2> /dev/null"
     );
     let mut session = Session::start(&script);
-    session.await_text("went on");
+    session.until_shown("went on", 1);
     for text in ["stopped", "other\r", "nothing\r", "7 77", "open"] {
         assert!(session.shown.contains(text), "{text}: {}", session.shown);
     }
-    assert_eq!(session.end(), 7);
+    assert_eq!(session.end().0, Some(7));
 }
 
 pub fn nothing_is_typed_into_the_terminal() {
     let copy = Copy::make();
     let path = copy.path();
     let mut session = Session::start(&format!("exec {0} launch veth {0} inside type", path.display()));
-    session.await_text("other requests true");
+    session.until_shown("other requests true", 1);
     assert!(session.shown.contains("TIOCSTI PermissionDenied"), "{}", session.shown);
     assert!(session.shown.contains("TIOCLINUX PermissionDenied"), "{}", session.shown);
-    assert_eq!(session.end(), 0);
+    assert_eq!(session.end().0, Some(0));
 }
