@@ -132,7 +132,7 @@ impl Step {
                 Some("the kernel lacks veth or packet sockets: modprobe veth af_packet")
             }
             Self::OpenTerminal | Self::CoverTerminal => Some("without --ask it is not needed"),
-            Self::CheckStreams => Some("give it another stream, as `| cat` does, or --allow unix:/"),
+            Self::CheckStreams => Some("give it another stream, as `| cat` does"),
             Self::GuardSockets if error == Errno::BUSY => {
                 Some("the run around this one judges: its rules hold, and those of this one do not open any")
             }

@@ -98,12 +98,11 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     if let Some(terminal) = assignment.terminal.as_ref().and_then(|far| far.covered.clone()) {
         mounts::cover(&terminal, Step::CoverTerminal)?;
     }
-    let mut judged = !assignment.unix.opens_all();
-    if let Some(obstacle) = guard::obstacle(foreign_proc).filter(|_| judged) {
+    let obstacle = guard::obstacle(foreign_proc);
+    if let Some(obstacle) = obstacle {
         warn(LaunchError::new(Step::GuardSockets, obstacle, Errno::NOSYS));
-        judged = false;
     }
-    let bonds = Confinement { foreign_proc, judged };
+    let bonds = Confinement { foreign_proc, judged: obstacle.is_none() };
     let command = Command::spawn(&assignment.line, &assignment.maps, bonds)?;
     if let Some(far) = &assignment.terminal {
         far.hand_over(command.pid()).during(Step::OpenTerminal, "handing it over")?;

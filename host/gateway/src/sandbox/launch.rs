@@ -78,7 +78,7 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
     if threads != 1 {
         return Err(LaunchError::new(Step::CheckThreads, format!("it has {threads}"), Errno::BUSY));
     }
-    check_streams(&launch.unix)?;
+    check_streams()?;
     Inherited::now();
     let line = CommandLine::new(&launch.command)?;
     let maps = IdentityMaps::of_caller()?;
@@ -130,14 +130,14 @@ pub fn launch(launch: Launch) -> Result<Launched, LaunchError> {
 
 /// Refuses standard streams by which the command could reach any Unix socket: it keeps them, and what is sent to a path on
 /// a socket for datagrams is no connection that could be judged.
-fn check_streams(opened: &UnixRules) -> Result<(), LaunchError> {
+fn check_streams() -> Result<(), LaunchError> {
     use rustix::net::sockopt::{socket_domain, socket_type};
     use rustix::stdio::{stderr, stdin, stdout};
     let streams = [("standard input", stdin()), ("standard output", stdout()), ("standard error", stderr())];
     for (name, stream) in streams {
         let is_open =
             socket_domain(stream) == Ok(AddressFamily::UNIX) && socket_type(stream) == Ok(SocketType::DGRAM);
-        if is_open && !opened.opens_all() {
+        if is_open {
             let detail = format!("{name} is a socket for Unix datagrams");
             return Err(LaunchError::new(Step::CheckStreams, detail, Errno::PROTOTYPE));
         }

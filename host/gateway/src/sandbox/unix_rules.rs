@@ -59,12 +59,6 @@ impl UnixRules {
         Self { allow: those(rules.allow()), deny: those(rules.deny()) }
     }
 
-    /// Whether every socket is open, so that nobody need judge.
-    #[must_use]
-    pub fn opens_all(&self) -> bool {
-        self.deny.is_empty() && self.allow.iter().any(|rule| &*rule.path == "/")
-    }
-
     /// Whether some rule that allows may mean the socket at `path`, by its text.
     #[must_use]
     pub fn mentions(&self, path: &str) -> bool {
@@ -91,14 +85,14 @@ mod tests {
         assert_eq!((rules.allow.len(), rules.deny.len()), (2, 0));
         assert_eq!(rules.allow[0].path(), Path::new("/run/docker.sock"));
         assert!(!rules.allow[0].is_directory() && rules.allow[1].is_directory());
-        assert!(!rules.opens_all());
         assert!(rules.mentions("/run/docker.sock") && rules.mentions("/tmp/.X11-unix/X0"));
         assert!(!rules.mentions("/run/docker.sock2") && !rules.mentions("/tmp/.X11-unixes/X0"));
     }
 
     #[test]
-    fn the_root_directory_opens_all_unless_something_is_denied() {
-        assert!(rules(&["unix:/"], &[]).opens_all());
-        assert!(!rules(&["unix:/"], &["unix:/run/docker.sock"]).opens_all());
+    fn the_root_directory_means_all() {
+        let rules = rules(&["unix:/"], &["unix:/run/docker.sock"]);
+        assert!(rules.allow[0].is_directory() && rules.mentions("/run/nscd/socket"));
+        assert_eq!(rules.deny[0].path(), Path::new("/run/docker.sock"));
     }
 }

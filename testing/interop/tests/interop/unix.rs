@@ -74,6 +74,9 @@ fn agent(way: Way) {
     let denied = run().allow("unix:/").deny(format!("unix:{}", agent.socket)).output(&["ssh-add", "-l"]);
     assert_eq!(denied.status.code(), Some(2), "{denied}");
     assert!(denied.stderr.contains("denied by --deny unix:"), "{denied}");
+    let all = run().allow("unix:/").output(&["ssh-add", "-l"]);
+    let told = all.events.iter().find(|event| event["event"] == "connect").expect("an event");
+    assert_eq!((&told["rule"], told["entry"].is_string()), (&"unix:/".into(), true), "{told}");
 }
 
 /// A rule that goes while the command runs opens nothing any more, and a socket that nobody serves is told of.
