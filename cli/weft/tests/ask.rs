@@ -4,6 +4,7 @@
 mod session;
 
 use session::Session;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -111,4 +112,77 @@ fn a_shell_with_jobs_of_its_own_runs_inside() {
     session.type_in("\x1c");
     session.until_shown("status 131", 1);
     assert_eq!(session.end().0, Some(3));
+}
+
+const CONNECTOR: &str = "import socket, sys\n\
+    for path in sys.argv[1:]:\n    \
+        try:\n        socket.socket(socket.AF_UNIX).connect(path); told = \"reached\"\n    \
+        except OSError as error: told = type(error).__name__\n    \
+        print(\"<\" + path.rsplit(\"/\")[-1], told + \">\", flush=True)\n";
+
+#[test]
+fn unix_sockets_of_the_host_are_asked_about_as_everything_else() {
+    let directory = Directory::new("unix");
+    let listeners = ["once", "always", "never", "ruled"]
+        .map(|name| UnixListener::bind(directory.file(name)).expect("a socket of the host's"));
+    let paths =
+        ["once", "once", "always", "always", "never", "never", "ruled"].map(|name| directory.file(name));
+    let (program, ruled) = (directory.file("connect.py"), directory.file("ruled"));
+    std::fs::write(&program, CONNECTOR).expect("written");
+    let weft =
+        directory.command().replace(" --no-ledger --", &format!(" --no-ledger --allow unix:{ruled} --"));
+    let mut session = Session::start(&format!("{weft} python3 {program} {}", paths.join(" ")));
+    let mut answer = |name: &str, count, keys: &str| {
+        session.until_shown(&format!("unix:{} [o/a/n]? ", directory.file(name)), count);
+        session.type_in(keys);
+    };
+    answer("once", 1, "o\n");
+    answer("once", 2, "\x04");
+    answer("always", 1, "a\n");
+    answer("never", 1, "n\n");
+    let (status, shown) = session.end();
+    assert_eq!(status, Some(0), "{shown}");
+    for told in ["<once reached>", "<once PermissionError>", "<ruled reached>"] {
+        assert_eq!(shown.matches(told).count(), 1, "{told}: {shown}");
+    }
+    for told in ["<always reached>", "<never PermissionError>"] {
+        assert_eq!(shown.matches(told).count(), 2, "{told}: {shown}");
+    }
+    assert_eq!(
+        shown.matches(" [o/a/n]? ").count(),
+        4,
+        "what was answered for good is not asked again: {shown}"
+    );
+    assert!(shown.contains("/python3"), "who asks is told: {shown}");
+    assert!(shown.contains(&format!("wants to connect to unix:{}", directory.file("always"))), "{shown}");
+    assert!(shown.contains("no rule allows it, and nobody at the terminal answered for it"), "{shown}");
+    let policy = std::fs::read_to_string(directory.file("learned")).expect("the policy");
+    let rules: Vec<&str> = policy.lines().filter(|line| !line.starts_with('#')).collect();
+    let [always, never] = ["always", "never"].map(|name| directory.file(name));
+    assert_eq!(rules, [format!("unix:{always}"), format!("unix:{ruled}"), format!("deny unix:{never}")]);
+
+    let again = Command::new(env!("CARGO_BIN_EXE_weft"))
+        .args(["run", "--no-ledger", "--policy", &directory.file("learned"), "--", "python3", &program])
+        .args(&paths)
+        .output()
+        .expect("weft");
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert_eq!(told.matches(" reached>").count(), 3, "{told}{again:?}");
+    drop(listeners);
+}
+
+#[test]
+fn a_socket_by_another_name_than_its_own_is_not_asked_about() {
+    let directory = Directory::new("name");
+    let listener = UnixListener::bind(directory.file("real")).expect("a socket of the host's");
+    let (program, [real, other]) =
+        (directory.file("connect.py"), ["real", "other"].map(|name| directory.file(name)));
+    std::fs::write(&program, CONNECTOR).expect("written");
+    // Whoever may mount something inside could have a person asked about any path.
+    let script = format!("touch {other} && mount --bind {real} {other} && exec python3 {program} {other}");
+    let session = Session::start(&format!("{} unshare -rm sh -c '{script}'", directory.command()));
+    let (status, shown) = session.end();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("refused") && !shown.contains("reached") && !shown.contains("[o/a/n]"), "{shown}");
+    drop(listener);
 }

@@ -144,11 +144,12 @@ impl<W> Authority<W> {
         self.recorder.as_ref().map(Recorder::wake_fd)
     }
 
-    /// What the policy says, without an entry.
+    /// What the policy says, without an entry; of a Unix socket, what it says of that very path.
     pub fn decide(&mut self, proposal: &Proposal, now: Instant) -> Decision {
-        match &self.shut {
-            Some(reason) => Decision::failed(reason.clone()),
-            None => self.axiom.decide(proposal, moment(now)),
+        match (&self.shut, &proposal.socket) {
+            (Some(reason), _) => Decision::failed(reason.clone()),
+            (None, Some(path)) => self.decide_socket(path, Some(&proposal.endpoint().to_string()), false),
+            (None, None) => self.axiom.decide(proposal, moment(now)),
         }
     }
 

@@ -66,11 +66,11 @@ Exit status:
 pub const LEARN: &str = "\
 Runs COMMAND as `weft run` does, with everything allowed that goes out and that no --deny denies, and writes the smallest \
 policy under which it can do the same again: each name or address with its protocol and port, names that were only asked \
-for as dns://NAME. The host's Unix sockets stay closed.
+for as dns://NAME. The host's Unix sockets stay closed, but those that --allow opens.
 
 With --ask nothing is allowed that no rule allows before you have said so at the terminal, for each name or address with its \
-protocol and port: once (what waits for it now), always (from here on, and in FILE) or never (denied from here on, and in \
-FILE). A name that is only looked up is asked about at the end; nothing of it has left before. The rest of the command goes on \
+protocol and port, and each Unix socket of the host: once (what waits for it now), always (from here on, and in FILE) or \
+never (denied from here on, and in FILE). A name that is only looked up is asked about at the end; nothing of it has left before. The rest of the command goes on \
 while a question waits, but what it shows waits too. Ctrl-D refuses without a rule, Ctrl-C interrupts the command.";
 
 pub const LEARN_AFTER: &str = "\

@@ -27,11 +27,12 @@ pub(crate) struct Answers {
 }
 
 impl Subject {
-    /// Of what a program asks for; `None` where no rule could speak of it, as of port 0.
+    /// Of what a program asks for; `None` where no rule could speak of it, as of port 0, or in Cedar of a Unix socket.
     pub fn of(proposal: &Proposal, form: Form) -> Option<Self> {
-        let rule = match proposal.protocol {
-            Some(_) => proposal.endpoint().to_string(),
-            None => format!("dns://{}", proposal.endpoint()),
+        let rule = match (proposal.protocol, &proposal.socket) {
+            (None, Some(_)) if form == Form::Cedar => return None,
+            (Some(_), _) | (None, Some(_)) => proposal.endpoint().to_string(),
+            (None, None) => format!("dns://{}", proposal.endpoint()),
         };
         rule.parse::<Rule>().ok()?;
         let program = proposal.program.as_ref().filter(|_| form == Form::Cedar);
@@ -81,6 +82,7 @@ impl Answers {
 /// The rules that say so. What allows a connection lets its name be asked for.
 fn rules(deeds: &Deeds, has_all_questions: bool) -> Vec<String> {
     let connected = deeds.endpoints.keys().map(|endpoint| endpoint.to_text());
+    let connected = connected.chain(deeds.sockets.iter().map(|path| format!("unix:{path}")));
     let asked = |place: &super::deeds::Place| format!("dns://{}", place.to_text());
     match has_all_questions {
         true => connected.chain(deeds.questions.keys().map(asked)).collect(),
@@ -135,6 +137,22 @@ mod tests {
             let stranger = by("/q", Proposal::connect(Protocol::Tcp, name("a.example"), 443));
             assert_eq!(decide(&policy, &stranger).0, form == Form::List, "{form:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_about_a_unix_socket_is_a_rule_of_a_list_and_none_in_cedar() {
+        let mut answers = Answers::new(Form::List);
+        let socket = |path: &str| by("/p", Proposal::socket(path));
+        assert!(answers.take(&socket("/run/a"), true) && answers.take(&socket("/run/b"), false));
+        let policy = answers.add_to(PolicyBuilder::default()).build().expect("a policy");
+        let decide = |path| policy.decide_socket(path, Some(&format!("unix:{path}")), false);
+        assert!(decide("/run/a").allowed && decide("/run/c").is_unruled());
+        assert!(!decide("/run/b").allowed && !decide("/run/b").is_unruled());
+        let subject = |path, form| Subject::of(&socket(path), form);
+        let rule = subject("/run/a", Form::List).map(|subject| subject.rule().to_owned());
+        assert_eq!(rule.as_deref(), Some("unix:/run/a"));
+        assert_eq!(subject("/run/a", Form::Cedar), None);
+        assert_eq!(subject("/run/a b", Form::List), None, "no rule has a space");
     }
 
     #[test]

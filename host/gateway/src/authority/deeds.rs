@@ -48,6 +48,8 @@ pub(super) struct Deeds {
     pub endpoints: BTreeMap<Endpoint, BTreeSet<String>>,
     /// What was asked of a resolver.
     pub questions: BTreeMap<Place, BTreeSet<String>>,
+    /// The paths of Unix sockets of the host's, of which only a list speaks.
+    pub sockets: BTreeSet<String>,
 }
 
 /// What a policy in Cedar does with it.
@@ -87,7 +89,7 @@ impl Endpoint {
 impl Deeds {
     /// How many.
     pub fn len(&self) -> usize {
-        self.endpoints.len() + self.questions.len()
+        self.endpoints.len() + self.questions.len() + self.sockets.len()
     }
 
     /// What was asked for and not connected to: a rule about a connection lets its name be asked for.
@@ -97,6 +99,10 @@ impl Deeds {
 
     /// Takes one in that a person has answered for: in Cedar, what allows a connection does not let its name be asked for.
     pub fn answer(&mut self, proposal: &Proposal, is_inner: bool, is_allowed: bool) {
+        if let Some(path) = &proposal.socket {
+            self.sockets.insert(path.to_string());
+            return;
+        }
         let program = proposal.program.as_ref().map(|program| program.executable.clone());
         let Some(place) = Place::of(proposal) else { return };
         let Some(protocol) = proposal.protocol else {

@@ -31,6 +31,9 @@ impl Lessons {
         remote: Option<SocketAddr>,
         (pins, own): (&Pins, &HashSet<IpAddr>),
     ) {
+        if let Some(path) = &proposal.socket {
+            return self.learn_socket(path);
+        }
         let program = proposal.program.as_ref().map(|program| program.executable.clone());
         let Some(protocol) = proposal.protocol else {
             let place = Place::of(proposal);
@@ -54,6 +57,14 @@ impl Lessons {
         }
     }
 
+    fn learn_socket(&mut self, path: &str) {
+        if self.has_room() || self.did.sockets.contains(path) {
+            self.did.sockets.insert(path.to_owned());
+        } else {
+            self.beyond += 1;
+        }
+    }
+
     /// A person has said that something always or never may be. `is_inner` where it is an address to which a name leads.
     pub fn answer(&mut self, proposal: &Proposal, is_inner: bool, is_allowed: bool) {
         let deeds = if is_allowed { &mut self.did } else { &mut self.refused };
@@ -74,8 +85,8 @@ impl Lessons {
 
     /// How many rules there are, and how many more there would be without the bound.
     pub fn counts(&self) -> (usize, u64) {
-        let rules = self.did.endpoints.len() + self.did.unconnected().count() + self.refused.len();
-        (rules, self.beyond)
+        let did = self.did.endpoints.len() + self.did.unconnected().count() + self.did.sockets.len();
+        (did + self.refused.len(), self.beyond)
     }
 
     /// The policy.
@@ -87,6 +98,9 @@ impl Lessons {
                 let mut text = format!("// What this needed: {about}\n");
                 self.did.write_cedar(&mut text, Effect::Permit, false);
                 self.refused.write_cedar(&mut text, Effect::Forbid, false);
+                for path in &self.did.sockets {
+                    let _ = writeln!(text, "// Not in Cedar: --allow unix:{path}");
+                }
                 (text, "learned.cedar")
             }
         };
@@ -103,11 +117,17 @@ impl Lessons {
         for place in self.did.unconnected() {
             let _ = writeln!(text, "dns://{}", place.to_text());
         }
+        for path in &self.did.sockets {
+            let _ = writeln!(text, "unix:{path}");
+        }
         for endpoint in self.refused.endpoints.keys() {
             let _ = writeln!(text, "deny {}", endpoint.to_text());
         }
         for place in self.refused.questions.keys() {
             let _ = writeln!(text, "deny dns://{}", place.to_text());
+        }
+        for path in &self.refused.sockets {
+            let _ = writeln!(text, "deny unix:{path}");
         }
         text
     }
@@ -154,6 +174,8 @@ mod tests {
         learn(Proposal::connect(Protocol::Udp, IpAddr::from([192, 0, 2, 1]), 53), Some("192.0.2.1:53"));
         learn(Proposal::connect(Protocol::Icmp, name("host.weft.internal"), 0), Some("127.0.0.1:0"));
         learn(Proposal::resolve(name("only.example")), None);
+        learn(Proposal::socket("/run/used"), None);
+        lessons.answer(&Proposal::socket("/run/refused"), false, false);
         assert_eq!(
             lessons.to_text(Form::List, "a\nb"),
             "# What this needed: a b\n\
@@ -162,9 +184,12 @@ mod tests {
              tcp://inner.example:80\n\
              tcp://10.0.0.5:80  # a name leads here\n\
              udp://192.0.2.1:53\n\
-             dns://only.example\n"
+             dns://only.example\n\
+             unix:/run/used\n\
+             deny unix:/run/refused\n"
         );
-        assert_eq!(lessons.counts(), (6, 0));
+        assert_eq!(lessons.counts(), (8, 0));
+        assert!(lessons.to_text(Form::Cedar, "a").ends_with("\n// Not in Cedar: --allow unix:/run/used\n"));
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Cx {
     }
 
     /// Keeps what was allowed in mind, where the run is learned.
-    fn learn(&mut self, proposal: &Proposal, remote: Option<SocketAddr>) {
+    pub fn learn(&mut self, proposal: &Proposal, remote: Option<SocketAddr>) {
         if let Some(lessons) = self.lessons.as_mut().filter(|_| proposal.kind != Kind::Accept) {
             lessons.learn(proposal, remote, (&self.gate.pins, &self.gate.own));
         }

@@ -13,6 +13,7 @@ use crate::authority::{Form, Subject};
 use crate::console::{Lines, Person, Prompt};
 use crate::report::{Process, escape};
 use axiom::Proposal;
+use axiom::rules::Protocol;
 use stack::RequestId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -109,6 +110,11 @@ impl Inquiries {
     /// Whether answers are about one program each.
     pub fn tells_programs_apart(&self) -> bool {
         self.form == Form::Cedar
+    }
+
+    /// Whether an answer about this could be a rule.
+    pub fn may_ask_about(&self, proposal: &Proposal) -> bool {
+        Subject::of(proposal, self.form).is_some()
     }
 
     /// Has a person asked about `proposal`, and keeps what waits for the answer. Whether it does; else it is refused.
@@ -248,11 +254,13 @@ impl Inquiry {
         let about = match (&self.about, self.proposal.protocol) {
             (About::Led { from, why }, _) => format!("{who} wants to connect to {from}; {why}"),
             (About::LookedUp, _) => format!("{who} looked up {endpoint}, of which nothing has left yet"),
-            (About::Asked, None) => format!("{who} wants to look up {endpoint}"),
-            (About::Asked, Some(protocol)) if protocol.has_ports() => {
+            (About::Asked, None) if self.proposal.socket.is_none() => {
+                format!("{who} wants to look up {endpoint}")
+            }
+            (About::Asked, protocol) if protocol.is_none_or(Protocol::has_ports) => {
                 format!("{who} wants to connect to {endpoint}")
             }
-            (About::Asked, Some(_)) => format!("{who} wants to ping {endpoint}"),
+            (About::Asked, _) => format!("{who} wants to ping {endpoint}"),
         };
         let choices = match self.about {
             About::LookedUp => {
@@ -272,7 +280,6 @@ impl Inquiry {
 mod tests {
     use super::*;
     use axiom::domain::DomainName;
-    use axiom::rules::Protocol;
     use packet::Bytes;
     use stack::Datagram;
 

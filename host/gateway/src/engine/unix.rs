@@ -3,6 +3,7 @@
 use super::asked::{Identity, Waiter};
 use super::cx::Cx;
 use super::held::Held;
+use super::inquiry::Inquiries;
 use crate::report::{Event, Process, Target};
 use crate::sandbox::{Answer, SocketQuestion};
 use axiom::Proposal;
@@ -41,13 +42,28 @@ impl Cx {
         }
     }
 
-    /// The same, now that it is known who asks.
-    pub fn decide_socket(&mut self, asked: SocketQuestion, Identity { process, program, .. }: Identity) {
-        let SocketQuestion { number, path, rule, denied, answer, .. } = asked;
+    /// The same, now that it is known who asks, or what a person has said of it.
+    pub fn decide_socket(&mut self, asked: SocketQuestion, Identity { process, program, said }: Identity) {
+        // Whoever it was for has ended while a person was asked.
+        if said.is_some() && !asked.answer.is_awaited() {
+            return;
+        }
         let run = self.authority.run();
-        let proposal = Proposal { program, run, ..Proposal::socket(path.as_str()) };
-        let decision = self.authority.decide_socket(&path, rule.as_deref(), denied);
-        let committed = match self.authority.conclude(&proposal, &decision, self.now) {
+        let proposal = Proposal { program, run, ..Proposal::socket(asked.path.as_str()) };
+        let decided = self.authority.decide_socket(&asked.path, asked.rule.as_deref(), asked.denied);
+        let may_ask = |inquiries: &Inquiries| asked.may_ask && inquiries.may_ask_about(&proposal);
+        let is_asked = decided.is_unruled() && self.inquiries.as_ref().is_some_and(may_ask);
+        let decision = match is_asked {
+            true => self.consult(&proposal, (process.as_ref(), said), || Held::Socket(asked.clone())),
+            false => Some(decided),
+        };
+        let Some(decision) = decision else { return };
+        let committed = match decision.allowed || !is_asked {
+            true => self.authority.conclude(&proposal, &decision, self.now),
+            false => Err(self.refuse_decided(&proposal, &decision)),
+        };
+        let SocketQuestion { number, path, rule, answer, .. } = asked;
+        let committed = match committed {
             Ok(committed) => committed,
             Err(rejected) => {
                 let is_unruled = rejected.rule.is_none() && decision.failure.is_none() && !decision.allowed;
@@ -58,6 +74,9 @@ impl Cx {
                 return self.record(&Event::Deny { process, target, reason, hint, entry });
             }
         };
+        if !decision.is_answered_once() {
+            self.learn_socket(&path, rule.as_deref());
+        }
         let sequence = committed.sequence;
         let rule = committed.rule.map(|rule| rule.text.clone());
         let at = self.now;
@@ -66,6 +85,13 @@ impl Cx {
             opening.answer.allow();
         }
         self.sockets.0.insert(number, opening);
+    }
+
+    /// Keeps in mind what was opened, where the run is learned: by what a rule for one socket names, for the path is only
+    /// where the program found it.
+    fn learn_socket(&mut self, path: &str, rule: Option<&str>) {
+        let named = rule.and_then(|rule| rule.strip_prefix("unix:")).filter(|path| !path.ends_with('/'));
+        self.learn(&Proposal::socket(named.unwrap_or(path)), None);
     }
 
     /// The entry of a question is on disk, or cannot be put there.

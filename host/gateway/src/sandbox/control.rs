@@ -28,9 +28,18 @@ pub(super) enum Report {
     /// The command waits to be started: the device, the socket tables, the command's pidfd, and whether a guard tells who
     /// calls.
     Ready { attachment: Attachment, device: OwnedFd, socket_tables: OwnedFd, command: OwnedFd, guarded: bool },
-    /// Somebody asks for a Unix socket of the host's: who, its path, the rule that decides, and whether that denies it. A
-    /// byte into `answer` opens it; its end, closed without one, refuses it.
-    Socket { number: u64, caller: OwnedFd, answer: OwnedFd, path: String, rule: Option<String>, denied: bool },
+    /// Somebody asks for a Unix socket of the host's: who, its path, the rule that decides, whether that, or that there is
+    /// none, denies it, and whether a yes opens it all the same. A byte into `answer` is a yes; its end, closed without one,
+    /// refuses it.
+    Socket {
+        number: u64,
+        caller: OwnedFd,
+        answer: OwnedFd,
+        path: String,
+        rule: Option<String>,
+        denied: bool,
+        may_ask: bool,
+    },
     /// What came of the one with this number, which was opened.
     SocketOpened { number: u64, error: Option<Errno> },
     /// Somebody waits in a call, until a byte into `answer`, or its end, says that it was looked at.
@@ -111,8 +120,8 @@ impl Control {
                 bytes.extend([READY, u8::from(*attachment == Attachment::Veth), u8::from(*guarded)]);
                 descriptors.extend([device.as_fd(), socket_tables.as_fd(), command.as_fd()]);
             }
-            Report::Socket { number, caller, answer, path, rule, denied } => {
-                encode_socket(&mut bytes, *number, path, rule.as_deref(), *denied);
+            Report::Socket { number, caller, answer, path, rule, denied, may_ask } => {
+                encode_socket(&mut bytes, *number, path, rule.as_deref(), (*denied, *may_ask));
                 descriptors.extend([caller.as_fd(), answer.as_fd()]);
             }
             Report::SocketOpened { number, error } => {
@@ -224,11 +233,18 @@ fn decode_deed(rest: &[u8]) -> Option<Deed> {
     [Deed::Connects(inode), Deed::MakesDatagrams, Deed::Ended].get(usize::from(*kind)).copied()
 }
 
-/// The number; whether it is denied; the length of the rule, if there is one, which comes first; the path.
-fn encode_socket(bytes: &mut Vec<u8>, number: u64, path: &str, rule: Option<&str>, denied: bool) {
+/// The number; whether it is denied, and, in the second bit, whether somebody may be asked; the length of the rule, if there
+/// is one, which comes first; the path.
+fn encode_socket(
+    bytes: &mut Vec<u8>,
+    number: u64,
+    path: &str,
+    rule: Option<&str>,
+    (denied, may_ask): (bool, bool),
+) {
     bytes.push(SOCKET);
     bytes.extend(number.to_ne_bytes());
-    bytes.extend([u8::from(denied), u8::from(rule.is_some())]);
+    bytes.extend([u8::from(denied) | u8::from(may_ask) << 1, u8::from(rule.is_some())]);
     let rule = rule.unwrap_or_default();
     bytes.extend(u16::try_from(rule.len()).unwrap_or(u16::MAX).to_ne_bytes());
     bytes.extend(rule.bytes().chain(path.bytes()));
@@ -236,7 +252,7 @@ fn encode_socket(bytes: &mut Vec<u8>, number: u64, path: &str, rule: Option<&str
 
 fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
     let (number, rest) = rest.split_first_chunk()?;
-    let ([denied, ruled, low, high], text) = rest.split_first_chunk()?;
+    let ([flags, ruled, low, high], text) = rest.split_first_chunk()?;
     let (rule, path) = text.split_at_checked(usize::from(u16::from_ne_bytes([*low, *high])))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let [caller, answer] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
@@ -246,7 +262,8 @@ fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
         answer,
         path: text(path),
         rule: (*ruled != 0).then(|| text(rule)),
-        denied: *denied != 0,
+        denied: flags & 1 != 0,
+        may_ask: flags & 2 != 0,
     })
 }
 
@@ -334,16 +351,22 @@ mod tests {
     #[test]
     fn what_was_asked_for_arrives_with_who_asked() {
         let (gateway, init) = Control::pair().expect("a pair");
-        for (rule, denied) in
-            [(None, true), (Some("unix:/run/".to_owned()), false), (Some(String::new()), true)]
-        {
+        for (rule, denied, may_ask) in [
+            (None, true, true),
+            (None, true, false),
+            (Some("unix:/run/".to_owned()), false, false),
+            (Some(String::new()), true, false),
+        ] {
             let (one, other) = UnixStream::pair().expect("a pair");
             let (caller, answer, path) = (one.into(), other.into(), "/run/docker.sock".to_owned());
-            init.report(&Report::Socket { number: 7, caller, answer, path, rule: rule.clone(), denied });
+            let wanted = rule.clone();
+            init.report(&Report::Socket { number: 7, caller, answer, path, rule: wanted, denied, may_ask });
             match gateway.next_report(RecvFlags::empty()) {
-                Ok(Some(Report::Socket { number, path, rule: heard, denied: refused, .. })) => {
+                Ok(Some(Report::Socket {
+                    number, path, rule: heard, denied: refused, may_ask: may, ..
+                })) => {
                     assert_eq!((number, path.as_str(), heard), (7, "/run/docker.sock", rule));
-                    assert_eq!(refused, denied);
+                    assert_eq!((refused, may), (denied, may_ask));
                 }
                 other => panic!("{other:?}"),
             }

@@ -4,6 +4,7 @@ use super::control::{Control, Deed, Order, Report};
 use super::device::{AttachedDevice, Attachment};
 use super::error::{LaunchError, Step, Warning};
 use super::terminal::Terminal;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
@@ -81,8 +82,10 @@ pub struct SocketQuestion {
     pub path: String,
     /// The rule that means it, as it was written; `None` where none does.
     pub rule: Option<String>,
-    /// Whether it is refused, whatever the answer.
+    /// Whether it is refused: by that rule, or because there is none.
     pub denied: bool,
+    /// Whether a yes opens it though no rule does: it is the socket that lies at the path.
+    pub may_ask: bool,
     /// Where the answer goes.
     pub answer: Answer,
 }
@@ -95,6 +98,13 @@ impl Answer {
     /// Yes: the call goes on. One that has ended meanwhile hears nothing.
     pub fn allow(&self) {
         let _ = rustix::net::send(&*self.0, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+
+    /// Whether the sandbox is still there to hear it.
+    pub fn is_awaited(&self) -> bool {
+        let mut ready = [PollFd::new(&*self.0, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut ready, Some(&now)).is_ok() && !ready[0].revents().contains(PollFlags::HUP)
     }
 }
 
@@ -231,9 +241,9 @@ impl Sandbox {
         while self.exit.is_none() {
             match self.control.next_report(RecvFlags::DONTWAIT) {
                 Ok(Some(Report::Interrupted)) => self.interrupts += 1,
-                Ok(Some(Report::Socket { number, caller, answer, path, rule, denied })) => {
+                Ok(Some(Report::Socket { number, caller, answer, path, rule, denied, may_ask })) => {
                     let (thread, answer) = (pid_of(&caller).ok(), Answer(Arc::new(answer)));
-                    let question = SocketQuestion { number, thread, path, rule, denied, answer };
+                    let question = SocketQuestion { number, thread, path, rule, denied, may_ask, answer };
                     self.news.push_back(GuardNews::Asked(question));
                 }
                 Ok(Some(Report::SocketOpened { number, error })) => {

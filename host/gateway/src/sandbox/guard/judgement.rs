@@ -2,7 +2,7 @@
 //! groups and capabilities, in a thread that has taken them on.
 
 use super::caller::{Caller, Identity, Place, connect as connect_to, number_of};
-use super::opened::Opened;
+use super::opened::{Opened, lies_at};
 use super::origin::{self, Holders};
 use super::voice::Voice;
 use crate::sandbox::error::{During, LaunchError, Step};
@@ -44,13 +44,24 @@ pub(super) struct Use<'a> {
     pub rule: Option<&'a str>,
     /// Whether it is denied.
     pub denied: bool,
+    /// Whether a yes opens it all the same.
+    pub may_ask: bool,
 }
 
 /// What a rule, or the lack of one, made of a socket of the host's.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Opened { path: String, rule: String },
-    Refused { path: String, rule: Option<String>, error: Errno },
+    Opened {
+        path: String,
+        rule: String,
+    },
+    /// `may_ask` where no rule speaks of it, and it is what lies at the path: a person who is asked is told no other's name.
+    Refused {
+        path: String,
+        rule: Option<String>,
+        error: Errno,
+        may_ask: bool,
+    },
 }
 
 impl Base {
@@ -97,12 +108,12 @@ pub(super) fn connect(
     let caller = caller.as_descriptor();
     let leave = match judge(base, rules, &place, &file)? {
         None => None,
-        Some(Verdict::Refused { path, rule, error }) => {
-            let _ = voice.ask(Use { caller, path: &path, rule: rule.as_deref(), denied: true });
-            return Err(error);
+        Some(Verdict::Refused { path, rule, error, may_ask }) => {
+            let wanted = Use { caller, path: &path, rule: rule.as_deref(), denied: true, may_ask };
+            Some(voice.ask(wanted).filter(|_| may_ask).ok_or(error)?)
         }
         Some(Verdict::Opened { path, rule }) => {
-            let wanted = Use { caller, path: &path, rule: Some(&rule), denied: false };
+            let wanted = Use { caller, path: &path, rule: Some(&rule), denied: false, may_ask: false };
             Some(voice.ask(wanted).ok_or(Errno::ACCESS)?)
         }
     };
@@ -191,7 +202,8 @@ fn judge(base: &Base, rules: &Opened, place: &Place, file: &OwnedFd) -> io::Resu
     let speaks = place.network == base.network;
     let at = Path::new(&path);
     if let Some(rule) = speaks.then(|| rules.denies(identity, at)).flatten() {
-        return Ok(Some(Verdict::Refused { path, rule: Some(rule), error: Errno::ACCESS }));
+        let (rule, error) = (Some(rule), Errno::ACCESS);
+        return Ok(Some(Verdict::Refused { path, rule, error, may_ask: false }));
     }
     if base.holders.made_inside(place.number, identity) {
         return Ok(None);
@@ -199,23 +211,24 @@ fn judge(base: &Base, rules: &Opened, place: &Place, file: &OwnedFd) -> io::Resu
     if let Some(rule) = speaks.then(|| rules.allows(identity, at)).flatten() {
         return Ok(Some(Verdict::Opened { path, rule }));
     }
-    refuse(base, file, path).map(Some)
+    let may_ask = speaks && lies_at(identity, at);
+    refuse(base, file, path, may_ask).map(Some)
 }
 
 /// Refuses a socket that was not made inside by any that lives: one of the host's, or one that nobody holds any more. A
 /// program that left one behind has to be told so, or it would not start again; but it must not take one that lives for
 /// such, and remove it.
-fn refuse(base: &Base, file: &OwnedFd, path: String) -> io::Result<Verdict> {
+fn refuse(base: &Base, file: &OwnedFd, path: String, may_ask: bool) -> io::Result<Verdict> {
     let leaf = Path::new(&path).file_name().unwrap_or_default();
     if base.outside.as_ref().is_none_or(|table| origin::lists(table, leaf)) {
-        return Ok(Verdict::Refused { path, rule: None, error: Errno::ACCESS });
+        return Ok(Verdict::Refused { path, rule: None, error: Errno::ACCESS, may_ask });
     }
     if born(file).is_some_and(|born| born >= base.since) {
         return Err(Errno::CONNREFUSED);
     }
     // It was there before. It may live in a network namespace that the host's table does not show, as a container
     // engine's that was mounted into a container.
-    Ok(Verdict::Refused { path, rule: None, error: Errno::CONNREFUSED })
+    Ok(Verdict::Refused { path, rule: None, error: Errno::CONNREFUSED, may_ask })
 }
 
 /// When a file was made, where its file system knows, else when it was last changed.

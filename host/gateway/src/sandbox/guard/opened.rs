@@ -62,10 +62,15 @@ impl Place {
             true => return false,
             false => &self.path,
         };
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat2(CWD, at, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
-        opened.and_then(rustix::fs::fstat).is_ok_and(|stat| Identity::of(&stat) == file)
+        lies_at(file, at)
     }
+}
+
+/// Whether this file is what lies at a path, for everybody inside who has mounted nothing of its own.
+pub(super) fn lies_at(file: Identity, path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    opened.and_then(rustix::fs::fstat).is_ok_and(|stat| Identity::of(&stat) == file)
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ impl Voice {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let caller = wanted.caller.try_clone().ok()?;
         let (path, rule) = (wanted.path.to_owned(), wanted.rule.map(str::to_owned));
-        let denied = wanted.denied;
-        self.put(|answer| Report::Socket { number, caller, answer, path, rule, denied })?;
+        let (denied, may_ask) = (wanted.denied, wanted.may_ask);
+        self.put(|answer| Report::Socket { number, caller, answer, path, rule, denied, may_ask })?;
         Some(Leave(number))
     }
 
