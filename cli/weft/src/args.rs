@@ -11,7 +11,7 @@ mod policy;
 pub mod values;
 mod why;
 
-pub use self::fleet::{AccessArguments, FleetLedgerTask, FleetPolicyTask, FleetTask};
+pub use self::fleet::{CommonArguments, FleetLedgerTask, FleetPolicyTask, FleetTask};
 pub use self::ledger::{KeyTask, LedgerTask, Place, Select};
 pub use filter::{FilterTask, TestArguments};
 pub use policy::{PolicyFiles, PolicyTask};

@@ -21,7 +21,10 @@ pub fn run(task: &FilterTask) -> ExitCode {
         FilterTask::List { file, formatted, json } => list(file, *formatted, *json),
         FilterTask::Test(test) => match try_packets(test) {
             Ok(status) => status,
-            Err(reason) => {
+            Err(Failure::Rules(errors)) => {
+                refuse(&test.file, &errors, test.json, ExitCode::from(USAGE_STATUS))
+            }
+            Err(Failure::Usage(reason)) => {
                 eprintln!("weft: {reason}");
                 ExitCode::from(USAGE_STATUS)
             }
@@ -38,7 +41,7 @@ fn tell(text: &str, status: ExitCode) -> ExitCode {
 fn check(file: &Path, json: bool) -> ExitCode {
     let rules = match files::read(file) {
         Ok(rules) => rules,
-        Err(errors) => return refuse(file, &errors, json),
+        Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
     };
     let count: usize = rules.chains.iter().map(|chain| chain.rules.len()).sum();
     let sets = rules.sets.len();
@@ -52,7 +55,7 @@ fn check(file: &Path, json: bool) -> ExitCode {
 fn list(file: &Path, formatted: bool, json: bool) -> ExitCode {
     let rules = match files::read(file) {
         Ok(rules) => rules,
-        Err(errors) => return refuse(file, &errors, json),
+        Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
     };
     let text = match (json, formatted) {
         (true, _) => format!("{:#}\n", report::rules_to_json(&rules, None)),
@@ -63,14 +66,22 @@ fn list(file: &Path, formatted: bool, json: bool) -> ExitCode {
 }
 
 /// Tells what is wrong with a file.
-fn refuse(file: &Path, errors: &Errors, json: bool) -> ExitCode {
+fn refuse(file: &Path, errors: &Errors, json: bool, status: ExitCode) -> ExitCode {
     if json {
         let document =
             json!({ "file": file, "valid": false, "errors": report::errors_to_json(file, errors) });
-        return tell(&format!("{document:#}\n"), ExitCode::FAILURE);
+        return tell(&format!("{document:#}\n"), status);
     }
     eprint!("{}", report::errors_to_text(file, errors));
-    ExitCode::FAILURE
+    status
+}
+
+/// Why no packet was tried.
+enum Failure {
+    /// The file is wrong.
+    Rules(Errors),
+    /// Something else is not understood.
+    Usage(String),
 }
 
 /// What became of one packet.
@@ -80,14 +91,13 @@ struct Tried<'a> {
     sample: Sample,
 }
 
-fn try_packets(test: &TestArguments) -> Result<ExitCode, String> {
-    let rules = files::read(&test.file)
-        .map_err(|errors| report::errors_to_text(&test.file, &errors).trim_end().to_owned())?;
-    let samples = read_samples(&test.packets)?;
+fn try_packets(test: &TestArguments) -> Result<ExitCode, Failure> {
+    let rules = files::read(&test.file).map_err(Failure::Rules)?;
+    let samples = read_samples(&test.packets).map_err(Failure::Usage)?;
     let names = interfaces(&rules, &samples);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut filter = Filter::new(rules, &names, Config::default(), &SEED)
-        .map_err(|error| format!("{}: {error}", test.file.display()))?;
+        .map_err(|error| Failure::Usage(format!("{}: {error}", test.file.display())))?;
     let mut now = Instant::ZERO;
     let mut tried = Vec::with_capacity(samples.len());
     for (packet, sample) in test.packets.iter().zip(samples) {
@@ -95,7 +105,7 @@ fn try_packets(test: &TestArguments) -> Result<ExitCode, String> {
         // A packet that comes by none of them is by no interface that rules can name.
         let place = names.iter().position(|name| Some(*name) == sample.interface.as_deref());
         let interface = place.map_or(u16::MAX, |place| place as u16);
-        let seen = sample.packet().map_err(|error| format!("'{packet}': {error}"))?;
+        let seen = sample.packet().map_err(|error| Failure::Usage(format!("'{packet}': {error}")))?;
         let judgement = filter.judge(sample.hook, interface, &seen, now);
         tried.push(Tried { packet, judgement, sample });
     }

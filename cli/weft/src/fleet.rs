@@ -10,10 +10,11 @@ mod ledger;
 mod policy;
 mod status;
 
-use crate::args::{AccessArguments, FleetTask, USAGE_STATUS};
+use crate::args::{CommonArguments, FleetTask, USAGE_STATUS};
 use crate::print;
-use ::fleet::setup::{SetupConfig, set_up};
+use ::fleet::setup::{Kept, SetupConfig, set_up};
 use ::fleet::{Link, ServerError};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -53,29 +54,48 @@ pub fn run(task: FleetTask) -> ExitCode {
 
 async fn perform(task: FleetTask) -> Result<ExitCode, Failure> {
     match task {
-        FleetTask::Setup { access, replicas, ledger_bytes, duplicate_window, policy_history } => {
+        FleetTask::Setup { common, replicas, ledger_bytes, duplicate_window, policy_history } => {
             let config = SetupConfig {
                 replicas: replicas.map(usize::from),
                 ledger_bytes_max: ledger_bytes,
                 duplicate_window,
                 policy_history,
             };
-            set_up(&connect(access).await?, &config).await?;
-            Ok(print(b"the stream of ledgers and the buckets of policies and hosts are there\n"))
+            let json = common.json;
+            let kept = set_up(&connect(common).await?, &config).await?;
+            Ok(print(tell_kept(&kept, json).as_bytes()))
         }
-        FleetTask::Agent { access, host, ledger, policy, directory } => {
-            agent::run(access.into_access(), host, ledger, policy, directory).await
+        FleetTask::Agent { common, host, ledger, policy, directory } => {
+            agent::run(common, host, ledger, policy, directory).await
         }
-        FleetTask::Status { access, host, json } => {
-            status::tell(&connect(access).await?, host.as_ref(), json).await
+        FleetTask::Status { common, host } => {
+            let json = common.json;
+            status::tell(&connect(common).await?, host.as_ref(), json).await
         }
         FleetTask::Policy { task } => policy::run(task).await,
         FleetTask::Ledger { task } => ledger::run(task).await,
     }
 }
 
-async fn connect(access: AccessArguments) -> Result<Link, Failure> {
-    Ok(access.into_access().connect().await?)
+async fn connect(common: CommonArguments) -> Result<Link, Failure> {
+    Ok(common.into_access().connect().await?)
+}
+
+/// What was set up, and how it is kept.
+fn tell_kept(kept: &[Kept], json: bool) -> String {
+    if !json {
+        return "the stream of ledgers and the buckets of policies and hosts are there\n".to_owned();
+    }
+    let streams = kept.iter().map(|kept| {
+        json!({
+            "name": kept.name,
+            "replicas": kept.replicas,
+            "bytes_max": kept.bytes_max,
+            "history": kept.history,
+            "duplicate_window_ns": u64::try_from(kept.duplicate_window.as_nanos()).unwrap_or(u64::MAX),
+        })
+    });
+    format!("{:#}\n", json!({ "streams": streams.collect::<Vec<Value>>() }))
 }
 
 fn tell_path(path: &Path, error: impl std::fmt::Display) -> Failure {

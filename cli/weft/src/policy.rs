@@ -53,7 +53,7 @@ fn tell(text: &str, status: ExitCode) -> ExitCode {
 }
 
 /// Tells what is wrong with a policy.
-fn refuse(error: &PolicyError, json: bool, status: ExitCode) -> ExitCode {
+pub fn refuse(error: &PolicyError, json: bool, status: ExitCode) -> ExitCode {
     if json {
         return tell(&format!("{:#}\n", json!({ "valid": false, "errors": error.to_json() })), status);
     }

@@ -32,12 +32,28 @@ pub struct SetupConfig {
     pub policy_history: Option<u8>,
 }
 
-/// Makes what is not there, and changes what is to be as told. Nothing that is in it goes.
+/// A stream, or a bucket, which is one, as it is kept now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What the server calls it.
+    pub name: String,
+    /// On how many servers each message is.
+    pub replicas: usize,
+    /// How many bytes it holds; `None` where that has no bound of its own.
+    pub bytes_max: Option<u64>,
+    /// How many messages of each subject it keeps; `None` for all.
+    pub history: Option<u64>,
+    /// For how long it drops what comes twice.
+    pub duplicate_window: Duration,
+}
+
+/// Makes what is not there, and changes what is to be as told. Nothing that is in it goes. The stream of the ledgers, the
+/// bucket of the policies, and that of the hosts.
 ///
 /// # Errors
 ///
 /// What could not be made, and why.
-pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<(), ServerError> {
+pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<[Kept; 3], ServerError> {
     let ledgers = stream::Config {
         name: STREAM.into(),
         subjects: vec![STREAM_SUBJECTS.into()],
@@ -55,7 +71,7 @@ pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<(), ServerError
         allow_direct: true,
         ..Default::default()
     };
-    keep(link, "make the stream of ledgers", ledgers, |stream| {
+    let ledgers = keep(link, "make the stream of ledgers", ledgers, |stream| {
         stream.num_replicas = config.replicas.unwrap_or(stream.num_replicas);
         stream.duplicate_window = config.duplicate_window.unwrap_or(stream.duplicate_window);
         if let Some(bytes) = config.ledger_bytes_max {
@@ -64,14 +80,14 @@ pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<(), ServerError
     })
     .await?;
     let policies = bucket(POLICIES, "weft's policies", POLICY_HISTORY);
-    keep(link, "make the bucket of policies", policies, |stream| {
+    let policies = keep(link, "make the bucket of policies", policies, |stream| {
         stream.num_replicas = config.replicas.unwrap_or(stream.num_replicas);
         if let Some(history) = config.policy_history {
             stream.max_messages_per_subject = i64::from(history.clamp(1, 64));
         }
     })
     .await?;
-    keep(
+    let hosts = keep(
         link,
         "make the bucket of hosts",
         bucket(HOSTS, "what weft's agents tell of themselves", 1),
@@ -79,7 +95,8 @@ pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<(), ServerError
             stream.num_replicas = config.replicas.unwrap_or(stream.num_replicas);
         },
     )
-    .await
+    .await?;
+    Ok([ledgers, policies, hosts])
 }
 
 /// Makes a stream, or where it is there, changes that one.
@@ -88,7 +105,7 @@ async fn keep(
     what: &'static str,
     new: stream::Config,
     change: impl FnOnce(&mut stream::Config),
-) -> Result<(), ServerError> {
+) -> Result<Kept, ServerError> {
     let jetstream = link.jetstream();
     let mut stream = match jetstream.get_stream(&new.name).await {
         Ok(stream) => stream.cached_info().config.clone(),
@@ -99,7 +116,16 @@ async fn keep(
     };
     change(&mut stream);
     let made = jetstream.create_or_update_stream(stream).await;
-    made.map(drop).map_err(|error| ServerError::Request(what, chain(&error)))
+    let config = made.map_err(|error| ServerError::Request(what, chain(&error)))?.config;
+    // What has no bound is told by -1.
+    let bound = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
+    Ok(Kept {
+        name: config.name,
+        replicas: config.num_replicas,
+        bytes_max: bound(config.max_bytes),
+        history: bound(config.max_messages_per_subject),
+        duplicate_window: config.duplicate_window,
+    })
 }
 
 /// A bucket is a stream with a subject for each key (NATS ADR-8, JetStream based Key-Value Stores). It is made as one,

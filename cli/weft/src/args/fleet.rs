@@ -12,7 +12,7 @@ pub enum FleetTask {
     /// Make the stream and the buckets; where they are there, change only what is told
     Setup {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// On how many servers each message is kept, from 1 to 5; a new one on 1
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: Option<u8>,
@@ -29,7 +29,7 @@ pub enum FleetTask {
     /// Keep this host's policy, and ship its ledger, until ended by a signal
     Agent {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// What this host is called in the fleet
         #[arg(long, value_name = "NAME")]
         host: HostName,
@@ -46,13 +46,10 @@ pub enum FleetTask {
     /// Tell of each host what its agent told last
     Status {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// Only of this host
         #[arg(long, value_name = "NAME")]
         host: Option<HostName>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Hand out policies
     Policy {
@@ -76,35 +73,26 @@ pub enum FleetPolicyTask {
         /// The policy: a list of rules, or policies in Cedar where its name ends in .cedar
         file: PathBuf,
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// Only for this host, in place of the policy for all
         #[arg(long, value_name = "NAME")]
         host: Option<HostName>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Print the policy that is handed out
     Show {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// That of this host: its own, or where it has none the one for all
         #[arg(long, value_name = "NAME")]
         host: Option<HostName>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Take a host's own policy away, so that it has the one for all
     Remove {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// The host
         #[arg(long, value_name = "NAME")]
         host: HostName,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -114,7 +102,7 @@ pub enum FleetLedgerTask {
     /// Check a host's ledger by the stream and the public key alone
     Verify {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// The host
         #[arg(long, value_name = "NAME")]
         host: HostName,
@@ -124,29 +112,33 @@ pub enum FleetLedgerTask {
         /// A file with a checkpoint, which must be of this ledger's history; repeatable
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Write a host's ledger out of the stream into a new directory, which every `weft ledger` command reads
     Fetch {
         #[command(flatten)]
-        access: AccessArguments,
+        common: CommonArguments,
         /// The host
         #[arg(long, value_name = "NAME")]
         host: HostName,
         /// The directory to make
         #[arg(long, short, value_name = "DIRECTORY")]
         output: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
+}
+
+/// What every task takes.
+#[derive(Args, Clone, Debug)]
+pub struct CommonArguments {
+    #[command(flatten)]
+    access: AccessArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the servers are reached.
 #[derive(Args, Clone, Debug)]
-pub struct AccessArguments {
+struct AccessArguments {
     /// A NATS server with JetStream; repeatable
     #[arg(
         long,
@@ -155,30 +147,31 @@ pub struct AccessArguments {
         help_heading = "Server",
         long_help = "A NATS server with JetStream, as nats://HOST[:PORT] or tls://HOST[:PORT]; repeatable"
     )]
-    pub server: Vec<String>,
+    server: Vec<String>,
     /// A file with the authorities whose certificates a server may show; those of the system unless given
     #[arg(long, value_name = "FILE", help_heading = "Server")]
-    pub tls_ca: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
     /// A file with the certificate to show
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Server")]
-    pub tls_cert: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
     /// The file with its key, which others cannot read
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Server")]
-    pub tls_key: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     /// A file of credentials, which others cannot read
     #[arg(long, value_name = "FILE", help_heading = "Server")]
-    pub credentials: Option<PathBuf>,
+    credentials: Option<PathBuf>,
 }
 
-impl AccessArguments {
-    /// The same, as the fleet has it.
+impl CommonArguments {
+    /// How the servers are reached, as the fleet has it.
     #[must_use]
     pub fn into_access(self) -> fleet::Access {
+        let AccessArguments { server, tls_ca, tls_cert, tls_key, credentials } = self.access;
         fleet::Access {
-            servers: self.server,
-            authorities: self.tls_ca,
-            certificate: self.tls_cert.zip(self.tls_key),
-            credentials: self.credentials,
+            servers: server,
+            authorities: tls_ca,
+            certificate: tls_cert.zip(tls_key),
+            credentials,
             inbox: None,
         }
     }

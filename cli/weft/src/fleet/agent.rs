@@ -1,14 +1,18 @@
 //! `weft fleet agent`: in the foreground, until a signal ends it.
 
 use super::Failure;
+use crate::args::CommonArguments;
+use crate::print;
 use fleet::agent::Notice;
-use fleet::{Access, Agent, AgentConfig, HostName};
+use fleet::{Agent, AgentConfig, HostName};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+use time::calendar::to_rfc3339;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub async fn run(
-    access: Access,
+    common: CommonArguments,
     host: HostName,
     ledger: Option<PathBuf>,
     policy: Option<PathBuf>,
@@ -22,8 +26,9 @@ pub async fn run(
     let signals = SignalKind::terminate();
     let mut terminate = signal(signals).map_err(|error| unable(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| unable(&error))?;
+    let (json, access) = (common.json, common.into_access());
     let config = AgentConfig { access, host, ledger, policy, directory };
-    let tell = |notice: &Notice| eprintln!("weft: {notice}");
+    let tell = |notice: &Notice| tell(notice, json);
     let agent = Agent::start(config, &tell).await.map_err(|error| unable(&error))?;
     let stop = async {
         tokio::select! {
@@ -33,6 +38,18 @@ pub async fn run(
     };
     agent.run(stop).await.map_err(|error| unable(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for people on standard error, or an object on standard output.
+fn tell(notice: &Notice, json: bool) {
+    if !json {
+        return eprintln!("weft: {notice}");
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut told = notice.to_json();
+    told["time"] = to_rfc3339(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), 3).into();
+    // An agent that nobody listens to goes on.
+    let _ = print(format!("{told}\n").as_bytes());
 }
 
 /// `weft/fleet` in `$XDG_STATE_HOME` or `~/.local/state`.

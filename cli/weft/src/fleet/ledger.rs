@@ -29,18 +29,20 @@ type Outcome = Result<Fetched, RebuildError>;
 
 pub async fn run(task: FleetLedgerTask) -> Result<ExitCode, Failure> {
     match task {
-        FleetLedgerTask::Verify { access, host, key, checkpoint, json } => {
+        FleetLedgerTask::Verify { common, host, key, checkpoint } => {
+            let json = common.json;
             let keys = read_keys(&key).map_err(of_ledger)?;
             let notes = checkpoint.iter().map(|path| read_notes(path)).collect::<Result<Vec<_>, _>>();
             let notes = notes.map_err(of_ledger)?.concat();
             let place = Scratch::new()?;
-            match fetch(&connect(access).await?, &host, &place.ledger(), &keys).await? {
+            match fetch(&connect(common).await?, &host, &place.ledger(), &keys).await? {
                 Ok(fetched) => verify(&host, &fetched, &place.ledger(), &keys, &notes, json),
                 Err(error) => Ok(tell_unbuilt(&error, json)),
             }
         }
-        FleetLedgerTask::Fetch { access, host, output, json } => {
-            match fetch(&connect(access).await?, &host, &output, &[]).await? {
+        FleetLedgerTask::Fetch { common, host, output } => {
+            let json = common.json;
+            match fetch(&connect(common).await?, &host, &output, &[]).await? {
                 Ok(fetched) => Ok(tell_fetched(&host, &fetched, &output, json)),
                 // What came before it is left to be looked at.
                 Err(error) => Ok(tell_unbuilt(&error, json)),

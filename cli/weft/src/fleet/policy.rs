@@ -1,11 +1,14 @@
 //! `weft fleet policy`: handed out, shown, taken away.
 
 use super::{Failure, connect, tell_path};
-use crate::args::FleetPolicyTask;
+use crate::args::{CommonArguments, FleetPolicyTask, USAGE_STATUS};
+use crate::policy::refuse;
 use crate::print;
+use axiom::policy::Complaint;
+use fleet::HostName;
 use fleet::policies::Policies;
-use fleet::policy::{Document, POLICY_BYTES_MAX, word};
-use serde_json::json;
+use fleet::policy::{Document, DocumentError, POLICY_BYTES_MAX, word};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -13,32 +16,10 @@ use std::process::ExitCode;
 
 pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
     match task {
-        FleetPolicyTask::Push { file, access, host, json } => {
-            // Checked before anything is sent: a policy that is wrong would be refused by every host.
-            let document = read(&file)?;
-            let policy = document.check(&file.to_string_lossy());
-            let policy = policy.map_err(|error| Failure::Unable(error.to_string()))?;
-            policy.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
-            let value = document.encode().map_err(|error| tell_path(&file, error))?;
-            let bucket = Policies::open(&connect(access).await?).await?;
-            let revision = bucket.push(host.as_ref(), value).await?;
-            let digest = policy.digest().to_string();
-            Ok(print(
-                match json {
-                    true => {
-                        let told =
-                            json!({ "key": revision.key, "revision": revision.number, "digest": digest });
-                        format!("{told:#}\n")
-                    }
-                    false => {
-                        format!("{}: revision {} of {}\n", file.display(), revision.number, revision.key)
-                    }
-                }
-                .as_bytes(),
-            ))
-        }
-        FleetPolicyTask::Show { access, host, json } => {
-            let bucket = Policies::open(&connect(access).await?).await?;
+        FleetPolicyTask::Push { file, common, host } => push(&file, common, host).await,
+        FleetPolicyTask::Show { common, host } => {
+            let json = common.json;
+            let bucket = Policies::open(&connect(common).await?).await?;
             let found = bucket.find(host.as_ref()).await?;
             let found = found.ok_or_else(|| Failure::Absent("no policy is handed out".into()))?;
             let document =
@@ -57,8 +38,9 @@ pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
                 .as_bytes(),
             ))
         }
-        FleetPolicyTask::Remove { access, host, json } => {
-            let removed = Policies::open(&connect(access).await?).await?.remove(&host).await?;
+        FleetPolicyTask::Remove { common, host } => {
+            let json = common.json;
+            let removed = Policies::open(&connect(common).await?).await?.remove(&host).await?;
             if !removed {
                 return Err(Failure::Absent(format!("{host} has no policy of its own")));
             }
@@ -69,6 +51,36 @@ pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
             })
         }
     }
+}
+
+async fn push(file: &Path, common: CommonArguments, host: Option<HostName>) -> Result<ExitCode, Failure> {
+    let json = common.json;
+    // Checked before anything is sent: a policy that is wrong would be refused by every host.
+    let document = read(file)?;
+    let policy = match document.check(&file.to_string_lossy()) {
+        Ok(policy) => policy,
+        Err(DocumentError::Wrong(error)) => return Ok(refuse(&error, json, ExitCode::from(USAGE_STATUS))),
+        Err(error) => return Err(tell_path(file, error)),
+    };
+    let warnings = policy.warnings();
+    if !json {
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
+    let value = document.encode().map_err(|error| tell_path(file, error))?;
+    let bucket = Policies::open(&connect(common).await?).await?;
+    let revision = bucket.push(host.as_ref(), value).await?;
+    let text = match json {
+        true => {
+            let warnings: Value = warnings.iter().map(Complaint::to_json).collect();
+            let told = json!({
+                "key": revision.key, "revision": revision.number, "digest": policy.digest().to_string(),
+                "warnings": warnings,
+            });
+            format!("{told:#}\n")
+        }
+        false => format!("{}: revision {} of {}\n", file.display(), revision.number, revision.key),
+    };
+    Ok(print(text.as_bytes()))
 }
 
 /// The policy of a file, and no more of it than a policy may have.

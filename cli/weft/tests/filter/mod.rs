@@ -153,4 +153,7 @@ fn what_cannot_be_tried_exits_with_2() {
         assert_eq!((code, told.as_str()), (Some(2), ""), "{words:?}");
         assert!(!errors.is_empty(), "{words:?}");
     }
+    let (code, told, errors) = status(&["filter", "test", &bad, "--packet", SSH, "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&told).expect("what is wrong is a document");
+    assert_eq!((code, &document["valid"], errors.as_str()), (Some(2), &false.into(), ""), "{told}");
 }

@@ -6,6 +6,7 @@ mod shipped;
 mod world;
 
 use crate::text;
+use serde_json::Value;
 use server::publish;
 use std::fs;
 use std::path::Path;
@@ -47,6 +48,8 @@ fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
     world.push("allow a.example\n", &[]);
     let agent = world.agent();
     until_content(&installed, "allow a.example\n");
+    agent.stop();
+    let agent = world.agent_with(&["--json"]);
     // One of the host's own wins, and what is wrong never leaves.
     world.push("allow own.example\n", &["--host", world::HOST]);
     until_content(&installed, "allow own.example\n");
@@ -54,6 +57,10 @@ fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
     let refused = world.try_ask(&["policy", "push", &world.path("bad.list")]);
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
     assert!(text(&refused.stderr).contains("bad.list:1:9"), "{}", text(&refused.stderr));
+    let refused = world.try_ask(&["policy", "push", &world.path("bad.list"), "--json"]);
+    let told: Value = serde_json::from_slice(&refused.stdout).expect("what is wrong is a document");
+    assert_eq!((&told["valid"], &told["errors"][0]["column"]), (&false.into(), &9.into()), "{told}");
+    assert_eq!((refused.status.code(), refused.stderr.len()), (Some(2), 0));
     assert_eq!(world.ask(&["policy", "show", "--host", world::HOST]), "allow own.example\n");
     world.ask(&["policy", "remove", "--host", world::HOST]);
     until_content(&installed, "allow a.example\n");
@@ -69,6 +76,10 @@ fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
         agent.until_told(reason);
         assert_eq!(fs::read_to_string(&installed).unwrap(), "allow a.example\n");
     }
+    let notices: Vec<Value> = agent.told().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| notices.iter().find(|notice| notice["notice"] == kind).expect(kind);
+    assert!(of("connected")["time"].is_string() && of("installed")["key"].is_string(), "{notices:?}");
+    assert!(of("refused")["revision"].is_u64() && of("refused")["reason"].is_string(), "{notices:?}");
     until("the refusal in the status", || {
         world.status()?["policy"]["reason"].as_str()?.contains("name ends in .cedar").then_some(())
     });
@@ -96,7 +107,16 @@ fn what_cannot_be_done_is_told_and_has_a_status() {
     };
     let (code, told) = status(&["status"]);
     assert!(code == Some(2) && told.contains("bucket of hosts"), "{told}");
-    world.ask(&["setup", "--policy-history", "3"]);
+    let kept: Value =
+        serde_json::from_str(&world.ask(&["setup", "--policy-history", "3", "--json"])).unwrap();
+    let names: Vec<&str> = (0..3).map(|at| kept["streams"][at]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["weft-ledger", "KV_weft-policy", "KV_weft-hosts"]);
+    let (ledgers, policies) = (&kept["streams"][0], &kept["streams"][1]);
+    assert_eq!((&ledgers["replicas"], &policies["history"]), (&1.into(), &3.into()), "{kept}");
+    assert!(
+        ledgers["bytes_max"].is_null() && ledgers["duplicate_window_ns"] == 120_000_000_000_u64,
+        "{kept}"
+    );
     // Again, and otherwise: nothing of it is lost.
     world.push("allow a.example\n", &[]);
     world.ask(&["setup", "--ledger-bytes", "1G", "--duplicate-window", "1m"]);

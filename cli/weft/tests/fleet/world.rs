@@ -114,7 +114,8 @@ impl World {
         command.args(["fleet", "agent", "--host", HOST]).args(&self.access).args(words);
         command.args(["--ledger", &self.path("ledger"), "--policy", &self.path("policy.list")]);
         command.args(["--directory", &self.path("agent")]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&told).unwrap());
+        let output = File::create(&told).unwrap();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         Agent { child: command.spawn().unwrap(), told }
     }
 }
@@ -136,7 +137,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// What it has written to standard error.
+    /// What it has written.
     pub fn told(&self) -> String {
         fs::read_to_string(&self.told).unwrap_or_default()
     }

@@ -2,6 +2,7 @@
 
 use crate::state::Revision;
 use ledger::ShardNumber;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Something has changed.
@@ -25,6 +26,31 @@ pub enum Notice {
     Gap(ShardNumber, u64, u64),
     /// The stream no longer has what it had acknowledged; shipping begins anew at this entry.
     Lost(ShardNumber, u64),
+}
+
+impl Notice {
+    /// As an object: `notice` is the kind in a word, `text` the sentence, and what it is about has a field each.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let (notice, mut told) = match self {
+            Self::Connected => ("connected", json!({})),
+            Self::Disconnected(reason) => ("disconnected", json!({ "reason": reason })),
+            Self::Installed(Revision { key, number }) => {
+                ("installed", json!({ "key": key, "revision": number }))
+            }
+            Self::Refused(Revision { key, number }, reason) => {
+                ("refused", json!({ "key": key, "revision": number, "reason": reason }))
+            }
+            Self::Unseen(reason) => ("unseen", json!({ "reason": reason })),
+            Self::Stalled(shard, reason) => ("stalled", json!({ "shard": shard.number(), "reason": reason })),
+            Self::Resumed(shard) => ("resumed", json!({ "shard": shard.number() })),
+            Self::Gap(shard, from, to) => ("gap", json!({ "shard": shard.number(), "from": from, "to": to })),
+            Self::Lost(shard, next) => ("lost", json!({ "shard": shard.number(), "next": next })),
+        };
+        told["notice"] = notice.into();
+        told["text"] = self.to_string().into();
+        told
+    }
 }
 
 impl fmt::Display for Notice {
