@@ -150,6 +150,9 @@ pub struct RunArguments {
     /// Bound how much of the network the command may use; repeatable
     #[arg(long = "limit", value_name = "WHAT=HOW-MUCH", value_parser = parse_limit, help_heading = "Limits")]
     pub limits: Vec<Limit>,
+    /// Judge packets between the command and the stack by this file of rules, and tell at the end what each rule has met
+    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    pub filter: Option<PathBuf>,
     /// How the command's network is attached
     #[arg(long, value_name = "HOW", value_enum, default_value_t, help_heading = "Link")]
     pub attach: Attach,
@@ -333,6 +336,7 @@ impl RunArguments {
             fail_on_deny: self.fail_on_deny,
             publish: self.publish,
             limits: self.limits,
+            filter: self.filter,
             attach: match self.attach {
                 Attach::Auto => gateway::options::Attach::Auto,
                 Attach::Tap => gateway::options::Attach::Tap,

@@ -1,11 +1,11 @@
 //! `weft filter`: rules files of the packet filter, read, shown, and tried with packets.
 
-mod files;
 mod report;
 
 use crate::args::{FilterTask, TestArguments, USAGE_STATUS};
 use crate::print;
 use ::filter::{Config, Errors, Filter, Judgement, Ruleset, Sample, Verdict};
+use gateway::filtering;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,7 +39,7 @@ fn tell(text: &str, status: ExitCode) -> ExitCode {
 }
 
 fn check(file: &Path, json: bool) -> ExitCode {
-    let rules = match files::read(file) {
+    let rules = match filtering::read(file) {
         Ok(rules) => rules,
         Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
     };
@@ -53,14 +53,14 @@ fn check(file: &Path, json: bool) -> ExitCode {
 }
 
 fn list(file: &Path, formatted: bool, json: bool) -> ExitCode {
-    let rules = match files::read(file) {
+    let rules = match filtering::read(file) {
         Ok(rules) => rules,
         Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
     };
     let text = match (json, formatted) {
-        (true, _) => format!("{:#}\n", report::rules_to_json(&rules, None)),
+        (true, _) => format!("{:#}\n", filtering::rules_to_json(&rules, None)),
         (false, true) => rules.to_string(),
-        (false, false) => report::rules_to_text(&rules, None),
+        (false, false) => filtering::rules_to_text(&rules, None),
     };
     print(text.as_bytes())
 }
@@ -69,10 +69,10 @@ fn list(file: &Path, formatted: bool, json: bool) -> ExitCode {
 fn refuse(file: &Path, errors: &Errors, json: bool, status: ExitCode) -> ExitCode {
     if json {
         let document =
-            json!({ "file": file, "valid": false, "errors": report::errors_to_json(file, errors) });
+            json!({ "file": file, "valid": false, "errors": filtering::errors_to_json(file, errors) });
         return tell(&format!("{document:#}\n"), status);
     }
-    eprint!("{}", report::errors_to_text(file, errors));
+    eprint!("{}", filtering::errors_to_text(file, errors));
     status
 }
 
@@ -92,7 +92,7 @@ struct Tried<'a> {
 }
 
 fn try_packets(test: &TestArguments) -> Result<ExitCode, Failure> {
-    let rules = files::read(&test.file).map_err(Failure::Rules)?;
+    let rules = filtering::read(&test.file).map_err(Failure::Rules)?;
     let samples = read_samples(&test.packets).map_err(Failure::Usage)?;
     let names = interfaces(&rules, &samples);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -119,12 +119,12 @@ fn try_packets(test: &TestArguments) -> Result<ExitCode, Failure> {
             let mut document =
                 json!({ "packets": report::tried_to_json(&filter, &tried), "as_expected": holds });
             if test.counters {
-                document["counters"] = report::rules_to_json(filter.rules(), Some(&filter));
+                document["counters"] = filtering::rules_to_json(filter.rules(), Some(&filter));
             }
             format!("{document:#}\n")
         }
         false => {
-            let counters = test.counters.then(|| report::rules_to_text(filter.rules(), Some(&filter)));
+            let counters = test.counters.then(|| filtering::rules_to_text(filter.rules(), Some(&filter)));
             report::tried_to_text(&filter, &tried) + &counters.unwrap_or_default()
         }
     };

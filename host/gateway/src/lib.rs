@@ -7,6 +7,7 @@ mod console;
 pub mod dial;
 pub mod doctor;
 mod engine;
+pub mod filtering;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host_names;

@@ -64,6 +64,8 @@ pub struct Options {
     pub publish: Vec<Publish>,
     /// How much of the network the run may use.
     pub limits: Vec<Limit>,
+    /// The rules of a packet filter between the command and the stack.
+    pub filter: Option<PathBuf>,
     /// How the namespace is attached.
     pub attach: Attach,
     /// Where to write every frame, as pcap.

@@ -1,18 +1,20 @@
 //! One run, from its options to its exit status.
 
-use crate::authority::{Draft, LearnError, LedgerError, OpenedLedger, Source, Watch};
+use crate::authority::{Draft, LearnError, LedgerError, OpenedLedger, Source, Watch, unix_ns};
 use crate::console::{Lines, Person};
 use crate::engine::{Ended, Engine, EngineError, Gate, Interview, Parts, SetupError};
+use crate::filtering::{self, filter_of};
 use crate::host_names;
 use crate::limits::{Limits, SameLimit};
 use crate::options::Options;
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 use crate::resolver::{self, Resolver};
 use crate::sandbox::{Exit, Launch, LaunchError, UnixRules, is_same_terminal, launch};
 use crate::uplink::own_addresses;
 use axiom::addresses::Pins;
 use axiom::domain::DomainName;
 use axiom::policy::{Policy, PolicyError};
+use filter::Filter;
 use ledger::{RunId, RunStart};
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
@@ -50,16 +52,7 @@ pub const EXIT_FAILURE: u8 = 125;
 /// Where weft itself failed. Nothing of the command is left.
 pub fn run(options: Options) -> Result<u8, RunError> {
     let prepared = Prepared::of(&options)?;
-    let mut launch_plan = Launch::new(options.command.clone());
-    launch_plan.attach = options.attach;
-    launch_plan.unix = prepared.unix;
-    let written = prepared.ledger.iter().flat_map(|ledger| ledger.hidden.clone());
-    let hidden: BTreeSet<PathBuf> = options.hidden.iter().cloned().chain(written).collect();
-    launch_plan.hidden = hidden.into_iter().collect();
-    launch_plan.read_only = options.read_only.clone();
-    launch_plan.strict = options.strict;
-    launch_plan.own_terminal = prepared.asking.is_some();
-    let launched = launch(launch_plan)?;
+    let launched = launch(launch_plan(&options, &prepared))?;
     for warning in launched.sandbox.warnings().iter().filter(|_| !options.quiet) {
         eprintln!("weft: {warning}");
     }
@@ -81,17 +74,23 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         upstreams: prepared.upstreams,
         publish: options.publish,
         limits: prepared.limits,
+        filter: prepared.filter,
         pcap: prepared.pcap,
         timeout: options.timeout,
         seed: random_seed()?,
     };
-    let Ended { outcome, mut reporter, wire, lessons, checkpoint } = Engine::new(parts)?.run()?;
+    let Ended { outcome, filter, mut reporter, wire, lessons, checkpoint } = Engine::new(parts)?.run()?;
     if let Exit::NotExecuted(_) = outcome.exit {
         let name = options.command[0].to_string_lossy();
         eprintln!("weft: {}: {}", if name.is_empty() { "''" } else { &name }, outcome.exit);
     }
     let checkpoint = checkpoint.map(|note| note.as_deref().and_then(summary_of_checkpoint));
+    let met = filter.as_ref().zip(options.filter.as_deref());
+    let met = met.map(|(filter, file)| tell_of_filter(&mut reporter, filter, file));
     let reported = reporter.finish();
+    if let Some(lines) = &met {
+        reporter.say(lines);
+    }
     if let Ok(Some(line)) = &checkpoint {
         reporter.say(line);
     }
@@ -116,6 +115,20 @@ pub fn run(options: Options) -> Result<u8, RunError> {
     Ok(outcome.exit.status())
 }
 
+/// What the sandbox is to be like.
+fn launch_plan(options: &Options, prepared: &Prepared) -> Launch {
+    let mut plan = Launch::new(options.command.clone());
+    plan.attach = options.attach;
+    plan.unix = prepared.unix.clone();
+    let written = prepared.ledger.iter().flat_map(|ledger| ledger.hidden.clone());
+    let hidden: BTreeSet<PathBuf> = options.hidden.iter().cloned().chain(written).collect();
+    plan.hidden = hidden.into_iter().collect();
+    plan.read_only = options.read_only.clone();
+    plan.strict = options.strict;
+    plan.own_terminal = prepared.asking.is_some();
+    plan
+}
+
 /// What is checked and opened before anything runs.
 struct Prepared {
     gate: Gate,
@@ -129,6 +142,7 @@ struct Prepared {
     reporter: Reporter,
     upstreams: Vec<std::net::SocketAddr>,
     limits: Option<Box<Limits>>,
+    filter: Option<Filter>,
     pcap: Option<File>,
     draft: Option<Draft>,
     asking: Option<Interview>,
@@ -141,6 +155,9 @@ impl Prepared {
         }
         // Every bucket is full when the engine's time begins.
         let limits = Limits::new(&options.limits, Instant::ZERO)?;
+        let filter =
+            options.filter.as_deref().map(|file| filter_of(file, &random_seed()?).map_err(RunError::Filter));
+        let filter = filter.transpose()?;
         let source = Source::of(options);
         let (policy, texts) = source.read();
         let policy = policy?;
@@ -187,6 +204,7 @@ impl Prepared {
             reporter,
             upstreams,
             limits,
+            filter,
             pcap,
             draft,
             asking,
@@ -221,6 +239,16 @@ fn run_start(command: &[std::ffi::OsString]) -> RunStart {
         policy: None,
         outer: None,
     }
+}
+
+/// Writes down what the rules of the packet filter have met; the lines that say it.
+fn tell_of_filter(reporter: &mut Reporter, filter: &Filter, file: &Path) -> String {
+    let (rules, file) = (filtering::rules_to_json(filter.rules(), Some(filter)), file.display().to_string());
+    let lines = filtering::rules_to_text(filter.rules(), Some(filter));
+    let lines = format!("weft: the packets that the rules of {file} have met:\n{}", lines.trim_end());
+    // Its end needs no time of the run's.
+    reporter.record(&Event::Filter { file, rules }, Instant::ZERO, unix_ns());
+    lines
 }
 
 /// What is said of the last checkpoint: whose log, how many entries, and the hash that stands for all of them.
@@ -309,6 +337,8 @@ pub enum RunError {
     Unrecorded(String),
     /// There are two limits of one kind.
     Limit(SameLimit),
+    /// The rules of the packet filter cannot be used; what is wrong with them.
+    Filter(String),
     /// `--resolve` has something that is no name.
     Name(String, String),
     /// The file of this option cannot be written.
@@ -346,6 +376,7 @@ impl fmt::Display for RunError {
                 write!(f, "the ledger cannot be written, so the record is not whole: {reason}")
             }
             Self::Limit(error) => write!(f, "{error}"),
+            Self::Filter(wrong) => write!(f, "--filter {wrong}"),
             Self::Name(name, expected) => write!(f, "--resolve {name}: {expected}"),
             Self::File(option, path, error) => {
                 write!(f, "{option} {}: creating the file failed: {error}", path.display())?;

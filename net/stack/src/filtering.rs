@@ -23,8 +23,8 @@ const TRANSPORT_BYTES: usize = 96;
 const DISCOVERY: core::ops::RangeInclusive<u8> = 133..=137;
 
 impl Stack {
-    /// Puts a packet filter into force, or with `None` takes it out. Its interfaces are named in the order of their
-    /// numbers here.
+    /// Puts a packet filter into force, or with `None` takes it out, and gives the one that was. Its interfaces are named in
+    /// the order of their numbers here.
     ///
     /// ```
     #[doc = include_str!("two_hosts.md")]
@@ -45,8 +45,8 @@ impl Stack {
     /// assert_eq!(server.filter().expect("one is set").counters(Hook::Receive)[0].packets, 1);
     /// # Ok::<(), filter::Errors>(())
     /// ```
-    pub fn set_filter(&mut self, filter: Option<Filter>) {
-        self.output.filter = filter.map(Box::new);
+    pub fn set_filter(&mut self, filter: Option<Filter>) -> Option<Filter> {
+        core::mem::replace(&mut self.output.filter, filter.map(Box::new)).map(|before| *before)
     }
 
     /// The packet filter in force. An example is at [`set_filter`](Self::set_filter).

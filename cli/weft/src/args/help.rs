@@ -106,6 +106,7 @@ A packet in words:
 Examples:
   weft filter check rules
   weft filter test rules --packet 'on eth0 tcp 192.0.2.1:7000 > 198.51.100.2:22 flags syn'
+  weft run --allow api.example.com --filter rules -- ./build.sh    # tells what each rule has met
 
 Exit status:
   0  the file can be understood; of test: every packet passes, or is as --expect says

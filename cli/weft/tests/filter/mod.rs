@@ -1,7 +1,9 @@
 //! `weft filter`: what it says, where, and with which status.
 
 use super::{text, weft};
+use filter::Hook;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 const RULES: &str = "\
@@ -156,4 +158,59 @@ fn what_cannot_be_tried_exits_with_2() {
     let (code, told, errors) = status(&["filter", "test", &bad, "--packet", SSH, "--json"]);
     let document: serde_json::Value = serde_json::from_str(&told).expect("what is wrong is a document");
     assert_eq!((code, &document["valid"], errors.as_str()), (Some(2), &false.into(), ""), "{told}");
+}
+
+/// What each rule of a run has met: counted, and told at the end, to people and to programs.
+#[test]
+fn a_run_is_filtered_and_tells_what_its_rules_have_met() {
+    let [open, shut] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port of the host's"));
+    let [open_port, shut_port] = [&open, &shut].map(|listener| listener.local_addr().expect("bound").port());
+    let text = format!(
+        "receive default accept\n  count \"all of TCP\" on eth0 tcp\n  reject tcp to port {shut_port}\n  \
+         accept tcp to port {open_port} flags syn/syn,ack\nsend default accept\n  count tcp from port {open_port}\n"
+    );
+    let (file, events) = (rules("run", &text), folder("run").join("events"));
+    let script = format!(
+        "exec 3<>/dev/tcp/host.weft.internal/{open_port} && echo open; \
+         (exec 4<>/dev/tcp/host.weft.internal/{shut_port}) 2> /dev/null || echo shut"
+    );
+    let events = events.to_str().expect("text");
+    let run = ["run", "--no-ledger", "--allow", "host.weft.internal", "--events", events, "--filter"];
+    let (code, told, errors) = status(&[&run[..], &[&file, "--", "bash", "-c", &script]].concat());
+    assert_eq!((code, told.as_str()), (Some(0), "open\nshut\n"), "{errors}");
+    let (_, lines) = errors.split_once(&format!("the rules of {file} have met:\n")).expect(&errors);
+    assert!(lines.starts_with("receive default accept  ["), "{lines}");
+    shut.set_nonblocking(true).expect("set");
+    assert!(shut.accept().is_err(), "what the filter rejects is not even asked about");
+
+    let events = fs::read_to_string(events).expect("events");
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().expect("one")).expect("JSON");
+    assert_eq!((&last["event"], &last["file"]), (&"filter".into(), &file.as_str().into()));
+    let met = |hook: Hook, number: usize| {
+        let hook = Hook::ALL.iter().position(|other| *other == hook).expect("a hook");
+        let rule = &last["hooks"][hook]["rules"][number - 1];
+        let count = |what: &str| rule[what].as_u64().expect("a count");
+        let shown = format!("[{} packets, {} bytes]", count("packets"), count("bytes"));
+        let line = format!("{number:>6}  {}  {shown}\n", rule["rule"].as_str().expect("a rule"));
+        assert!(lines.contains(&line), "{line} is not in\n{lines}");
+        count("packets")
+    };
+    let (all, rejected, opened) = (met(Hook::Receive, 1), met(Hook::Receive, 2), met(Hook::Receive, 3));
+    // One try for each IP version that the name has an address of.
+    assert!((1..=2).contains(&rejected) && opened == 1 && all > rejected + opened, "{lines}");
+    assert!(met(Hook::Send, 1) > 0, "{lines}");
+    assert!(events.lines().all(|line| !line.contains("\"deny\"")), "{events}");
+}
+
+#[test]
+fn a_run_whose_filter_is_wrong_does_not_begin() {
+    for (text, wrong) in [
+        ("receive default drop\n  accept tcq\n", ":2:10: "),
+        ("receive default drop\n  accept on wan\n", "the interface of a run is eth0"),
+    ] {
+        let file = rules("run-wrong", text);
+        let (code, told, errors) = status(&["run", "--no-ledger", "--filter", &file, "--", "echo", "ran"]);
+        assert_eq!((code, told.as_str()), (Some(125), ""), "{errors}");
+        assert!(errors.starts_with(&format!("weft: --filter {file}:")) && errors.contains(wrong), "{errors}");
+    }
 }

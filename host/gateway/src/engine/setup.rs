@@ -27,6 +27,7 @@ use crate::sandbox::{AttachedDevice, Launched, Sandbox, plan};
 use axiom::Proposal;
 use axiom::policy::Policy;
 use axiom::rules::Protocol;
+use filter::Filter;
 use ledger::{RunId, RunStart};
 use packet::{Capabilities, Device, Pool};
 use runtime::{Clock, Poller, Port};
@@ -81,6 +82,8 @@ pub(crate) struct Parts {
     pub upstreams: Vec<SocketAddr>,
     pub publish: Vec<Publish>,
     pub limits: Option<Box<Limits>>,
+    /// What packets of the command's have to pass, and those to it.
+    pub filter: Option<Filter>,
     /// Where every frame is written.
     pub pcap: Option<File>,
     pub timeout: Option<Duration>,
@@ -106,6 +109,7 @@ impl Engine {
             console(&poller, parts.asking, terminal.map(|near| (near, sandbox.command_pid())))?;
 
         let (mut stack, interface) = build_stack(device.capabilities(), parts.seed, console.is_some(), now)?;
+        stack.set_filter(parts.filter);
         let profile = Arc::new(profile());
         let listen = Listen { binding: Binding::Intercept, defer: true, backlog: 0, config: profile.clone() };
         stack.tcp_listen(listen)?;

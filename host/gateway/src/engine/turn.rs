@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::options::OnRevoke;
 use crate::report::{Closing, Reporter};
 use crate::sandbox::{Exit, GuardNews, Sandbox};
+use filter::Filter;
 use runtime::{Port, Readiness, Spin};
 use rustix::process::Signal;
 use stack::{Event, UdpId};
@@ -93,6 +94,8 @@ pub(crate) struct Ended {
     pub reporter: Reporter,
     /// The wire with what its capture came to.
     pub wire: Wire,
+    /// The packet filter, with what its rules have met.
+    pub filter: Option<Filter>,
     /// What the run did, where that was learned.
     pub lessons: Option<Lessons>,
     /// The last checkpoint of the ledger, where there is one, or why it is not whole.
@@ -155,8 +158,10 @@ impl Engine {
             console.finish();
         }
         let checkpoint = self.cx.authority.finish(Some(u32::from(outcome.exit.status())), now);
+        let filter = self.cx.stack.set_filter(None);
         let lessons = self.cx.lessons;
-        Ended { outcome, lessons, reporter: self.cx.reporter, wire: self.port.into_device(), checkpoint }
+        let (reporter, wire) = (self.cx.reporter, self.port.into_device());
+        Ended { outcome, filter, lessons, reporter, wire, checkpoint }
     }
 
     fn close_all(&mut self, closing: &Closing) {

@@ -233,6 +233,13 @@ pub enum Event {
         /// The port inside.
         port: u16,
     },
+    /// The run has ended, and so has its packet filter.
+    Filter {
+        /// The file of its rules.
+        file: String,
+        /// Sets, and hooks with their rules and what each has met.
+        rules: Value,
+    },
 }
 
 impl Event {
@@ -283,6 +290,10 @@ impl Event {
                 .field("protocol", protocol.scheme())
                 .address(Some(*listen))
                 .field("inside_port", *port),
+            Self::Filter { file, rules } => Line::new(time, "filter")
+                .field("file", file.as_str())
+                .field("sets", rules["sets"].clone())
+                .field("hooks", rules["hooks"].clone()),
         }
         .end()
     }

@@ -37,7 +37,7 @@ impl Summary {
             }
             Event::Fail { target, .. } => (target, Verdict::Failed, 1, 0, 0),
             Event::Deny { target, .. } => (target, Verdict::Refused, 1, 0, 0),
-            Event::Resolve { .. } | Event::Publish { .. } => return,
+            Event::Resolve { .. } | Event::Publish { .. } | Event::Filter { .. } => return,
         };
         let key = (target.clone(), verdict);
         let room = self.rows.len() < ROWS_MAX || self.rows.contains_key(&key);

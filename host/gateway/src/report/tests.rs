@@ -77,7 +77,18 @@ fn one_of_each() -> Vec<Event> {
             listen: "127.0.0.1:8080".parse().expect("an address"),
             port: 80,
         },
+        Event::Filter { file: "rules".to_owned(), rules: met() },
     ]
+}
+
+/// What a packet filter has met.
+fn met() -> serde_json::Value {
+    let rules = filter::Ruleset::parse("receive default accept\n  reject tcp to port 25\n").expect("rules");
+    let mut filter = filter::Filter::new(rules, &[], filter::Config::default(), &[7; 32]).expect("a filter");
+    let mail: filter::Sample = "tcp 10.0.2.15:7000 > 203.0.113.80:25 flags syn".parse().expect("a packet");
+    let packet = mail.packet().expect("it can be looked at");
+    assert!(!filter.judge(mail.hook, 0, &packet, T0).verdict.passes());
+    crate::filtering::rules_to_json(filter.rules(), Some(&filter))
 }
 
 #[test]
