@@ -2,6 +2,7 @@
 
 mod filter;
 mod fleet;
+mod learn;
 mod ledger;
 mod policy;
 mod why;
