@@ -132,6 +132,9 @@ impl Step {
                 Some("the kernel lacks veth or packet sockets: modprobe veth af_packet")
             }
             Self::OpenTerminal | Self::CoverTerminal => Some("without --ask it is not needed"),
+            Self::HideDirectories | Self::GuardDirectories if error == Errno::BUSY => {
+                Some("start it from another directory, with other streams")
+            }
             Self::CheckStreams => Some("give it another stream, as `| cat` does"),
             Self::GuardSockets if error == Errno::BUSY => {
                 Some("the run around this one judges: its rules hold, and those of this one do not open any")

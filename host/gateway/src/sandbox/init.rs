@@ -18,9 +18,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::CapabilitySet;
-use std::ffi::c_int;
+use std::ffi::{OsStr, c_int};
 use std::fs::File;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// The signals that init reads; all others stay blocked, and none ends it but the gateway's SIGKILL.
 const SIGNALS: [c_int; 2] = [libc::SIGCHLD, libc::SIGINT];
@@ -92,9 +93,7 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     attach::allow_ports().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
     mounts::mount_files((has_ipv6, assignment.terminal.is_some()), &assignment.unix, &warn)?;
-    let is_root = rustix::process::geteuid().is_root();
-    mounts::make_read_only(&assignment.read_only, is_root)?;
-    mounts::hide(&assignment.hidden, is_root)?;
+    keep_directories(assignment)?;
     if let Some(terminal) = assignment.terminal.as_ref().and_then(|far| far.covered.clone()) {
         mounts::cover(&terminal, Step::CoverTerminal)?;
     }
@@ -122,6 +121,18 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
         guarded,
     });
     Ok(command)
+}
+
+/// Keeps from the command what it must not write, or not see.
+fn keep_directories(assignment: &Assignment) -> Result<(), LaunchError> {
+    let Assignment { hidden, read_only, .. } = assignment;
+    let is_root = rustix::process::geteuid().is_root();
+    let step = Step::GuardDirectories;
+    let here = rustix::process::getcwd(Vec::new()).during(step, "the working directory")?;
+    mounts::expect_outside(hidden, read_only)?;
+    mounts::make_read_only(read_only, is_root)?;
+    mounts::hide(hidden, is_root)?;
+    mounts::enter_again(Path::new(OsStr::from_bytes(here.as_bytes())), read_only)
 }
 
 /// Has threads of init judge calls, once the command is bound; whether they do.

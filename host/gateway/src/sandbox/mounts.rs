@@ -13,7 +13,7 @@ use rustix::mount::{
 mod files;
 mod hidden;
 
-pub(super) use hidden::{cover, hide, make_read_only};
+pub(super) use hidden::{cover, enter_again, expect_outside, hide, make_read_only};
 
 /// The file in the tree that takes the place of a socket: nobody can open it, and none can connect to it.
 const EMPTY: &str = "empty";

@@ -594,3 +594,30 @@ fn a_run_in_a_run_is_allowed_what_both_allow() {
     assert!(!result(&outcome, "tcp one.test 8").contains("reached"), "the outer one refuses:\n{outcome}");
     assert!(!result(&outcome, "tcp two.test 7").contains("reached"), "the inner one refuses:\n{outcome}");
 }
+
+/// What is mounted over a directory is not seen by who is in it, or has it open.
+#[test]
+fn no_working_directory_or_stream_leads_around_what_is_mounted() {
+    let world = world();
+    let run = world.weft().option("--read-only").option(world.home().to_string_lossy());
+    let ledger = run.ledger();
+    let outcome = run.shell("echo x > written; echo tried").succeeded();
+    assert!(outcome.stdout == "tried\n" && !world.home().join("written").exists(), "{outcome}");
+    let start = |directory: &Path, input: &Path| {
+        let mut weft = Command::new(binary());
+        weft.args(["run", "--ledger"]).arg(&ledger).args(["--", "echo", "ran"]);
+        let input = fs::File::open(input).expect("it is there");
+        let output = weft.current_dir(directory).stdin(input).output().expect("weft starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let null = Path::new("/dev/null");
+    for (directory, input, name) in
+        [(&*ledger.join("1"), null, "the working directory"), (Path::new("/"), &*ledger, "standard input")]
+    {
+        let (status, told) = start(directory, input);
+        assert_eq!(status, Some(125), "{told}");
+        assert!(told.contains(&format!("hiding the ledger and its keys ({name} lies in it)")), "{told}");
+    }
+    assert_eq!(start(Path::new("/"), null).0, Some(0));
+    assert_eq!(verify(&ledger).0, Some(0));
+}

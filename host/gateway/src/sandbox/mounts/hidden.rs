@@ -6,8 +6,8 @@
 use super::{LaunchError, Step, new_mount};
 use crate::sandbox::error::During;
 use crate::sandbox::process;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags};
 use rustix::io;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::OsString;
@@ -33,6 +33,81 @@ pub(in crate::sandbox) fn hide(paths: &[PathBuf], root: bool) -> Result<(), Laun
     }
     paths.iter().try_for_each(|path| cover(path, Step::HideDirectories))?;
     if root { hide_disks() } else { Ok(()) }
+}
+
+/// Refuses a working directory and standard streams by which the command would get around what is mounted: they lead into
+/// what was there before.
+pub(in crate::sandbox) fn expect_outside(
+    hidden: &[PathBuf],
+    read_only: &[PathBuf],
+) -> Result<(), LaunchError> {
+    let here = rustix::fs::open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let here = here.during(Step::HideDirectories, "the working directory")?;
+    let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
+    let streams = [(stdin, "standard input"), (stdout, "standard output"), (stderr, "standard error")];
+    // Where it is only read-only, it is entered again.
+    let here = [(here.as_fd(), "the working directory")];
+    for (paths, step, handles) in [
+        (hidden, Step::HideDirectories, [&here[..], &streams].concat()),
+        (read_only, Step::GuardDirectories, streams.to_vec()),
+    ] {
+        let places = identities(paths, step)?;
+        if let Some((_, name)) = handles.iter().find(|(handle, _)| lies_in(*handle, &places)) {
+            return Err(LaunchError::new(step, format!("{name} lies in it"), io::Errno::BUSY));
+        }
+    }
+    Ok(())
+}
+
+/// Enters the working directory anew, by its path, so that it has what is mounted there by now.
+pub(in crate::sandbox) fn enter_again(here: &Path, read_only: &[PathBuf]) -> Result<(), LaunchError> {
+    let step = Step::GuardDirectories;
+    let entered = rustix::process::chdir(here);
+    // One that cannot be reached by its path is as it was, if nothing was mounted over it.
+    match entered {
+        Err(error) if lies_in(CWD, &identities(read_only, step)?) => {
+            Err(error).during(step, &here.to_string_lossy())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Device and inode of paths, wherever they can be seen.
+fn identities(paths: &[PathBuf], step: Step) -> Result<Vec<(u64, u64)>, LaunchError> {
+    let table = std::fs::read("/proc/self/mountinfo").during(step, "/proc/self/mountinfo")?;
+    let mounts = parse(&table);
+    let mut found = Vec::new();
+    for path in paths {
+        let whole = std::fs::canonicalize(path).during(step, &path.to_string_lossy())?;
+        let places = places(&mounts, &whole);
+        found.extend(
+            places.iter().filter_map(|place| std::fs::metadata(place).ok()).map(|it| (it.dev(), it.ino())),
+        );
+    }
+    Ok(found)
+}
+
+/// Whether a directory is one of these, or lies in one. Above one that may not be searched, none is looked for.
+fn lies_in(directory: BorrowedFd<'_>, places: &[(u64, u64)]) -> bool {
+    let up = |from: BorrowedFd<'_>| {
+        rustix::fs::openat(from, "..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    };
+    let identity = |of: BorrowedFd<'_>| {
+        let about = rustix::fs::statat(of, "", AtFlags::EMPTY_PATH).ok()?;
+        Some((about.st_dev, about.st_ino))
+    };
+    let (mut last, mut above) = (identity(directory), up(directory));
+    loop {
+        if last.is_some_and(|last| places.contains(&last)) {
+            return true;
+        }
+        let Ok(next) = above else { return false };
+        let identity = identity(next.as_fd());
+        if identity == last {
+            return false;
+        }
+        (last, above) = (identity, up(next.as_fd()));
+    }
 }
 
 /// Covers a directory, a file or a device, wherever it can be seen.
