@@ -167,7 +167,7 @@ fn join(host: &Namespace, internet: &Namespace) {
          address add {OTHER_V6}/64 dev down0 nodad
          address add {PRIVATE_V4}/32 dev lo
          address add {METADATA_V4}/32 dev lo
-         address add {PRIVATE_V6}/128 dev lo"
+         address add {PRIVATE_V6}/128 dev lo nodad"
     ));
     host.ip("route add default via 203.0.113.1
          -6 route add default via 2001:db8::1");

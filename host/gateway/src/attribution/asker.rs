@@ -17,8 +17,8 @@ const ARGUMENTS_BYTES_MAX: usize = COMMAND_LINE_BYTES_MAX + 1;
 /// A process that asked for something, and its program as it was then.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    name: String,
-    program: Program,
+    name: Arc<str>,
+    program: Arc<Program>,
     executable: Arc<Executable>,
 }
 
@@ -26,13 +26,13 @@ impl Asker {
     /// The process, as the report tells it.
     #[must_use]
     pub fn to_process(&self) -> Process {
-        Process { name: self.name.clone(), id: self.program.id }
+        Process { name: self.name.to_string(), id: self.program.id }
     }
 
     /// The program, as policies and the ledger know it; `digest` is what its executable was found to hold.
     #[must_use]
     pub fn to_program(&self, digest: Option<Digest>) -> Program {
-        Program { digest, ..self.program.clone() }
+        Program { digest, ..Program::clone(&self.program) }
     }
 
     /// The file that it executes.
@@ -48,28 +48,11 @@ impl Asker {
     }
 }
 
-/// A process that has made sockets, and what it was then.
-#[derive(Debug)]
-pub(super) struct Maker {
-    id: u32,
-    start_ticks: u64,
-    executable: Version,
-    arguments: Vec<u8>,
-}
-
-impl Maker {
-    /// Whether both were one process.
-    pub fn is_same_process(&self, other: &Self) -> bool {
-        (self.id, self.start_ticks) == (other.id, other.start_ticks)
-    }
-}
-
 /// A process and its program, kept, so that the next time it asks only a change has to be looked for.
 #[derive(Debug)]
 pub(super) struct Known {
     pub folder: Folder,
     pub image: Image,
-    start_ticks: u64,
     ancestors: Vec<Ancestor>,
     asker: Asker,
 }
@@ -78,7 +61,6 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Ancestor {
     folder: Folder,
-    start_ticks: u64,
     version: Version,
 }
 
@@ -100,8 +82,9 @@ impl Known {
             container,
             ..Program::default()
         };
-        let asker = Asker { name: stat.name, program, executable: image.executable.clone() };
-        Some(Self { folder, image, start_ticks: stat.start_ticks, ancestors, asker })
+        let (name, program) = (stat.name.into(), Arc::new(program));
+        let asker = Asker { name, program, executable: image.executable.clone() };
+        Some(Self { folder, image, ancestors, asker })
     }
 
     /// Whether the process and those above it are still what they were. A process has its parent for as long as both live,
@@ -114,25 +97,6 @@ impl Known {
     /// Who it is.
     pub fn asker(&self) -> &Asker {
         &self.asker
-    }
-
-    /// The same as one that makes a socket.
-    pub fn to_maker(&self) -> Maker {
-        Maker {
-            id: self.folder.id(),
-            start_ticks: self.start_ticks,
-            executable: self.image.executable.version(),
-            arguments: self.image.arguments.clone(),
-        }
-    }
-
-    /// Whether it, or a process above it, is `maker`, and it is the program that this was: no exec lies in between.
-    pub fn descends_from(&self, maker: &Maker) -> bool {
-        let own = (self.folder.id(), self.start_ticks);
-        let above = self.ancestors.iter().map(|above| (above.folder.id(), above.start_ticks));
-        std::iter::once(own).chain(above).any(|process| process == (maker.id, maker.start_ticks))
-            && self.image.executable.version() == maker.executable
-            && self.image.arguments == maker.arguments
     }
 }
 
@@ -186,7 +150,7 @@ fn read_ancestors(child: &Stat, root: u32) -> Option<Vec<(Ancestor, Parent)>> {
         let (path, version) = (folder.executable_path()?, folder.executable_version()?);
         (id, start_ticks) = (stat.parent, stat.start_ticks);
         let parent = Parent { id: folder.id(), executable: told_path(&path, &version) };
-        found.push((Ancestor { folder, start_ticks, version }, parent));
+        found.push((Ancestor { folder, version }, parent));
     }
     Some(found)
 }

@@ -1,79 +1,80 @@
 //! What the guard tells: who calls connect, and who makes sockets for datagrams. Each is looked at while it waits in its
 //! call, when it can neither end nor become another program.
 //!
-//! A SYN leaves within connect, so its program is known by the socket, whoever has the socket by the time the SYN is
-//! looked at. A datagram is sent by a call that nothing holds: who has the socket is told, but only where it has made such
-//! a socket itself, as the program that it is. One that has it through exec, or from another over a Unix socket, has not.
+//! A SYN leaves within connect, so its program is known by the socket, whoever has that by the time the SYN is looked at. A
+//! datagram is sent by a call that nothing holds: who has the socket is told, but only where it is the program that made
+//! it. One that has it through exec, from a parent that was another, or over a Unix socket, is not.
 
-use super::asker::{Asker, Known, Maker};
+use super::asker::Asker;
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
-/// How many connects are remembered: the latest.
-const CONNECTS_MAX: usize = 1_024;
-/// How many processes that make sockets for datagrams are remembered: the latest.
-const MAKERS_MAX: usize = 1_024;
+/// How many sockets are remembered: the latest.
+pub const SOCKETS_MAX: usize = 4_096;
 
-/// See the module.
+/// A connection's ends, the program's own first.
+type Ends = (SocketAddr, SocketAddr);
+
+/// See the module. Sockets are named by their inodes.
 #[derive(Debug, Default)]
-pub(super) struct Callers {
-    connects: HashMap<u32, Connect>,
-    /// The sockets' inodes, the oldest first.
+pub struct Callers {
+    sockets: HashMap<u32, Socket>,
+    /// The oldest first; some may be forgotten already.
     order: VecDeque<u32>,
-    /// The latest first, each process once.
-    makers: VecDeque<Maker>,
 }
 
 #[derive(Debug)]
-struct Connect {
-    /// `None` where that could not be told.
+struct Socket {
+    /// Who connects it, or has made it; `None` where that could not be told.
     by: Option<Asker>,
-    /// Whether its SYN has been looked at.
-    is_seen: bool,
+    /// The connection whose SYN was looked at.
+    ends: Option<Ends>,
 }
 
 impl Callers {
-    /// The socket with this inode is about to be connected. Where another program did so before, and its SYN has not been
-    /// looked at, the next may be either's.
+    /// A TCP socket is about to be connected. Where another program did so before, and its SYN has not been looked at, the
+    /// next may be either's.
     pub fn handle_connect(&mut self, inode: u32, by: Option<Asker>) {
-        if let Some(known) = self.connects.get_mut(&inode) {
-            let is_one = match (&known.by, &by) {
-                (Some(one), Some(other)) => one.is_same_program(other),
-                _ => false,
-            };
-            let by = by.filter(|_| known.is_seen || is_one);
-            *known = Connect { by, is_seen: false };
+        let pending = self.sockets.get(&inode).filter(|socket| socket.ends.is_none());
+        let is_one = pending.is_none_or(|pending| match (&pending.by, &by) {
+            (Some(one), Some(other)) => one.is_same_program(other),
+            _ => false,
+        });
+        self.insert(inode, by.filter(|_| is_one));
+    }
+
+    /// A TCP socket is connected no more. What it sends next is of no call that was looked at.
+    pub fn handle_disconnect(&mut self, inode: u32) {
+        self.sockets.remove(&inode);
+    }
+
+    /// A socket for datagrams is made.
+    pub fn handle_make(&mut self, inode: u32, by: Option<Asker>) {
+        self.insert(inode, by);
+    }
+
+    fn insert(&mut self, inode: u32, by: Option<Asker>) {
+        if self.sockets.insert(inode, Socket { by, ends: None }).is_some() {
             return;
         }
-        if self.order.len() >= CONNECTS_MAX
+        self.order.push_back(inode);
+        if self.order.len() > SOCKETS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
-            self.connects.remove(&oldest);
+            self.sockets.remove(&oldest);
         }
-        self.order.push_back(inode);
-        self.connects.insert(inode, Connect { by, is_seen: false });
     }
 
-    /// Who connected the socket with this inode, whose SYN is here.
-    pub fn find(&mut self, inode: u32) -> Option<Asker> {
-        let connect = self.connects.get_mut(&inode)?;
-        connect.is_seen = true;
-        connect.by.clone()
+    /// Who connected the socket, whose SYN, or something behind it, is here.
+    pub fn find_connecting(&mut self, inode: u32, ends: Ends) -> Option<Asker> {
+        let socket = self.sockets.get_mut(&inode)?;
+        let known = *socket.ends.get_or_insert(ends);
+        socket.by.clone().filter(|_| known == ends)
     }
 
-    /// A process makes a socket for datagrams. What it was before does not count any more.
-    pub fn handle_maker(&mut self, maker: Maker) {
-        self.forget_maker(&maker);
-        self.makers.push_front(maker);
-        self.makers.truncate(MAKERS_MAX);
-    }
-
-    /// A process was looked at that may have become another program meanwhile.
-    pub fn forget_maker(&mut self, maker: &Maker) {
-        self.makers.retain(|other| !other.is_same_process(maker));
-    }
-
-    /// Whether a process has made such a socket as the program that it is, or one above it has as the same.
-    pub fn has_made(&self, known: &Known) -> bool {
-        self.makers.iter().any(|maker| known.descends_from(maker))
+    /// Whether the socket was made by this program.
+    pub fn is_made_by(&self, inode: u32, program: &Asker) -> bool {
+        let by = self.sockets.get(&inode).and_then(|socket| socket.by.as_ref());
+        by.is_some_and(|by| by.is_same_program(program))
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! A process may end, become another program, or close its socket, while it is being looked for. Then it is unknown: a
 //! wrong program is never named. Everything is looked up again at the end, and must be the same. What it was when it called
-//! connect, or made its socket, the guard tells: [`Processes::handle_connect`], [`Processes::handle_maker`].
+//! connect, or made its socket, the guard tells: [`Callers`].
 
 mod asker;
 mod budget;
@@ -23,6 +23,7 @@ mod tests;
 
 pub use asker::Asker;
 pub use budget::LOOKS_MAX;
+pub use callers::Callers;
 pub use container::find_container;
 pub use diag::{DiagSocket, REQUEST_BYTES, parse_reply, request, sequence};
 pub use digests::{Digesting, Digests, FILE_BYTES_MAX, QUEUE_MAX, REMEMBERED_MAX, Ticket};

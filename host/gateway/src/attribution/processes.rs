@@ -12,6 +12,7 @@ use super::asker::{Asker, Image, Known};
 use super::budget::{Budget, Unsure};
 use super::callers::Callers;
 use super::container::{GROUPS_BYTES_MAX, find_container};
+use super::diag::DiagSocket;
 use super::family::family;
 use super::folder::{Compared, Folder};
 use super::sockets::SocketTables;
@@ -72,37 +73,26 @@ impl Processes {
         Self { callers: Some(Callers::default()), ..self }
     }
 
-    /// This process is about to connect the TCP socket that has this inode: it waits in its call until this returns. `None`
-    /// where it could not be looked at.
-    pub fn handle_connect(&mut self, inode: u32, by: Option<Asker>) {
-        if let Some(callers) = &mut self.callers {
-            callers.handle_connect(inode, by);
-        }
-    }
-
-    /// This thread, which waits in its call until this returns, makes a socket for datagrams. What was sent before has to be
-    /// looked at before.
-    pub fn handle_maker(&mut self, thread: Pid) -> Option<()> {
-        let maker = self.look_at_thread(thread)?.to_maker();
-        self.callers.as_mut().map(|callers| callers.handle_maker(maker))
-    }
-
-    /// It did not wait, so that what was seen of it may have been another program.
-    pub fn forget_maker(&mut self, thread: Pid) -> Option<()> {
-        let maker = self.look_at_thread(thread)?.to_maker();
-        self.callers.as_mut().map(|callers| callers.forget_maker(&maker))
+    /// What the guard tells, where there is one. Whoever it tells of waits until this returns.
+    pub fn callers(&mut self) -> Option<&mut Callers> {
+        self.callers.as_mut()
     }
 
     /// Who has opened the socket with these ends, or sent from it, `local` being its own; `None` where that cannot be told.
     /// The port of a ping socket is the identifier of its echo requests. Where several processes of one program hold it, one
     /// of them is told.
     pub fn find(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Asker> {
-        if let Some(callers) = self.callers.as_mut().filter(|_| protocol == Protocol::Tcp) {
-            return callers.find(self.tables.find(protocol, local, remote)?.inode);
+        let socket = self.tables.find(protocol, local, remote)?;
+        match &mut self.callers {
+            Some(callers) if protocol == Protocol::Tcp => {
+                callers.find_connecting(socket.inode, (local, remote))
+            }
+            _ => {
+                let asker = self.find_holder_of(socket, (protocol, local, remote))?;
+                let is_its_own = |callers: &Callers| callers.is_made_by(socket.inode, &asker);
+                self.callers.as_ref().is_none_or(is_its_own).then_some(asker)
+            }
         }
-        let asker = self.find_holding(protocol, local, remote)?;
-        let is_its_own = |callers: &Callers| self.recent.front().is_some_and(|known| callers.has_made(known));
-        self.callers.as_ref().is_none_or(is_its_own).then_some(asker)
     }
 
     /// Who holds the socket with these ends, whoever made it: to somebody who connects to it, that is who takes it.
@@ -113,6 +103,14 @@ impl Processes {
         remote: SocketAddr,
     ) -> Option<Asker> {
         let socket = self.tables.find(protocol, local, remote)?;
+        self.find_holder_of(socket, (protocol, local, remote))
+    }
+
+    fn find_holder_of(
+        &mut self,
+        socket: DiagSocket,
+        (protocol, local, remote): (Protocol, SocketAddr, SocketAddr),
+    ) -> Option<Asker> {
         let link = format!("socket:[{}]", socket.inode);
         let (known, descriptor) = self.find_holder(&link).ok()??;
         // The inode may have become another socket's since it was looked up.
@@ -127,11 +125,6 @@ impl Processes {
 
     /// Who this thread of the sandbox's belongs to; `None` where that cannot be told, or the thread has ended.
     pub fn find_thread(&mut self, thread: Pid) -> Option<Asker> {
-        self.look_at_thread(thread).map(|known| known.asker().clone())
-    }
-
-    /// The process of this thread, which is the latest from then on.
-    fn look_at_thread(&mut self, thread: Pid) -> Option<&Known> {
         let is_it = |known: &Known| known.folder.has_thread(id(thread)) && known.is_unchanged();
         let recent = self.recent.iter().position(is_it).and_then(|index| self.recent.remove(index));
         let known = match recent {
@@ -142,9 +135,10 @@ impl Processes {
                 Known::read(folder, image, self.root, self.container.clone()).filter(is_it)?
             }
         };
+        let asker = known.asker().clone();
         self.recent.push_front(known);
         self.recent.truncate(RECENT_MAX);
-        self.recent.front()
+        Some(asker)
     }
 
     /// One that holds a socket, and by which descriptor; `None` where nobody does, or those who do are not one program.

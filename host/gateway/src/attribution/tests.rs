@@ -382,16 +382,22 @@ fn here() -> Pid {
     rustix::thread::gettid()
 }
 
+/// The inode by which a socket is known.
+fn inode(socket: impl std::os::fd::AsFd) -> u32 {
+    rustix::fs::fstat(socket).expect("it is open").st_ino as u32
+}
+
 #[test]
 fn under_a_guard_a_connection_is_told_as_its_callers_only() {
     let connection = Connection::open();
-    let inode = rustix::fs::fstat(&connection.stream).expect("it is open").st_ino as u32;
+    let socket = inode(&connection.stream);
     let mut processes = below(std::process::id()).with_guard();
     let cat = Running::start(Command::new("cat").stdin(Stdio::piped()));
     let own = processes.find_thread(here()).expect("this process");
     let other = processes.find_thread(pid(cat.0.id())).expect("it runs");
     let mut told = |callers: &[Option<&Asker>]| {
-        callers.iter().for_each(|by| processes.handle_connect(inode, by.cloned()));
+        let guard = processes.callers().expect("there is one");
+        callers.iter().for_each(|by| guard.handle_connect(socket, by.cloned()));
         let found = processes.find(Protocol::Tcp, connection.local, connection.remote);
         found.map(|asker| asker.to_process().id)
     };
@@ -403,58 +409,41 @@ fn under_a_guard_a_connection_is_told_as_its_callers_only() {
     assert_eq!(told(&[Some(&own), Some(&own)]), Some(std::process::id()));
     assert_eq!(told(&[Some(&own), Some(&other)]), None, "it may be the SYN of either");
     assert_eq!(told(&[Some(&own)]), Some(std::process::id()));
+    // Another connection of the same socket was opened by no call that was looked at, nor one after it was disconnected.
+    let guard = processes.callers().expect("there is one");
+    let (here, there) = (connection.local, connection.remote);
+    assert!(guard.find_connecting(socket, (here, there)).is_some());
+    assert!(guard.find_connecting(socket, (here, here)).is_none());
+    guard.handle_disconnect(socket);
+    assert!(guard.find_connecting(socket, (here, there)).is_none());
     // So many later ones that it is forgotten.
-    (0..1_024).for_each(|later| processes.handle_connect(u32::MAX - later, None));
-    assert!(processes.find(Protocol::Tcp, connection.local, connection.remote).is_none());
+    guard.handle_connect(socket, Some(own.clone()));
+    (0..callers::SOCKETS_MAX as u32).for_each(|later| guard.handle_connect(u32::MAX - later, None));
+    assert!(guard.find_connecting(socket, (here, there)).is_none());
 }
 
 #[test]
-fn under_a_guard_a_datagram_is_told_as_that_of_whoever_makes_such_sockets() {
+fn under_a_guard_a_datagram_is_told_as_its_sockets_makers_only() {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let (local, remote) = (udp.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
     let mut processes = below(std::process::id()).with_guard();
-    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "it may come from anywhere");
-    assert!(processes.find_holding(Protocol::Udp, local, remote).is_some(), "whoever made it");
-    processes.handle_maker(here()).expect("this process");
-    assert!(processes.find(Protocol::Udp, local, remote).is_some());
-    // A child that is the same program has it from this one, another has not.
+    let own = processes.find_thread(here()).expect("this process");
+    let mut told = |made: Option<(u32, &Asker)>| {
+        let guard = processes.callers().expect("there is one");
+        made.into_iter().for_each(|(socket, by)| guard.handle_make(socket, Some(by.clone())));
+        let held = processes.find_holding(Protocol::Udp, local, remote).map(|asker| asker.to_process().id);
+        (processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().id), held)
+    };
+    let id = Some(std::process::id());
+    assert_eq!(told(None), (None, id), "the guard has not told of it");
+    let other = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    assert_eq!(told(Some((inode(&other), &own))), (None, id), "nor has it by that of another");
+    assert_eq!(told(Some((inode(&udp), &own))), (id, id));
+    // Another program has it, alone at last.
     let cat = Running::start(Command::new("cat").stdin(OwnedFd::from(udp.try_clone().expect("a copy"))));
-    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "two programs");
+    assert_eq!(told(None), (None, None), "two programs");
+    let socket = inode(&udp);
     drop(udp);
-    assert!(processes.find_holding(Protocol::Udp, local, remote).is_some());
-    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "cat has made none");
-    processes.handle_maker(pid(cat.0.id())).expect("it runs");
-    assert_eq!(
-        processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().id),
-        Some(cat.0.id())
-    );
-    processes.forget_maker(pid(cat.0.id())).expect("it runs");
-    assert!(processes.find(Protocol::Udp, local, remote).is_none(), "it did not wait");
-}
-
-#[test]
-fn a_program_that_becomes_another_has_made_nothing_as_that() {
-    let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let (local, remote) = (udp.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
-    let mut command = Command::new("bash");
-    command.args(["-c", "echo here; read line <&2; exec cat"]).stdin(OwnedFd::from(udp));
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
-    let mut running = Running::start(command.stderr(OwnedFd::from(theirs)).stdout(Stdio::piped()));
-    drop(command);
-    let mut line = String::new();
-    BufReader::new(running.0.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-    let mut processes = below(std::process::id()).with_guard();
-    processes.handle_maker(pid(running.0.id())).expect("it runs");
-    let told = |processes: &mut Processes| {
-        processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().name)
-    };
-    assert_eq!(told(&mut processes).as_deref(), Some("bash"));
-    (&ours).write_all(b"go on\n").expect("written");
-    let held = |processes: &mut Processes| {
-        processes.find_holding(Protocol::Udp, local, remote).map(|asker| asker.to_process().name)
-    };
-    while held(&mut processes).as_deref() != Some("cat") {
-        std::thread::yield_now();
-    }
-    assert_eq!(told(&mut processes), None);
+    assert_eq!(told(None), (None, Some(cat.0.id())), "cat has not made it");
+    assert_eq!(told(Some((socket, &own))), (None, Some(cat.0.id())));
 }

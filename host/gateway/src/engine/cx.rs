@@ -277,7 +277,7 @@ impl Cx {
     }
 
     /// Whether each asker is looked for, and not only whom something is refused.
-    pub fn asks_who(&self) -> bool {
+    fn asks_who(&self) -> bool {
         self.authority.asks_who() || self.reporter.keeps_events() || self.lessons.is_some()
     }
 

@@ -348,7 +348,7 @@ impl Engine {
     }
 
     /// Tells each part what the stack has for it.
-    pub(super) fn dispatch(&mut self) {
+    fn dispatch(&mut self) {
         while let Some(event) = self.cx.stack.poll_event() {
             let cx = &mut self.cx;
             match event {
@@ -422,7 +422,7 @@ impl Engine {
         let exit = self.sandbox.try_status();
         while let Some(news) = self.sandbox.take_guard_news() {
             match news {
-                GuardNews::Called(call) => self.handle_call(call),
+                GuardNews::Called(call) => self.cx.handle_call(call),
                 GuardNews::Asked(asked) => self.cx.handle_socket(asked),
                 GuardNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
             }

@@ -104,3 +104,14 @@ pub(super) fn allow_ports() -> Result<(), LaunchError> {
     const SETTING: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
     std::fs::write(SETTING, "0").during(Step::AllowPorts, SETTING)
 }
+
+/// Has every connection begin with connect, which the guard sees: without TCP Fast Open (RFC 7413) a first packet with data is
+/// none that a send could send.
+pub(super) fn refuse_fast_open() -> Result<(), LaunchError> {
+    const SETTING: &str = "/proc/sys/net/ipv4/tcp_fastopen";
+    match std::fs::write(SETTING, "0") {
+        // A kernel without it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.during(Step::RefuseFastOpen, SETTING),
+    }
+}

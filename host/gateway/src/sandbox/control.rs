@@ -62,10 +62,10 @@ pub enum Deed {
     /// It connects the TCP socket that has this inode, by which the kernel's tables know it too. (Not the cookie: a
     /// connection of MPTCP has another than its socket.)
     Connects(u32),
-    /// It makes a socket for datagrams.
-    MakesDatagrams,
-    /// Nothing: it did not wait, and what was seen of it does not count.
-    Ended,
+    /// It has that socket connected to nothing any more.
+    Disconnects(u32),
+    /// It gets this socket for datagrams.
+    Makes(u32),
 }
 
 /// What the gateway tells init.
@@ -220,8 +220,8 @@ fn encode_error(bytes: &mut Vec<u8>, kind: u8, error: &LaunchError) {
 fn encode_deed(bytes: &mut Vec<u8>, deed: Deed) {
     let (kind, inode) = match deed {
         Deed::Connects(inode) => (0, inode),
-        Deed::MakesDatagrams => (1, 0),
-        Deed::Ended => (2, 0),
+        Deed::Disconnects(inode) => (1, inode),
+        Deed::Makes(inode) => (2, inode),
     };
     bytes.extend([CALLED, kind]);
     bytes.extend(inode.to_ne_bytes());
@@ -230,7 +230,7 @@ fn encode_deed(bytes: &mut Vec<u8>, deed: Deed) {
 fn decode_deed(rest: &[u8]) -> Option<Deed> {
     let (kind, inode) = rest.split_first()?;
     let inode = u32::from_ne_bytes(inode.try_into().ok()?);
-    [Deed::Connects(inode), Deed::MakesDatagrams, Deed::Ended].get(usize::from(*kind)).copied()
+    [Deed::Connects, Deed::Disconnects, Deed::Makes].get(usize::from(*kind)).map(|deed| deed(inode))
 }
 
 /// The number; whether it is denied, and, in the second bit, whether somebody may be asked; the length of the rule, if there
@@ -340,7 +340,7 @@ mod tests {
         });
         let report = gateway.next_report(RecvFlags::empty()).expect("a report");
         assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, guarded: true, .. })));
-        for sent in [Deed::Connects(u32::MAX), Deed::MakesDatagrams, Deed::Ended] {
+        for sent in [Deed::Connects(u32::MAX), Deed::Disconnects(1), Deed::Makes(2)] {
             let (one, other) = UnixStream::pair().expect("a pair");
             init.report(&Report::Called { caller: one.into(), answer: other.into(), deed: sent });
             let report = gateway.next_report(RecvFlags::empty()).expect("a report");

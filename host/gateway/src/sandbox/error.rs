@@ -59,6 +59,8 @@ steps! {
     AllowPing = "letting the command send ICMP echo",
     /// Ports below 1024 without privilege.
     AllowPorts = "letting the command listen on ports below 1024",
+    /// Connections begin with connect.
+    RefuseFastOpen = "turning TCP Fast Open off",
     /// A process file system of the new PID namespace.
     MountProc = "mounting a new /proc",
     /// The kernel's switches, out of uid 0's reach.

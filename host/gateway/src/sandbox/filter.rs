@@ -7,7 +7,7 @@
 //! |---|---|
 //! | connect | judged: the family stands in memory |
 //! | socket and socketpair for Unix datagrams | judged: each datagram could name another path |
-//! | socket for IPv4's and IPv6's datagrams | passes once the gateway has looked who makes it |
+//! | socket for IPv4's and IPv6's datagrams | made by init, once the gateway has looked who gets it |
 //! | socket of families that lead around the network namespace, or that nobody needs | fails |
 //! | io_uring | fails: it connects without a system call |
 //! | keys (keyctl(2)) | fail: they are the host's, and asking for one has the host's programs resolve names |
@@ -198,9 +198,9 @@ fn connect() -> Vec<libc::sock_filter> {
 fn socket(wanted: Wanted) -> Vec<libc::sock_filter> {
     let mut code = vec![load_word(argument(0))];
     if wanted.judged {
-        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
-            .into_iter()
-            .for_each(|family| on(&mut code, family as u32, &datagram_type()));
+        on(&mut code, libc::AF_UNIX as u32, &type_of(&[libc::SOCK_DGRAM, libc::SOCK_RAW]));
+        let internet = [libc::AF_INET, libc::AF_INET6];
+        internet.into_iter().for_each(|family| on(&mut code, family as u32, &type_of(&[libc::SOCK_DGRAM])));
     }
     FAMILIES.into_iter().for_each(|family| on(&mut code, family as u32, &[give(libc::SECCOMP_RET_ALLOW)]));
     code.push(fail(Errno::AFNOSUPPORT));
@@ -209,21 +209,18 @@ fn socket(wanted: Wanted) -> Vec<libc::sock_filter> {
 
 fn datagrams() -> Vec<libc::sock_filter> {
     let mut code = vec![load_word(argument(0))];
-    on(&mut code, libc::AF_UNIX as u32, &datagram_type());
+    on(&mut code, libc::AF_UNIX as u32, &type_of(&[libc::SOCK_DGRAM, libc::SOCK_RAW]));
     code.push(give(libc::SECCOMP_RET_ALLOW));
     code
 }
 
-/// Judges SOCK_DGRAM, and SOCK_RAW, which sends datagrams too. The flags are above the lowest four bits.
-fn datagram_type() -> Vec<libc::sock_filter> {
-    vec![
-        load_word(argument(1)),
-        statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0xf),
-        jump(libc::BPF_JEQ, libc::SOCK_DGRAM as u32, 1, 0),
-        jump(libc::BPF_JEQ, libc::SOCK_RAW as u32, 0, 1),
-        give(libc::SECCOMP_RET_USER_NOTIF),
-        give(libc::SECCOMP_RET_ALLOW),
-    ]
+/// Judges sockets of these types. The flags are above the lowest four bits. SOCK_RAW is the same as SOCK_DGRAM for Unix
+/// sockets; for others it needs a capability that nobody has inside.
+fn type_of(judged: &[i32]) -> Vec<libc::sock_filter> {
+    let mut code = vec![load_word(argument(1)), statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0xf)];
+    judged.iter().for_each(|kind| on(&mut code, *kind as u32, &[give(libc::SECCOMP_RET_USER_NOTIF)]));
+    code.push(give(libc::SECCOMP_RET_ALLOW));
+    code
 }
 
 fn ioctl() -> Vec<libc::sock_filter> {

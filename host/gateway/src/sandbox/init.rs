@@ -91,6 +91,7 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     let foreign_proc = mounts::mount_proc().map_err(warn).is_err();
     attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
     attach::allow_ports().unwrap_or_else(warn);
+    attach::refuse_fast_open().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
     mounts::mount_files((has_ipv6, assignment.terminal.is_some()), &assignment.unix, &warn)?;
     keep_directories(assignment)?;

@@ -271,10 +271,11 @@ fn a_published_port_leads_only_to_programs_that_may_listen() {
         let ledger = run.ledger();
         let mut running = run.start(&["python3", "-c", program, word]);
         let _ = running.line("listening");
-        let mut stream = world.host.connect(([127, 0, 0, 1], 18001).into()).expect("the published port");
         let mut echoed = [0; 4];
-        let answered = std::io::Write::write_all(&mut stream, b"word")
-            .and_then(|()| std::io::Read::read_exact(&mut stream, &mut echoed));
+        let answered = world.host.connect(([127, 0, 0, 1], 18001).into()).and_then(|mut stream| {
+            std::io::Write::write_all(&mut stream, b"word")?;
+            std::io::Read::read_exact(&mut stream, &mut echoed)
+        });
         assert_eq!(answered.is_ok(), may, "{answered:?}");
         if !may {
             running.signal(rustix::process::Signal::TERM);

@@ -79,7 +79,7 @@ fn sockets_for_datagrams_are_judged_and_strange_families_fail() {
             }
         }
         for family in [libc::AF_INET, libc::AF_INET6] {
-            for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW | flags] {
+            for kind in [libc::SOCK_DGRAM, libc::SOCK_DGRAM | flags] {
                 assert_eq!(made(ALL, numbers.socket, family, kind), JUDGE);
                 assert_eq!(made(NONE, numbers.socket, family, kind), ALLOW);
             }

@@ -33,8 +33,8 @@ pub(super) enum Kind {
     Connect { socket: i32, address: u64, length: usize },
     /// socket(2) for Unix datagrams: the type and its flags.
     UnixDatagrams { flags: i32 },
-    /// socket(2) for IPv4's or IPv6's.
-    Datagrams,
+    /// socket(2) for IPv4's or IPv6's: the family, the type and its flags, and the protocol.
+    Datagrams { family: i32, flags: i32, protocol: i32 },
     /// socketpair(2) for them: and where the two numbers go.
     DatagramPair { flags: i32, numbers: u64 },
 }
@@ -84,7 +84,7 @@ impl Listener {
         self.send(libc::seccomp_notif_resp { id, val: result.unwrap_or(0), error, flags: 0 });
     }
 
-    /// Has the kernel do what was called for: of what stands in registers, which no other thread can change.
+    /// Has the kernel do what was called for: of what stands in registers alone, which no other thread can change.
     pub(super) fn pass(&self, id: u64) {
         let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
         self.send(libc::seccomp_notif_resp { id, val: 0, error: 0, flags });
@@ -139,8 +139,10 @@ impl Kind {
                 address: data.args[1],
                 length: usize::try_from(integer(2)).ok()?,
             }),
-            number if number == numbers.socket && integer(0) != libc::AF_UNIX => Some(Self::Datagrams),
-            number if number == numbers.socket => Some(Self::UnixDatagrams { flags: integer(1) }),
+            number if number == numbers.socket => Some(match integer(0) {
+                libc::AF_UNIX => Self::UnixDatagrams { flags: integer(1) },
+                family => Self::Datagrams { family, flags: integer(1), protocol: integer(2) },
+            }),
             number if number == numbers.socketpair => {
                 Some(Self::DatagramPair { flags: integer(1), numbers: data.args[3] })
             }

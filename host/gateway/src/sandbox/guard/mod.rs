@@ -9,8 +9,8 @@
 //!                                                                finds the file, judges *it*, and connects to *it*
 //! ```
 //!
-//! The call is never given back to the kernel to go on with: the caller could have changed the address by then, or the
-//! descriptor. What is judged is what is connected to: a file that is held open, by no name.
+//! No call that names an address is given back to the kernel to go on with: the caller could have changed the address by then,
+//! or the descriptor. What is judged is what is connected to: a file that is held open, by no name.
 //!
 //! A path leads to a socket that was made inside, which is open ([`origin`]); to one that a rule names ([`judgement`]);
 //! or nowhere.

@@ -11,12 +11,12 @@ use crate::sandbox::control::Deed;
 use crate::sandbox::error::{During, LaunchError, Step};
 use crate::sandbox::filter::ADDRESS_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::process::Pid;
 use rustix::thread::CapabilitySet;
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Builder;
@@ -157,7 +157,7 @@ impl Pool {
     fn serve(self: &Arc<Self>, call: Call, callers: &mut Callers) -> Done {
         let done = match call.kind {
             Kind::Connect { socket, address, length } => self.connect(call, callers, socket, address, length),
-            Kind::Datagrams => self.announce_maker(call),
+            Kind::Datagrams { family, flags, protocol } => self.make_datagrams(call, family, flags, protocol),
             Kind::UnixDatagrams { flags } => Ok(Done::Now(self.make_packets(call, flags))),
             Kind::DatagramPair { flags, numbers } => Ok(Done::Now(self.make_pair(call, flags, numbers))),
         };
@@ -182,18 +182,22 @@ impl Pool {
             return Err(Errno::INTR);
         }
         let family = bytes.first_chunk().map_or(0, |family| i32::from(u16::from_ne_bytes(*family)));
-        match family {
-            libc::AF_INET | libc::AF_INET6 => {
-                let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
-                if is_stream && !inside::stays(bytes) {
-                    let inode = rustix::fs::fstat(&socket)?.st_ino;
-                    self.announce(call, caller, Deed::Connects(inode as u32))?;
-                }
-                match is_stream && is_blocking(&socket) {
-                    true => Ok(Done::Long(socket, bytes.to_vec())),
-                    false => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
-                }
+        let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
+        let deed = match family {
+            libc::AF_INET | libc::AF_INET6 if !inside::stays(bytes) => {
+                Some(Deed::Connects as fn(u32) -> Deed)
             }
+            libc::AF_UNSPEC => Some(Deed::Disconnects as fn(u32) -> Deed),
+            _ => None,
+        };
+        if let Some(deed) = deed.filter(|_| is_stream) {
+            let inode = rustix::fs::fstat(&socket)?.st_ino as u32;
+            self.announce(call, caller, deed(inode))?;
+        }
+        match family {
+            // Whether it waits another thread may change at any moment.
+            libc::AF_INET | libc::AF_INET6 if is_stream => Ok(Done::Long(socket, bytes.to_vec())),
+            libc::AF_INET | libc::AF_INET6 => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
             // No path is as long as that.
             libc::AF_UNIX if length > UNIX_ADDRESS_BYTES_MAX => Err(Errno::INVAL),
             // The others go by who connects.
@@ -212,14 +216,18 @@ impl Pool {
         if self.listener.waits(call.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
-    /// The same of one that makes a socket for datagrams. What was seen of one that waits no more may be another program's.
-    fn announce_maker(&self, call: Call) -> Result<Done, Errno> {
+    /// Makes a socket for datagrams in the caller's place, so that it is known by whom each of them was made. A caller in
+    /// another network namespace, as that of a run within this one, makes its own.
+    fn make_datagrams(&self, call: Call, family: i32, flags: i32, protocol: i32) -> Result<Done, Errno> {
         let caller = Caller::of(call.thread)?;
-        let announced = self.announce(call, &caller, Deed::MakesDatagrams);
-        if announced.is_err() {
-            self.setting.voice.announce(caller.as_descriptor(), Deed::Ended);
+        if !self.is_at_base(&caller)? {
+            return Ok(Done::Passed);
         }
-        announced.map(|()| Done::Passed)
+        let socket = datagram_socket(family, flags, protocol)?;
+        let inode = rustix::fs::fstat(&socket)?.st_ino as u32;
+        self.announce(call, &caller, Deed::Makes(inode))?;
+        let number = self.listener.hand_over(call.id, socket.as_fd(), flags & libc::SOCK_CLOEXEC != 0)?;
+        Ok(Done::Now(Ok(i64::from(number))))
     }
 
     /// Connects a socket by the caller's rights. The thread has them for good, and ends.
@@ -259,12 +267,15 @@ impl Pool {
     /// The caller, who must be in the network namespace in which a socket of ours is made.
     fn expect_base(&self, call: Call) -> Result<Caller, Errno> {
         let caller = Caller::of(call.thread)?;
-        let number = super::caller::number_of(caller.as_descriptor()).ok_or(Errno::SRCH)?;
-        let network = Identity::at(&format!("/proc/{number}/ns/net"))?;
-        match network == self.setting.base.network && self.listener.waits(call.id) {
+        match self.is_at_base(&caller)? && self.listener.waits(call.id) {
             true => Ok(caller),
             false => Err(Errno::PROTONOSUPPORT),
         }
+    }
+
+    fn is_at_base(&self, caller: &Caller) -> Result<bool, Errno> {
+        let number = super::caller::number_of(caller.as_descriptor()).ok_or(Errno::SRCH)?;
+        Ok(Identity::at(&format!("/proc/{number}/ns/net"))? == self.setting.base.network)
     }
 }
 
@@ -302,9 +313,11 @@ impl Callers {
     }
 }
 
-/// Whether connecting this socket may keep the thread that does it.
-fn is_blocking(socket: &OwnedFd) -> bool {
-    rustix::fs::fcntl_getfl(socket).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
+/// As socket(2) takes them, but closed by exec.
+fn datagram_socket(family: i32, flags: i32, protocol: i32) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::from_bits_retain((flags & !0xf) as u32) | SocketFlags::CLOEXEC;
+    let protocol = NonZeroU32::new(protocol as u32).map(Protocol::from_raw);
+    rustix::net::socket_with(AddressFamily::from_raw(family as u16), SocketType::DGRAM, flags, protocol)
 }
 
 fn non_blocking(flags: i32) -> SocketFlags {
