@@ -43,6 +43,12 @@ impl Policies {
         Ok(Self { bucket })
     }
 
+    /// Whether several servers keep it, any of which may answer, the one that is behind included.
+    #[must_use]
+    pub fn is_replicated(&self) -> bool {
+        self.bucket.stream.cached_info().config.num_replicas > 1
+    }
+
     /// Hands out a value; the revision that it has.
     ///
     /// # Errors

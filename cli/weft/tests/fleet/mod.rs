@@ -1,5 +1,6 @@
 //! `weft fleet` with a real server, which is killed, partitioned, full, and forgetful.
 
+mod cluster;
 mod secured;
 mod server;
 mod shipped;

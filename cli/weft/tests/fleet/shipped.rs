@@ -20,7 +20,7 @@ fn random(below: u64) -> u64 {
 }
 
 /// The stream has exactly the ledger's entries, each once.
-fn assert_whole(world: &World, shards: &[u64]) -> Value {
+pub fn assert_whole(world: &World, shards: &[u64]) -> Value {
     let (told, status) = world.verify();
     assert_eq!(status, Some(0), "{told:#}");
     for (shard, count) in shards.iter().enumerate() {

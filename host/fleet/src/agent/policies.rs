@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// How often the policy is looked at without being told that it has changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How soon it is looked at again after a change, one time after the other: of servers that keep copies any may answer, also
+/// one that does not have the change yet.
+const LOOKS_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// How soon it is looked at again where that failed.
 const RETRY_WAIT: Duration = Duration::from_secs(5);
 /// The bound of a reason that goes into the bucket of hosts, in bytes.
@@ -23,35 +26,55 @@ impl Agent<'_> {
         let Some(path) = self.config.policy.clone() else { return std::future::pending().await };
         let mut connections = self.link.connections();
         let (mut changes, mut last_failure) = (None, None);
+        // How often it was looked at since something has changed.
+        let mut looks = 0;
         loop {
             connections.borrow_and_update();
             // Listened to before it is looked at: what comes in between wakes.
             if changes.is_none() {
                 changes = policies::changes(&self.link, &self.config.host).await.ok();
             }
-            let failure = self.look_at_policy(&path).await.err().map(|error| error.to_string());
+            let wait_again = LOOKS_AGAIN.get(looks).copied();
+            let failure =
+                self.look_at_policy(&path, wait_again.is_none()).await.err().map(|error| error.to_string());
             if failure != last_failure && self.link.connections().borrow().is_up {
                 failure.iter().for_each(|reason| (self.tell)(&Notice::Unseen(reason.clone())));
                 last_failure.clone_from(&failure);
             }
-            let wait = if failure.is_none() { LOOK_INTERVAL } else { RETRY_WAIT };
-            tokio::select! {
-                is_open = next(&mut changes) => if !is_open { changes = None },
+            let wait = if failure.is_none() { wait_again.unwrap_or(LOOK_INTERVAL) } else { RETRY_WAIT };
+            looks = tokio::select! {
+                is_open = next(&mut changes) => {
+                    if !is_open {
+                        changes = None;
+                    }
+                    0
+                }
                 // What happened in between was told to nobody.
-                _ = connections.changed() => {}
-                () = tokio::time::sleep(wait) => {}
+                _ = connections.changed() => 0,
+                () = tokio::time::sleep(wait) => looks + 1,
             }
         }
     }
 
-    /// Looks at the host's own policy, or where there is none at the fleet's, and installs it where it is another.
-    async fn look_at_policy(&self, path: &Path) -> Result<(), ServerError> {
-        let found = Policies::open(&self.link).await?.find(Some(&self.config.host)).await?;
+    /// Looks at the host's own policy, or where there is none at the fleet's, and installs it where it is another; one from
+    /// before only where that `is_settled`.
+    async fn look_at_policy(&self, path: &Path, is_settled: bool) -> Result<(), ServerError> {
+        let bucket = Policies::open(&self.link).await?;
+        let found = bucket.find(Some(&self.config.host)).await?;
         // Where all are taken away the last good one stays: no policy would close everything at once.
         let Some(Found { revision, value }) = found else { return Ok(()) };
         let policy = self.state.borrow().policy.clone();
         if policy.installed.as_ref() == Some(&revision) {
             self.state.borrow_mut().policy.refused = None;
+            return Ok(());
+        }
+        // A server that is behind the others has an older one, or none of the host's own. All of them do where they were put
+        // back to an old copy, or where that was taken away.
+        let is_before = |installed: &Revision| match installed.key == revision.key {
+            true => revision.number < installed.number,
+            false => revision.key == policies::key(None),
+        };
+        if bucket.is_replicated() && !is_settled && policy.installed.as_ref().is_some_and(is_before) {
             return Ok(());
         }
         if policy.refused.is_some_and(|(refused, _)| refused == revision) {
