@@ -11,6 +11,7 @@ mod policy;
 mod status;
 
 use crate::args::{CommonArguments, FleetTask, USAGE_STATUS};
+use crate::ledger::check::read_keys;
 use crate::print;
 use ::fleet::setup::{Kept, SetupConfig, set_up};
 use ::fleet::{Link, ServerError};
@@ -65,8 +66,12 @@ async fn perform(task: FleetTask) -> Result<ExitCode, Failure> {
             let kept = set_up(&connect(common).await?, &config).await?;
             Ok(print(tell_kept(&kept, json).as_bytes()))
         }
-        FleetTask::Agent { common, host, ledger, policy, directory } => {
-            agent::run(common, host, ledger, policy, directory).await
+        FleetTask::Agent { common, host, ledger, policy, policy_key, directory } => {
+            let keys = match policy_key.is_empty() {
+                true => Vec::new(),
+                false => read_keys(&policy_key).map_err(ledger::of_ledger)?,
+            };
+            agent::run(common, (host, ledger, directory), (policy, keys)).await
         }
         FleetTask::Status { common, host } => {
             let json = common.json;

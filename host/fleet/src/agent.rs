@@ -21,7 +21,9 @@ use crate::host::HostName;
 use crate::policy::install;
 use crate::position::Positions;
 use crate::server::{Access, Link, ServerError};
+use crate::signed::Times;
 use crate::state::HostState;
+use identity::PublicKey;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -32,6 +34,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file in the agent's directory that tells how far it has shipped.
 const POSITIONS: &str = "positions";
+/// The file there that tells when the policies were signed that it has taken.
+const SIGNED: &str = "signed";
 /// The file there that one agent locks.
 const LOCK: &str = "lock";
 
@@ -45,6 +49,7 @@ const LOCK: &str = "lock";
 ///     host: "host7.example.com".parse()?,
 ///     ledger: Some("/var/lib/weft/ledger".into()),
 ///     policy: Some("/run/weft/policy.list".into()),
+///     policy_keys: Vec::new(),
 ///     directory: "/var/lib/weft/fleet".into(),
 /// };
 /// assert_eq!(config.host.as_str(), "host7.example.com");
@@ -60,6 +65,8 @@ pub struct AgentConfig {
     pub ledger: Option<PathBuf>,
     /// The file of the policy, where one is to be kept there.
     pub policy: Option<PathBuf>,
+    /// The keys that must have signed it, all of them; with none it is taken from whoever may hand it out.
+    pub policy_keys: Vec<PublicKey>,
     /// The agent's own directory. It is made, with access for its owner only.
     pub directory: PathBuf,
 }
@@ -81,6 +88,7 @@ pub struct Agent<'a> {
     link: Link,
     state: RefCell<HostState>,
     positions: RefCell<Positions>,
+    signed: RefCell<Times>,
     /// Whether the positions' file is behind.
     is_dirty: Cell<bool>,
     tell: &'a dyn Fn(&Notice),
@@ -101,6 +109,8 @@ impl<'a> Agent<'a> {
         let lock = lock(&config.directory)?;
         let path = config.directory.join(POSITIONS);
         let positions = Positions::read(&path).map_err(|error| AgentError::File(path, error))?;
+        let path = config.directory.join(SIGNED);
+        let signed = Times::read(&path).map_err(|error| AgentError::File(path, error))?;
         let inbox = Some(format!("_INBOX.{}", config.host.token()));
         let access = Access { inbox, ..config.access.clone() };
         let link = access.keep_connected().await.map_err(AgentError::Server)?;
@@ -110,6 +120,7 @@ impl<'a> Agent<'a> {
             link,
             state: RefCell::new(state),
             positions: RefCell::new(positions),
+            signed: RefCell::new(signed),
             is_dirty: Cell::new(false),
             tell,
             _lock: lock,

@@ -6,7 +6,7 @@
 //!
 //! - [`host`], [`subject`]: what hosts, subjects and messages are called
 //! - [`server`], [`setup`]: how servers are reached, and the stream and the buckets
-//! - [`policy`], [`policies`]: policies as documents, and the bucket of them
+//! - [`policy`], [`signed`], [`policies`]: policies as documents, who has signed them, and the bucket of them
 //! - [`agent`]: what runs on each host
 //! - [`spool`], [`shipping`], [`position`]: from a ledger's directory to the stream
 //! - [`rebuild`], [`collect`]: from the stream back to a ledger that can be verified
@@ -25,6 +25,7 @@ pub mod rebuild;
 pub mod server;
 pub mod setup;
 pub mod shipping;
+pub mod signed;
 pub mod spool;
 pub mod state;
 pub mod subject;

@@ -3,6 +3,7 @@
 //! The document says in which language the policy is written, because a file's name does, and a key has none. It is held
 //! to be right twice: before it is pushed, and by each host before it takes the place of the last good one.
 
+use crate::signed::SignatureError;
 use axiom::policy::{Language, Policy, PolicyBuilder, PolicyError};
 use serde_json::{Value, json};
 use std::fmt;
@@ -33,6 +34,8 @@ pub struct Document {
     pub language: Language,
     /// Its text.
     pub text: String,
+    /// Who has signed it, where somebody has: a [note](crate::signed).
+    pub note: Option<String>,
 }
 
 /// Why a policy is not taken.
@@ -46,13 +49,15 @@ pub enum DocumentError {
     Language(Language),
     /// What is wrong with the policy.
     Wrong(PolicyError),
+    /// Those whose policies are taken have not signed it.
+    Signature(SignatureError),
 }
 
 impl Document {
     /// The policy of a file of this name.
     #[must_use]
     pub fn of_file(path: &str, text: String) -> Self {
-        Self { language: Language::of_path(path), text }
+        Self { language: Language::of_path(path), text, note: None }
     }
 
     /// The document as a value of the bucket.
@@ -64,7 +69,11 @@ impl Document {
         if self.text.len() > POLICY_BYTES_MAX {
             return Err(DocumentError::TooLong(POLICY_BYTES_MAX));
         }
-        let value = json!({ "language": word(self.language), "text": self.text }).to_string();
+        let mut value = json!({ "language": word(self.language), "text": self.text });
+        if let Some(note) = &self.note {
+            value["note"] = note.as_str().into();
+        }
+        let value = value.to_string();
         match value.len() > DOCUMENT_BYTES_MAX {
             true => Err(DocumentError::TooLong(DOCUMENT_BYTES_MAX)),
             false => Ok(value.into_bytes()),
@@ -90,7 +99,8 @@ impl Document {
         if text.len() > POLICY_BYTES_MAX {
             return Err(DocumentError::TooLong(POLICY_BYTES_MAX));
         }
-        Ok(Self { language, text: text.to_owned() })
+        let note = value["note"].as_str().map(str::to_owned);
+        Ok(Self { language, text: text.to_owned(), note })
     }
 
     /// The policy, as a host would read it from a file of this name.
@@ -170,6 +180,7 @@ impl fmt::Display for DocumentError {
                 "the policy is a list of rules: give the agent a file whose name does not end in .cedar",
             ),
             Self::Wrong(error) => error.fmt(f),
+            Self::Signature(error) => error.fmt(f),
         }
     }
 }
@@ -196,12 +207,12 @@ mod tests {
             assert!(error.contains(told), "{error}");
         }
         let later = decode(r#"{"language":"list","text":"a.example","later":1}"#).unwrap();
-        assert_eq!(later, Document { language: Language::List, text: "a.example".into() });
+        assert_eq!(later, Document { language: Language::List, text: "a.example".into(), note: None });
     }
 
     #[test]
     fn a_policy_is_bounded() {
-        let of = |text: String| Document { language: Language::List, text };
+        let of = |text: String| Document { language: Language::List, text, note: None };
         assert!(of("#".repeat(POLICY_BYTES_MAX)).encode().is_ok());
         assert!(matches!(
             of("#".repeat(POLICY_BYTES_MAX + 1)).encode(),

@@ -39,6 +39,10 @@ pub enum FleetTask {
         /// Keep the host's policy in this file, for `weft run --policy`; its name ends in .cedar where the policy is in Cedar
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
+        /// Take no policy that this public key has not signed: its text, or a file of such, all of which must have;
+        /// repeatable
+        #[arg(long, value_name = "KEY", requires = "policy")]
+        policy_key: Vec<String>,
         /// Where the agent keeps how far it has shipped; weft/fleet in $XDG_STATE_HOME or ~/.local/state unless given
         #[arg(long, value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
@@ -77,6 +81,9 @@ pub enum FleetPolicyTask {
         /// Only for this host, in place of the policy for all
         #[arg(long, value_name = "NAME")]
         host: Option<HostName>,
+        /// Sign it with the keys in this file, as `weft key new` makes it, for agents with --policy-key
+        #[arg(long, value_name = "FILE")]
+        sign: Option<PathBuf>,
     },
     /// Print the policy that is handed out
     Show {

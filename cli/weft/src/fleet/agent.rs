@@ -5,6 +5,7 @@ use crate::args::CommonArguments;
 use crate::print;
 use fleet::agent::Notice;
 use fleet::{Agent, AgentConfig, HostName};
+use identity::PublicKey;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,10 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub async fn run(
     common: CommonArguments,
-    host: HostName,
-    ledger: Option<PathBuf>,
-    policy: Option<PathBuf>,
-    directory: Option<PathBuf>,
+    (host, ledger, directory): (HostName, Option<PathBuf>, Option<PathBuf>),
+    (policy, policy_keys): (Option<PathBuf>, Vec<PublicKey>),
 ) -> Result<ExitCode, Failure> {
     let directory = directory.or_else(default_directory).ok_or_else(|| {
         Failure::Unable("where does the agent keep how far it is? Give --directory, or set HOME".into())
@@ -27,7 +26,7 @@ pub async fn run(
     let mut terminate = signal(signals).map_err(|error| unable(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| unable(&error))?;
     let (json, access) = (common.json, common.into_access());
-    let config = AgentConfig { access, host, ledger, policy, directory };
+    let config = AgentConfig { access, host, ledger, policy, policy_keys, directory };
     let tell = |notice: &Notice| tell(notice, json);
     let agent = Agent::start(config, &tell).await.map_err(|error| unable(&error))?;
     let stop = async {

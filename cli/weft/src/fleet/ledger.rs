@@ -51,7 +51,7 @@ pub async fn run(task: FleetLedgerTask) -> Result<ExitCode, Failure> {
     }
 }
 
-fn of_ledger(failure: local::Failure) -> Failure {
+pub fn of_ledger(failure: local::Failure) -> Failure {
     match failure {
         local::Failure::Unable(reason) => Failure::Unable(reason),
         local::Failure::Absent(reason) => Failure::Absent(reason),

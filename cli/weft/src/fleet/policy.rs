@@ -6,17 +6,20 @@ use crate::policy::refuse;
 use crate::print;
 use axiom::policy::Complaint;
 use fleet::HostName;
-use fleet::policies::Policies;
+use fleet::policies::{self, Policies};
 use fleet::policy::{Document, DocumentError, POLICY_BYTES_MAX, word};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
     match task {
-        FleetPolicyTask::Push { file, common, host } => push(&file, common, host).await,
+        FleetPolicyTask::Push { file, common, host, sign } => {
+            push(&file, common, host, sign.as_deref()).await
+        }
         FleetPolicyTask::Show { common, host } => {
             let json = common.json;
             let bucket = Policies::open(&connect(common).await?).await?;
@@ -30,6 +33,7 @@ pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
                         let told = json!({
                             "key": found.revision.key, "revision": found.revision.number,
                             "language": word(document.language), "text": document.text,
+                            "note": document.note,
                         });
                         format!("{told:#}\n")
                     }
@@ -53,10 +57,15 @@ pub async fn run(task: FleetPolicyTask) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn push(file: &Path, common: CommonArguments, host: Option<HostName>) -> Result<ExitCode, Failure> {
+async fn push(
+    file: &Path,
+    common: CommonArguments,
+    host: Option<HostName>,
+    sign: Option<&Path>,
+) -> Result<ExitCode, Failure> {
     let json = common.json;
     // Checked before anything is sent: a policy that is wrong would be refused by every host.
-    let document = read(file)?;
+    let mut document = read(file)?;
     let policy = match document.check(&file.to_string_lossy()) {
         Ok(policy) => policy,
         Err(DocumentError::Wrong(error)) => return Ok(refuse(&error, json, ExitCode::from(USAGE_STATUS))),
@@ -65,6 +74,13 @@ async fn push(file: &Path, common: CommonArguments, host: Option<HostName>) -> R
     let warnings = policy.warnings();
     if !json {
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
+    if let Some(path) = sign {
+        // What is wrong with it names its file.
+        let keys = identity::file::read(path).map_err(|error| Failure::Unable(error.to_string()))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        document = document.signed(&policies::key(host.as_ref()), time_ns, &keys);
     }
     let value = document.encode().map_err(|error| tell_path(file, error))?;
     let bucket = Policies::open(&connect(common).await?).await?;

@@ -7,7 +7,7 @@ mod shipped;
 mod world;
 
 use crate::text;
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::publish;
 use std::fs;
 use std::path::Path;
@@ -96,6 +96,47 @@ fn a_policy_reaches_its_hosts_and_the_last_good_one_stays() {
     until_content(&installed, "allow later.example\n");
     agent.stop();
     assert_eq!(world.status().unwrap()["condition"], "stopped");
+}
+
+#[test]
+fn a_policy_that_others_have_put_there_is_refused_where_it_must_be_signed() {
+    let Some(mut world) = World::new("signed", &[]) else { return };
+    let (installed, server) = (world.folder.join("policy.list"), world.server.address());
+    for name in ["signer", "stranger"] {
+        let made = crate::weft(&["key", "new", "--name", "policies.example", "-o", &world.path(name)]);
+        fs::write(world.folder.join(format!("{name}.pub")), &made.stdout).unwrap();
+    }
+    let (sign, keys) = (["--sign", &world.path("signer")], ["--policy-key", &world.path("signer.pub")]);
+    world.push("allow a.example\n", &sign);
+    let agent = world.agent_with(&keys);
+    until_content(&installed, "allow a.example\n");
+    let first: Value = serde_json::from_str(&world.ask(&["policy", "show", "--json"])).unwrap();
+    let put = |key: &str, text: &str| {
+        let value = json!({ "language": "list", "text": text, "note": first["note"] });
+        publish(server, &format!("$KV.weft-policy.{key}"), &[], value.to_string().as_bytes());
+    };
+    world.push("allow evil.example\n", &[]);
+    agent.until_told("the policy is not signed");
+    world.push("allow evil.example\n", &["--sign", &world.path("stranger")]);
+    agent.until_told("is not signed by policies.example");
+    put("fleet", "allow evil.example\n");
+    agent.until_told("signatures are of another policy");
+    put("host.h1_example", "allow a.example\n");
+    agent.until_told("signatures are of the policy of others");
+    assert_eq!(fs::read_to_string(&installed).unwrap(), "allow a.example\n");
+    let reason = |told: &str| world.status()?["policy"]["reason"].as_str()?.contains(told).then_some(());
+    until("the refusal in the status", || reason("the policy of others"));
+    world.ask(&["policy", "remove", "--host", world::HOST]);
+    // One that is signed later is taken, and the first is none that may follow it, for another agent neither.
+    world.push("allow b.example\n", &sign);
+    until_content(&installed, "allow b.example\n");
+    agent.stop();
+    let agent = world.agent_with(&keys);
+    agent.until_told("is installed");
+    put("fleet", "allow a.example\n");
+    agent.until_told("signed later has been here already");
+    assert_eq!(fs::read_to_string(&installed).unwrap(), "allow b.example\n");
+    agent.stop();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The policy: looked at when the bucket says that it has changed, and now and then; installed where it is right.
 
-use super::{Agent, Notice, now_ns};
+use super::{Agent, Notice, SIGNED, now_ns};
 use crate::policies::{self, Changes, Found, Policies};
 use crate::policy::{Document, DocumentError, install};
 use crate::server::ServerError;
@@ -80,8 +80,11 @@ impl Agent<'_> {
         if policy.refused.is_some_and(|(refused, _)| refused == revision) {
             return Ok(());
         }
-        match take(&value, path) {
-            Ok((digest, bytes)) => self.install(path, &bytes, revision, digest),
+        match self.take(&value, path, &revision.key) {
+            Ok((digest, bytes)) => {
+                self.keep_times()?;
+                self.install(path, &bytes, revision, digest)
+            }
             Err(error) => {
                 let mut reason = error.to_string();
                 reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
@@ -90,6 +93,29 @@ impl Agent<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The hash and the text of the policy in a document under this key, where it is right, and signed by whom it must be.
+    fn take(&self, value: &[u8], path: &Path, key: &str) -> Result<(String, Vec<u8>), DocumentError> {
+        let document = Document::decode(value)?;
+        let keys = &self.config.policy_keys;
+        let time = (!keys.is_empty()).then(|| document.verify(key, keys)).transpose();
+        let time = time.map_err(DocumentError::Signature)?;
+        let policy = document.check(&path.to_string_lossy())?;
+        if let Some(time) = time {
+            self.signed.borrow_mut().take(key, time).map_err(DocumentError::Signature)?;
+        }
+        Ok((policy.digest().to_string(), document.text.into_bytes()))
+    }
+
+    /// Writes down when what is installed now was signed, before it is: an older one never takes its place.
+    fn keep_times(&self) -> Result<(), ServerError> {
+        if self.config.policy_keys.is_empty() {
+            return Ok(());
+        }
+        let path = self.config.directory.join(SIGNED);
+        let written = install(&path, &self.signed.borrow().encode());
+        written.map_err(|error| ServerError::File(path, error.to_string()))
     }
 
     fn install(
@@ -110,13 +136,6 @@ impl Agent<'_> {
         (policy.installed_ns, policy.refused) = (now_ns(), None);
         Ok(())
     }
-}
-
-/// The hash and the text of the policy in a document, where it is right.
-fn take(value: &[u8], path: &Path) -> Result<(String, Vec<u8>), DocumentError> {
-    let document = Document::decode(value)?;
-    let policy = document.check(&path.to_string_lossy())?;
-    Ok((policy.digest().to_string(), document.text.into_bytes()))
 }
 
 /// Waits for a change; whether others may follow.
