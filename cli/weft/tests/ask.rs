@@ -172,6 +172,23 @@ fn unix_sockets_of_the_host_are_asked_about_as_everything_else() {
 }
 
 #[test]
+fn control_c_at_a_question_about_a_unix_socket_ends_the_run() {
+    let directory = Directory::new("interrupt");
+    let listener = UnixListener::bind(directory.file("real")).expect("a socket of the host's");
+    let (program, real) = (directory.file("connect.py"), directory.file("real"));
+    std::fs::write(&program, CONNECTOR).expect("written");
+    let mut session = Session::start(&format!("{} python3 {program} {real}", directory.command()));
+    session.until_shown(&format!("unix:{real} [o/a/n]? "), 1);
+    session.type_in("\x03");
+    let (status, shown) = session.end();
+    assert_eq!(status, Some(128 + 2), "{shown}");
+    assert!(!shown.contains("reached"), "{shown}");
+    let policy = std::fs::read_to_string(directory.file("learned")).expect("the policy");
+    assert!(!policy.contains("unix:"), "{policy}");
+    drop(listener);
+}
+
+#[test]
 fn a_socket_by_another_name_than_its_own_is_not_asked_about() {
     let directory = Directory::new("name");
     let listener = UnixListener::bind(directory.file("real")).expect("a socket of the host's");

@@ -124,6 +124,8 @@ Examples:
   weft fleet agent --server tls://nats.example.com --credentials host7.creds \\
       --host host7.example.com --ledger ~/.local/state/weft/ledger --policy policy.list
   weft fleet policy push team.list --server tls://nats.example.com
+  weft fleet policy push team.list --sign policies.key --server tls://nats.example.com
+                                   # for agents with --policy-key policies.pub
   weft fleet status --server tls://nats.example.com
   weft fleet ledger verify --host host7.example.com --key host7.pub --server tls://nats.example.com
 
