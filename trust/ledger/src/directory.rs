@@ -8,8 +8,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How many files are synced one by one; of more, the whole file system is.
-const SYNCS_MAX: usize = 64;
+/// How many files are synced one by one; of more, the whole file system is. Each that is new takes a commit of the file
+/// system's own journal, milliseconds where others write as well.
+const SYNCS_MAX: usize = 16;
 
 /// The file that a writer locks.
 const LOCK: &str = "lock";
@@ -41,6 +42,8 @@ pub struct DirectoryStorage {
     appended: Option<(String, File)>,
     /// What is not known to be on disk: files, and folders whose names have changed.
     dirty: BTreeSet<PathBuf>,
+    /// Folders whose own names are on disk, or are synced with the rest: who made them may not have done it.
+    known: BTreeSet<PathBuf>,
 }
 
 impl Directory {
@@ -126,7 +129,8 @@ impl DirectoryStorage {
         let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
         let path = if by_descriptor.is_dir() { by_descriptor } else { path };
         let dirty = above.into_iter().chain([path.clone()]).collect();
-        Ok(Self { directory: Directory { path }, _held: held, _lock: lock, appended: None, dirty })
+        let known = BTreeSet::from([path.clone()]);
+        Ok(Self { directory: Directory { path }, _held: held, _lock: lock, appended: None, dirty, known })
     }
 
     /// Has the names of these folders above it be on disk with all else: another may have made them, just now.
@@ -138,11 +142,19 @@ impl DirectoryStorage {
         let Some(folder) = path.parent() else { return Ok(()) };
         if !folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let within = folder.ancestors().take_while(|above| above.starts_with(&self.directory.path));
-            self.dirty.extend(within.map(Path::to_owned));
+            self.known.remove(folder);
         }
-        self.dirty.insert(folder.to_owned());
+        self.mark_folder(folder);
         Ok(())
+    }
+
+    /// Names in this folder have changed.
+    fn mark_folder(&mut self, folder: &Path) {
+        let unknown = folder.ancestors().take_while(|above| !self.known.contains(*above));
+        let unknown: Vec<PathBuf> = unknown.map(Path::to_owned).collect();
+        self.dirty.extend(unknown.iter().filter_map(|folder| folder.parent()).map(Path::to_owned));
+        self.known.extend(unknown);
+        self.dirty.insert(folder.to_owned());
     }
 
     fn forget(&mut self, path: &str) {
@@ -186,6 +198,14 @@ impl Storage for DirectoryStorage {
         file.write_all(bytes)
     }
 
+    fn adopt(&mut self, path: &str) {
+        let path = self.directory.resolve(path);
+        if let Some(folder) = path.parent() {
+            self.mark_folder(folder);
+        }
+        self.dirty.insert(path);
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         self.forget(from);
         self.forget(to);
@@ -210,6 +230,7 @@ impl Storage for DirectoryStorage {
             removed => removed?,
         }
         self.dirty.retain(|dirty| !dirty.starts_with(&path));
+        self.known.retain(|known| !known.starts_with(&path));
         // What is not there may be on disk: who removed it has not synced that.
         self.dirty.extend(path.parent().filter(|folder| folder.is_dir()).map(Path::to_owned));
         Ok(())

@@ -252,6 +252,11 @@ impl Storage for SimulatedDisk {
         outcome
     }
 
+    fn adopt(&mut self, path: &str) {
+        self.own_files.extend(self.names.get(path));
+        self.own_folders.insert(folder_of(path).to_owned());
+    }
+
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let file = self.file(from)?;
         self.begin_change()?;

@@ -42,6 +42,10 @@ pub trait Storage: Source {
     /// Where it cannot be written; part of it may be.
     fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
+    /// Takes a file that another has written, and its place, for one's own: [`Self::sync_all`] means it as well. Nothing is
+    /// written.
+    fn adopt(&mut self, path: &str);
+
     /// Gives a file the place of another.
     ///
     /// # Errors
@@ -63,7 +67,7 @@ pub trait Storage: Source {
     /// Where it cannot be told to be. Then what was written since the last time may be lost, whatever is told later.
     fn sync(&mut self, path: &str) -> io::Result<()>;
 
-    /// Returns once everything is on disk, names included.
+    /// Returns once everything that was written or adopted is on disk, names included.
     ///
     /// # Errors
     ///
@@ -98,6 +102,10 @@ impl<S: Storage + ?Sized> Storage for &mut S {
 
     fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         (**self).append(path, bytes)
+    }
+
+    fn adopt(&mut self, path: &str) {
+        (**self).adopt(path);
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

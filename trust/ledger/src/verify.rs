@@ -5,11 +5,12 @@
 //! range is named that the untouched tiles above leave. Memory does not grow with the number of entries.
 //!
 //! Of the log that grows, the newest entries are in the journal, and most often in tiles as well: what is published of them is
-//! held to the journal.
+//! held to the journal. What lies beside all that must be of the log as well.
 
 mod finding;
-mod published;
-mod tree;
+mod leftover;
+pub(crate) mod published;
+pub(crate) mod tree;
 
 pub use finding::{Finding, Wrong};
 
@@ -21,7 +22,9 @@ use crate::layout::{self, LogPlace};
 use crate::reader::{Match, Reader};
 use crate::shards::ShardNumber;
 use crate::storage::Source;
+use crate::tile::Tile;
 use identity::PublicKey;
+use leftover::LeftoverCheck;
 use published::PublishedCheck;
 use tree::TreeCheck;
 
@@ -53,10 +56,7 @@ pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Res
     let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0 };
     // Read before the journal, which has at least as much, also where it grows meanwhile.
     let before = layout::logs(source).map_err(ReadError::Io)?;
-    let published = match before.last() {
-        Some(log) => source.read(&layout::in_log(*log, "checkpoint")).map_err(ReadError::Io)?,
-        None => None,
-    };
+    let seen = before.last().map(|log| Seen::of(source, *log)).transpose()?;
     let newest = check.newest_journal()?;
     // A log's journal is on disk before the log has a folder.
     let is_stray = |log: &u64| *log == 0 || newest.as_ref().is_some_and(|newest| *log > newest.log);
@@ -69,10 +69,7 @@ pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Res
         }
     }
     let is_unfinished = match &newest {
-        Some(newest) => {
-            let published = published.filter(|_| before.last() == Some(&newest.log));
-            check.growing_log(newest, published)?
-        }
+        Some(newest) => check.growing_log(newest, seen.filter(|seen| seen.log == newest.log))?,
         None => false,
     };
     let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
@@ -84,6 +81,24 @@ pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Res
     }
     let note = reader.checkpoint().to_owned();
     Ok(Report { shard: reader.shard(), first, next: check.next, logs: check.logs, note, is_unfinished })
+}
+
+/// What a log that may grow had published.
+struct Seen {
+    log: u64,
+    checkpoint: Option<Vec<u8>>,
+    /// Tiles that the checkpoint does not call for.
+    beside: Vec<Tile>,
+}
+
+impl Seen {
+    fn of(source: &impl Source, log: u64) -> Result<Self, ReadError> {
+        let checkpoint = source.read(&layout::in_log(log, "checkpoint")).map_err(ReadError::Io)?;
+        let text = checkpoint.as_deref().map(String::from_utf8_lossy);
+        let told = text.and_then(|text| Checkpoint::parse_unverified(&text).ok());
+        let beside = leftover::beside(source, log, told.map_or(0, |told| told.size))?;
+        Ok(Self { log, checkpoint, beside })
+    }
 }
 
 /// The newest log's journal.
@@ -153,12 +168,15 @@ impl<S: Source> Check<'_, S> {
         }
         let base = self.base_of(number, &checkpoint);
         TreeCheck::new(self.source, number, base, &checkpoint).run()?;
+        let beside = leftover::beside(self.source, number, checkpoint.size)?;
+        let (size, tiled, grown) = (checkpoint.size, checkpoint.size, Default::default());
+        LeftoverCheck { source: self.source, log: number, size, tiled, grown }.run(&beside)?;
         let first = edge::first_record(self.source, number, checkpoint.size);
         self.link(number, first.as_deref(), checkpoint)
     }
 
-    /// The log that grows, and its checkpoint that was published; whether its last batch was not written to its end.
-    fn growing_log(&mut self, newest: &Newest, published: Option<Vec<u8>>) -> Result<bool, Finding> {
+    /// The log that grows, and what it has published; whether its last batch was not written to its end.
+    fn growing_log(&mut self, newest: &Newest, seen: Option<Seen>) -> Result<bool, Finding> {
         let Newest { log, base, .. } = newest;
         let sequence = self.base_of(*log, base);
         TreeCheck::new(self.source, *log, sequence, base).run()?;
@@ -179,7 +197,15 @@ impl<S: Source> Check<'_, S> {
             return Err(batch(tree.size(), count));
         }
         let (source, keys) = (self.source, self.keys);
-        PublishedCheck { source, keys, newest, sequence, start, journal: &journal }.run(published)?;
+        let published = PublishedCheck { source, keys, log: *log, base, sequence, start, journal: &journal };
+        let note = seen.as_ref().and_then(|seen| seen.checkpoint.as_deref());
+        published.run(note).map_err(|(_, finding)| finding)?;
+        if let Some(seen) = seen.filter(|seen| !seen.beside.is_empty()) {
+            let (_, grown) = published.behind(tree.size());
+            let grown = grown.into_iter().map(|(tile, bytes)| ((tile.level, tile.index), bytes)).collect();
+            LeftoverCheck { source, log: *log, size: tree.size(), tiled: base.size, grown }
+                .run(&seen.beside)?;
+        }
         let first = match base.size {
             0 => journal.frames.first().and_then(|frame| frame.first_record()).map(<[u8]>::to_vec),
             _ => edge::first_record(self.source, *log, base.size),

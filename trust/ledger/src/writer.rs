@@ -19,6 +19,7 @@ use crate::shards::ShardNumber;
 use crate::storage::Storage;
 use crate::tile::{self, Records, TILE_WIDTH, Tile};
 use crate::tree::Tree;
+use crate::verify::published::is_torn;
 use identity::SecretKey;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,7 +33,7 @@ use std::io;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriterConfig {
-    /// A journal of this many bytes is replaced: what must be read when a ledger is opened. Up to 64 MiB; 32 MiB unless
+    /// A journal of this many bytes is replaced: what must be read when a ledger is opened. Up to 64 MiB; 4 MiB unless
     /// told otherwise.
     pub journal_bytes: u64,
     /// How many logs stay, the newest included, when a new one begins; from 1, all where not told.
@@ -43,7 +44,7 @@ pub struct WriterConfig {
 
 impl Default for WriterConfig {
     fn default() -> Self {
-        Self { journal_bytes: 32 << 20, keep_logs: None, keep_age_ns: None }
+        Self { journal_bytes: 4 << 20, keep_logs: None, keep_age_ns: None }
     }
 }
 
@@ -60,6 +61,8 @@ pub enum WriteError {
         /// Why it failed.
         error: io::Error,
     },
+    /// A file that the ledger has is to have other content: somebody has changed it, or put it there.
+    Changed(String),
     /// The batch does not follow what was written last; the sequence number that should have been its first.
     Order(u64),
     /// An earlier batch failed.
@@ -95,6 +98,9 @@ pub struct Writer<S> {
     log: GrowingLog,
     journal: u64,
     journal_bytes: u64,
+    /// Whether it was long when it was opened, and makes way behind the next batch: who opens the ledger next is not to read
+    /// that again.
+    is_journal_spent: bool,
     /// Folders of partial tiles whose full tiles are written, and not known to be on disk.
     stale: Vec<String>,
     is_stopped: bool,
@@ -190,7 +196,7 @@ impl<S: Storage> Writer<S> {
         if batch.publishes {
             self.publish()?;
         }
-        if self.journal_bytes >= self.config.journal_bytes.min(64 << 20) {
+        if self.is_journal_spent || self.journal_bytes >= self.config.journal_bytes.min(64 << 20) {
             self.publish()?;
             self.renew_journal()?;
         }
@@ -256,9 +262,16 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
+    /// One that is there as it should be, from a writer before, is taken as it is; one that a loss of power has left in part
+    /// is written again; any other is somebody's work, and stays for [`verify`](crate::verify()) to find.
     fn write_tile(&mut self, tile: Tile, bytes: &[u8]) -> Result<(), WriteError> {
         let path = layout::in_log(self.log.number, tile);
-        self.storage.write(&path, bytes).map_err(failed("write", &path))
+        match self.storage.read(&path).map_err(failed("read", &path))? {
+            Some(found) if found == bytes => self.storage.adopt(&path),
+            Some(found) if !is_torn(&found, bytes) => return Err(WriteError::Changed(path)),
+            _ => self.storage.write(&path, bytes).map_err(failed("write", &path))?,
+        }
+        Ok(())
     }
 
     /// Brings partial tiles and the checkpoint up to date. Nothing waits for the disk: the journal has it all.
@@ -307,6 +320,7 @@ impl<S: Storage> Writer<S> {
         self.storage.write(&path, bytes).map_err(failed("write", &path))?;
         self.storage.sync_all().map_err(failed("sync", &path))?;
         (self.journal, self.journal_bytes) = (self.journal + 1, bytes.len() as u64);
+        self.is_journal_spent = false;
         for path in std::iter::once(old).chain(std::mem::take(&mut self.stale)) {
             self.storage.remove(&path).map_err(failed("remove", &path))?;
         }
@@ -331,6 +345,11 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { doing, path, error } => write!(f, "cannot {doing} {path} in the ledger: {error}"),
+            Self::Changed(path) => write!(
+                f,
+                "{path} in the ledger was changed or put there, not by a crash, and is not written over: weft ledger verify \
+                 tells what is wrong; to begin a new ledger, move this directory away"
+            ),
             Self::Order(next) => write!(f, "the batch does not begin at {next}, where the ledger ends"),
             Self::Stopped => f.write_str("the ledger is not written after a failure"),
         }

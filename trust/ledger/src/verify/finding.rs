@@ -37,6 +37,11 @@ pub enum Finding {
         /// The first entry that it should have and has not, where it is one of entries.
         first: Option<u64>,
     },
+    /// A part of a tile that is left from before, and is not what the tile began with; or a tile behind the end of its log.
+    Stray {
+        /// Which one.
+        path: String,
+    },
     /// A checkpoint is not signed by the keys.
     Checkpoint {
         /// Which one.
@@ -103,6 +108,7 @@ impl Finding {
             Self::Range { .. } => "changed-with-hashes",
             Self::Tile { .. } => "hashes-changed",
             Self::Unpublished { .. } => "not-published",
+            Self::Stray { .. } => "stray",
             Self::Checkpoint { .. } => "not-signed",
             Self::Truncated { .. } => "truncated",
             Self::Rewritten { .. } => "rewritten",
@@ -121,6 +127,7 @@ impl Finding {
             Self::Truncated { have, .. } => Some(*have),
             Self::Unpublished { first, .. } => *first,
             Self::Tile { .. }
+            | Self::Stray { .. }
             | Self::Checkpoint { .. }
             | Self::Chain { .. }
             | Self::Elsewhere { .. }
@@ -145,6 +152,12 @@ impl fmt::Display for Finding {
             }
             Self::Tile { path } => {
                 write!(f, "{path} is missing or was changed; the entries that it is about are right")
+            }
+            Self::Stray { path } => {
+                write!(
+                    f,
+                    "{path} is not of this log: it was changed or put there, and no checkpoint calls for it"
+                )
             }
             Self::Unpublished { path, first } => {
                 match first {

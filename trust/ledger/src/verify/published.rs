@@ -3,13 +3,14 @@
 //! Tools that know nothing of a journal, and witnesses, read a log's checkpoint and the tiles that it calls for. As far as
 //! the journal's first checkpoint tells of them they were checked with that; those behind must be what the journal has.
 
+use super::Finding;
 use super::tree::TreeCheck;
-use super::{Finding, Newest};
 use crate::checkpoint::Checkpoint;
 use crate::edge::{ReadError, read_hashes, read_tile};
 use crate::hash::{Hash, leaf_hash};
 use crate::journal::Journal;
 use crate::layout;
+use crate::note::Note;
 use crate::storage::Source;
 use crate::tile::{self, Records, TILE_HEIGHT, TILE_WIDTH, Tile};
 use crate::tree::{Tree, edge_width, levels};
@@ -22,7 +23,10 @@ const SECTOR_BYTES: usize = 512;
 pub struct PublishedCheck<'a, S> {
     pub source: &'a S,
     pub keys: &'a [PublicKey],
-    pub newest: &'a Newest,
+    /// The log's number.
+    pub log: u64,
+    /// Where the journal begins.
+    pub base: &'a Checkpoint,
     /// The sequence number of the log's first entry.
     pub sequence: u64,
     /// The tree where the journal begins, and its last bundle where that is not full; both hold.
@@ -33,38 +37,58 @@ pub struct PublishedCheck<'a, S> {
 /// A tile or a bundle, and the bytes that it must have.
 type Expected = (Tile, Vec<u8>);
 
+/// What is wrong, and the file in which it is.
+type Found = (String, Finding);
+
 impl<S: Source> PublishedCheck<'_, S> {
-    /// Checks the published checkpoint, as it was read before the journal was, and all that it calls for.
-    pub fn run(&self, note: Option<Vec<u8>>) -> Result<(), Finding> {
-        let Some(note) = note else { return self.unpublished() };
+    /// Checks the published checkpoint, as it was read before the journal was, and all that it calls for. What somebody must
+    /// have changed is told before what a loss of power leaves as well.
+    pub fn run(&self, note: Option<&[u8]>) -> Result<(), Found> {
         let path = self.path("checkpoint");
-        if note.iter().all(|byte| *byte == 0) {
-            return Err(Finding::Unpublished { path, first: None });
+        let wrong = |finding| (path.clone(), finding);
+        let Some(note) = note else { return self.unpublished().map_err(wrong) };
+        if is_torn_note(note) {
+            return Err(wrong(Finding::Unpublished { path: path.clone(), first: None }));
         }
-        let published = Checkpoint::open(&String::from_utf8_lossy(&note), self.keys)
-            .map_err(|error| Finding::Checkpoint { path, error })?;
-        if published.origin != self.newest.base.origin {
-            return Err(Finding::Chain { log: self.newest.log });
+        // The journal's own newest one is verified already.
+        let published = match note == self.journal.note.as_bytes() {
+            true => Checkpoint::parse_unverified(self.journal.note),
+            false => Checkpoint::open(&String::from_utf8_lossy(note), self.keys),
+        };
+        let published =
+            published.map_err(|error| wrong(Finding::Checkpoint { path: path.clone(), error }))?;
+        if published.origin != self.base.origin {
+            return Err(wrong(Finding::Chain { log: self.log }));
         }
-        let (have, want) = (self.newest.base.size + self.records().count() as u64, published.size);
+        let (have, want) = (self.base.size + self.records().count() as u64, published.size);
         if want > have {
-            return Err(Finding::Truncated { have: self.sequence + have, want: self.sequence + want });
+            return Err(wrong(Finding::Truncated { have: self.sequence + have, want: self.sequence + want }));
         }
-        let (root, mut tiles) = match want < self.newest.base.size {
-            true => self.before(want)?,
+        let (root, mut tiles) = match want < self.base.size {
+            true => self.before(want).map_err(|error| wrong(error.into()))?,
             false => self.behind(want),
         };
         if root != Some(published.root) {
-            return Err(Finding::Rewritten { first: self.sequence, next: self.sequence + want });
+            return Err(wrong(Finding::Rewritten { first: self.sequence, next: self.sequence + want }));
         }
         // Bundles come first: entries have names.
         tiles.sort();
-        tiles.iter().try_for_each(|(tile, bytes)| self.hold(*tile, bytes))
+        let mut torn = None;
+        for (tile, bytes) in &tiles {
+            match self.hold(*tile, bytes) {
+                Ok(()) => {}
+                Err(finding @ Finding::Unpublished { .. }) => {
+                    torn = torn.or(Some((self.path(tile), finding)))
+                }
+                Err(finding) => return Err((self.path(tile), finding)),
+            }
+        }
+        torn.map_or(Ok(()), Err)
     }
 
     /// A log without a checkpoint: whether a writer that was killed leaves it so.
     fn unpublished(&self) -> Result<(), Finding> {
-        let base = &self.newest.base;
+        let base = self.base;
         let path = self.path("checkpoint");
         // A log has a checkpoint before it has tiles.
         let has_tiles = || self.source.list(&self.path("tile")).map(|names| !names.is_empty());
@@ -84,7 +108,7 @@ impl<S: Source> PublishedCheck<'_, S> {
     }
 
     /// The root of the first so many entries, and what they fill behind where the journal begins.
-    fn behind(&self, size: u64) -> (Option<Hash>, Vec<Expected>) {
+    pub fn behind(&self, size: u64) -> (Option<Hash>, Vec<Expected>) {
         let (mut tree, mut bundle) = self.start.clone();
         let mut tiles = Vec::new();
         for record in self.records().take((size - tree.size()) as usize) {
@@ -107,7 +131,7 @@ impl<S: Source> PublishedCheck<'_, S> {
     /// The root of the first so many entries, fewer than the journal begins at, and their tiles that are not full: of
     /// those that have more, which hold.
     fn before(&self, size: u64) -> Result<(Option<Hash>, Vec<Expected>), ReadError> {
-        let (log, all) = (self.newest.log, self.newest.base.size);
+        let (log, all) = (self.log, self.base.size);
         let (mut edge, mut tiles) = (Vec::new(), Vec::new());
         for level in 0..levels(size) as u32 {
             let index = size.checked_shr(TILE_HEIGHT * (level + 1)).unwrap_or(0);
@@ -147,7 +171,7 @@ impl<S: Source> PublishedCheck<'_, S> {
             None => {
                 let leaves = |bytes| Records::new(bytes).map_while(|record| record).map(leaf_hash).collect();
                 let (have, want): (Vec<Hash>, Vec<Hash>) = (leaves(&found), leaves(expected));
-                let check = TreeCheck::new(self.source, self.newest.log, self.sequence, &self.newest.base);
+                let check = TreeCheck::new(self.source, self.log, self.sequence, self.base);
                 check.compare(tile.index, &have, &want).err()
             }
             Some(_) => None,
@@ -160,12 +184,19 @@ impl<S: Source> PublishedCheck<'_, S> {
     }
 
     fn path(&self, within: impl std::fmt::Display) -> String {
-        layout::in_log(self.newest.log, within)
+        layout::in_log(self.log, within)
     }
 }
 
+/// Whether a loss of power leaves this of a checkpoint: cut short where a piece ends, or with zeros.
+fn is_torn_note(note: &[u8]) -> bool {
+    let is_cut =
+        || note.len().is_multiple_of(SECTOR_BYTES) && Note::parse(&String::from_utf8_lossy(note)).is_err();
+    note.contains(&0) || is_cut()
+}
+
 /// Whether a loss of power leaves this of a file.
-fn is_torn(found: &[u8], expected: &[u8]) -> bool {
+pub fn is_torn(found: &[u8], expected: &[u8]) -> bool {
     let is_kept = |(found, expected): (&[u8], &[u8])| {
         expected.starts_with(found) || found.iter().all(|byte| *byte == 0)
     };

@@ -82,7 +82,7 @@ impl<'a, S: Source> TreeCheck<'a, S> {
         for index in first / TILE_WIDTH..end.div_ceil(TILE_WIDTH) {
             let bundle = Tile::of_size(None, index, self.size);
             let leaves = match self.leaves(bundle) {
-                Ok(leaves) => leaves,
+                Ok((leaves, _)) => leaves,
                 Err(finding) => return finding,
             };
             leaves.iter().for_each(|leaf| frontier.push(*leaf, |_, _, _| {}));
@@ -102,12 +102,15 @@ impl<'a, S: Source> TreeCheck<'a, S> {
 
     /// Checks the entries of a bundle whose hashes are right.
     fn bundle(&self, index: u64, hashes: &[Hash]) -> Result<(), Finding> {
-        let leaves = self.leaves(Tile { level: None, index, width: hashes.len() as u64 })?;
-        self.compare(index, &leaves, hashes)
+        let tile = Tile { level: None, index, width: hashes.len() as u64 };
+        let (leaves, is_whole) = self.leaves(tile)?;
+        self.compare(index, &leaves, hashes)?;
+        // What follows the last entry is none.
+        if is_whole { Ok(()) } else { Err(Finding::Tile { path: layout::in_log(self.log, tile) }) }
     }
 
-    /// The hashes of the entries that are there.
-    fn leaves(&self, bundle: Tile) -> Result<Vec<Hash>, Finding> {
+    /// The hashes of the entries that are there, and whether nothing else is.
+    fn leaves(&self, bundle: Tile) -> Result<(Vec<Hash>, bool), Finding> {
         let bytes = match read_tile(self.source, self.log, bundle) {
             Ok(bytes) => bytes,
             // A file that is not there has none of its entries.
@@ -115,7 +118,8 @@ impl<'a, S: Source> TreeCheck<'a, S> {
             Err(error) => return Err(error.into()),
         };
         // One that is cut has those before.
-        Ok(Records::new(&bytes).map_while(|record| record).map(leaf_hash).collect())
+        let leaves = Records::new(&bytes).map_while(|record| record).map(leaf_hash).collect();
+        Ok((leaves, Records::new(&bytes).all(|record| record.is_some())))
     }
 
     /// Holds the entries that are there to the hashes that they must have.

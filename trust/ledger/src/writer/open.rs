@@ -1,6 +1,6 @@
 //! Opening a ledger: from the newest journal that is whole back to where the log stood.
 
-use super::{GrowingLog, WriteError, Writer, WriterConfig};
+use super::{GrowingLog, WriteError, Writer, WriterConfig, failed};
 use crate::checkpoint::{Checkpoint, ORIGIN_BYTES_MAX};
 use crate::edge::{self, ReadError};
 use crate::journal::{Journal, JournalError, entry_bytes};
@@ -8,10 +8,18 @@ use crate::layout::{self, LogPlace};
 use crate::log::Position;
 use crate::shards::ShardNumber;
 use crate::storage::Storage;
+use crate::tile::{TILE_WIDTH, Tile};
 use crate::tree::Tree;
+use crate::verify::Finding;
+use crate::verify::published::PublishedCheck;
+use crate::verify::tree::TreeCheck;
 use identity::{PublicKey, SecretKey};
 use std::fmt;
 use std::io;
+
+/// A journal that is longer when it is opened makes way behind the next batch, in bytes: to read as much takes a millisecond
+/// at most, and thirty short runs leave as much.
+const SPENT_BYTES: u64 = 256 << 10;
 
 /// Why a ledger cannot be opened for writing.
 #[derive(Debug)]
@@ -76,6 +84,7 @@ impl<S: Storage> Writer<S> {
             log,
             journal: 0,
             journal_bytes: 0,
+            is_journal_spent: false,
             stale: vec![],
             is_stopped: false,
         };
@@ -128,55 +137,99 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    /// Goes on from a journal: what it has is brought into the tiles, and a new one begins. One that has nothing yet goes on
-    /// itself, and nothing is written.
+    /// Goes on from a journal. One that was left as a writer leaves it that ends goes on itself, and nothing waits for the
+    /// disk. What another has is brought into the tiles, and a new one begins.
     fn resume(&mut self, newest: &Newest, keys: &[PublicKey]) -> Result<(), OpenError> {
         let damaged = |what: String| OpenError::Damaged(what);
         let Newest { number, bytes, base, log, .. } = newest;
-        let (mut tree, bundle) = edge::load(&self.storage, *log, base.size).map_err(|error| match error {
-            ReadError::Io(error) => OpenError::Io(error),
-            error => damaged(error.to_string()),
-        })?;
-        let started = tree.clone();
+        let start = self.load(*log, base)?;
+        let mut tree = start.0.clone();
         let journal =
             Journal::replay_from(base, bytes, Some(keys), &mut tree).map_err(|error| match error {
                 JournalError::Unsigned(error) => OpenError::Foreign(error.to_string()),
-                error => damaged(format!("journal {number}: {error}")),
+                error => damaged(format!("{}: {error}", layout::journal(*number))),
             })?;
         let first = match base.size {
             0 => journal.frames.first().and_then(|frame| frame.first_record()).map(<[u8]>::to_vec),
             _ => edge::first_record(&self.storage, *log, base.size),
         };
-        let sequence = edge::first_sequence(*log, first.as_deref());
+        let sequence = edge::first_sequence(*log, first.as_deref())
+            .ok_or_else(|| damaged(format!("the first entry of log {log}")))?;
         let added: u64 = journal.frames.iter().map(|frame| entry_bytes(frame.records) as u64).sum();
         self.log = GrowingLog {
-            tree: started,
+            tree: start.0.clone(),
             published: base.size,
-            bundle,
+            bundle: start.1.clone(),
             entry_bytes: journal.entry_bytes - added,
             note: journal.note.to_owned(),
-            ..GrowingLog::empty(
-                *log,
-                sequence.ok_or_else(|| damaged(format!("the first entry of log {log}")))?,
-            )
+            ..GrowingLog::empty(*log, sequence)
         };
-        self.log
-            .partials
-            .extend(self.log.partial_tiles().iter().map(|(tile, _)| layout::in_log(*log, tile.partials())));
         self.journal = *number;
-        if newest.is_only
-            && journal.frames.is_empty()
-            && !journal.is_torn
-            && self.is_checkpoint_published()?
-        {
-            self.journal_bytes = bytes.len() as u64;
-            return Ok(());
+        let check = PublishedCheck {
+            source: &self.storage,
+            keys,
+            log: *log,
+            base,
+            sequence,
+            start,
+            journal: &journal,
+        };
+        let is_published = check_published(&check, journal.note)?;
+        if !newest.is_only || journal.is_torn || !is_published || self.has_rests()? {
+            return self.renew(bytes, &journal);
         }
-        self.renew(bytes, &journal)
+        self.extend(&journal)?;
+        self.journal_bytes = bytes.len() as u64;
+        self.is_journal_spent = self.journal_bytes > SPENT_BYTES;
+        Ok(())
+    }
+
+    /// The tree at which a journal begins, and its last bundle where that is not full: on disk before the journal was.
+    fn load(&self, log: u64, base: &Checkpoint) -> Result<(Tree, Vec<u8>), OpenError> {
+        let why = match edge::load(&self.storage, log, base.size) {
+            Ok(start) if start.0.root() == base.root => return Ok(start),
+            Ok(_) => "the hashes at its edge have another root than the journal tells".to_owned(),
+            Err(ReadError::Io(error)) => return Err(OpenError::Io(error)),
+            Err(error) => error.to_string(),
+        };
+        // Which one it is costs a look at all of them.
+        let found = match TreeCheck::new(&self.storage, log, 0, base).run() {
+            Err(finding @ Finding::Entry { sequence, .. }) => {
+                let path = layout::in_log(log, Tile::of_size(None, sequence / TILE_WIDTH, base.size));
+                format!("{path}: {finding}")
+            }
+            Err(finding) => finding.to_string(),
+            Ok(()) => why,
+        };
+        Err(OpenError::Damaged(format!("log {log}, of {} entries: {found}", base.size)))
+    }
+
+    /// Takes in what a journal has, and remembers the folders of the partial tiles that there may be of it.
+    fn extend(&mut self, journal: &Journal) -> Result<(), OpenError> {
+        self.note_partials();
+        for frame in &journal.frames {
+            let full = self.log.extend(frame.records);
+            // Who wrote them may have published parts of them.
+            let parts = full.iter().map(|(tile, _)| layout::in_log(self.log.number, tile.partials()));
+            self.log.partials.extend(parts);
+            self.write_full(full).map_err(OpenError::Write)?;
+        }
+        self.note_partials();
+        Ok(())
+    }
+
+    fn note_partials(&mut self) {
+        let folders = self.log.partial_tiles().into_iter().map(|(tile, _)| tile.partials());
+        let folders: Vec<_> = folders.map(|folder| layout::in_log(self.log.number, folder)).collect();
+        self.log.partials.extend(folders);
     }
 
     /// Brings what a journal of these bytes has into the tiles, and begins a new one.
     fn renew(&mut self, bytes: &[u8], journal: &Journal) -> Result<(), OpenError> {
+        let path = layout::journal(self.journal);
+        // Its writer may have been killed before the last frame was on disk: a tile that outlives its entries would be of
+        // no log.
+        self.storage.sync(&path).map_err(failed("sync", &path)).map_err(OpenError::Write)?;
         let old = layout::journals(&self.storage).map_err(OpenError::Io)?;
         let number = self.journal;
         self.journal = old.last().copied().unwrap_or(number);
@@ -184,14 +237,11 @@ impl<S: Storage> Writer<S> {
         if self.log.number > 1 && self.log.published == 0 {
             self.begin_again(bytes)?;
         }
-        for frame in &journal.frames {
-            let full = self.log.extend(frame.records);
-            self.write_full(full).map_err(OpenError::Write)?;
-        }
+        self.extend(journal)?;
         self.write_partials().map_err(OpenError::Write)?;
         self.remove_rests().map_err(OpenError::Write)?;
         self.renew_journal().map_err(OpenError::Write)?;
-        // Its writer may have been killed before the last frame was on disk, which nobody is told of before it is.
+        // Nobody is told of a frame before it is on disk.
         self.write_checkpoint().map_err(OpenError::Write)
     }
 
@@ -205,11 +255,17 @@ impl<S: Storage> Writer<S> {
         self.replace_journal(bytes).map_err(OpenError::Write)?;
         self.begin_checkpoint(first.to_owned()).map_err(OpenError::Write)
     }
+}
 
-    /// Whether the log's checkpoint tells of all that there is.
-    fn is_checkpoint_published(&self) -> Result<bool, OpenError> {
-        let published = self.storage.read(&layout::in_log(self.log.number, "checkpoint"));
-        Ok(published.map_err(OpenError::Io)?.as_deref() == Some(self.log.note.as_bytes()))
+/// Whether the log's checkpoint, which is to be this one, tells of all that there is, and tiles have it. It is published once
+/// all of it is on disk: then the journal is as well. The tiles need not be.
+fn check_published<S: Storage>(check: &PublishedCheck<'_, S>, newest: &str) -> Result<bool, OpenError> {
+    let note = check.source.read(&layout::in_log(check.log, "checkpoint")).map_err(OpenError::Io)?;
+    match check.run(note.as_deref()) {
+        Ok(()) => Ok(note.as_deref() == Some(newest.as_bytes())),
+        // A loss of power leaves that, and the journal has what was there.
+        Err((_, Finding::Unpublished { .. })) => Ok(false),
+        Err((path, finding)) => Err(OpenError::Damaged(format!("{path}: {finding}"))),
     }
 }
 
@@ -253,7 +309,8 @@ impl fmt::Display for OpenError {
             }
             Self::Damaged(what) => write!(
                 f,
-                "the ledger is damaged, not by a crash: {what}; move it away, and check it with weft ledger verify"
+                "the ledger was changed, not by a crash: {what}. Nothing was written to it: weft ledger verify tells the \
+                 first entry that is wrong; to begin a new ledger, move this directory away"
             ),
             Self::Write(error) => error.fmt(f),
         }

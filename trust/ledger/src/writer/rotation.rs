@@ -1,6 +1,6 @@
 //! Going on in a new log, and letting old ones go.
 
-use super::{GrowingLog, WriteError, Writer, failed};
+use super::{GrowingLog, OpenError, WriteError, Writer, failed};
 use crate::checkpoint::Checkpoint;
 use crate::edge;
 use crate::entry::{Entry, Event, LogStart, RunId};
@@ -81,6 +81,14 @@ impl<S: Storage> Writer<S> {
             }
         }
         Ok(())
+    }
+
+    /// Whether there may be such. The oldest goes first.
+    pub(super) fn has_rests(&self) -> Result<bool, OpenError> {
+        let oldest = layout::logs(&self.storage).map_err(OpenError::Io)?.into_iter().next();
+        let Some(oldest) = oldest.filter(|log| *log < self.log.number) else { return Ok(false) };
+        let note = self.storage.read(&layout::in_log(oldest, "checkpoint")).map_err(OpenError::Io)?;
+        Ok(note.is_none())
     }
 
     /// A log ended when the next began.

@@ -101,9 +101,16 @@ fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: 
             return;
         }
     }
-    if random.below(2) == 0 {
+    match random.below(4) {
+        // As a run ends: the next one goes on with the journal.
+        0 => {
+            pair.log.publish(time::Instant::ZERO);
+            pair.write();
+            *durable = pair.log.durable().max(*durable);
+        }
         // Closed or not: nothing more is promised by it, and nothing less.
-        let _ = pair.writer.close();
+        1 | 2 => drop(pair.writer.close()),
+        _ => {}
     }
 }
 

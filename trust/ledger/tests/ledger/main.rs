@@ -2,7 +2,9 @@
 
 mod crash;
 mod entries;
+mod kept;
 mod killed;
+mod opening;
 mod rotation;
 mod shards;
 mod storage;

@@ -197,6 +197,9 @@ fn two_runs(seed: u64) -> SimulatedDisk {
         }
         pair.log.publish(time::Instant::ZERO);
         assert!(pair.write());
+        if count == 200 {
+            pair.writer.close().unwrap();
+        }
     }
     disk
 }
