@@ -15,8 +15,8 @@ use ledger::ShardNumber;
 use ledger::checkpoint::Checkpoint;
 use ledger::hash::leaf_hash;
 use ledger::layout;
-use ledger::tile::{self, TILE_WIDTH, Tile};
-use ledger::tree::Tree;
+use ledger::tile::{self, TILE_HEIGHT, TILE_WIDTH, Tile};
+use ledger::tree::{Tree, levels};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -288,6 +288,7 @@ impl Shard {
         }
         self.rebuilt.entries += signed;
         self.rebuilt.unsigned += size - signed;
+        self.remove_unsigned(log.number, signed, size)?;
         let Some((edge, note)) = &log.signed else { return Ok(()) };
         for (tile, nodes) in edge.tree.partials() {
             self.write(&layout::in_log(log.number, tile), &tile::bytes(nodes))?;
@@ -297,6 +298,20 @@ impl Shard {
             self.write(&layout::in_log(log.number, tile), &edge.bundle)?;
         }
         self.write(&layout::in_log(log.number, "checkpoint"), note.as_bytes())
+    }
+
+    /// Removes the tiles that are full by entries behind the last checkpoint: they are of no log yet.
+    fn remove_unsigned(&self, log: u64, signed: u64, size: u64) -> Result<(), RebuildError> {
+        let bundles = std::iter::once(None);
+        for level in bundles.chain((0..levels(size) as u32).map(Some)) {
+            let full = |size: u64| size.checked_shr(TILE_HEIGHT * (level.unwrap_or(0) + 1)).unwrap_or(0);
+            for index in full(signed)..full(size) {
+                let tile = Tile { level, index, width: TILE_WIDTH };
+                let path = self.folder.join(layout::in_log(log, tile));
+                fs::remove_file(&path).map_err(|error| RebuildError::Write(path, error))?;
+            }
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<Rebuilt, RebuildError> {

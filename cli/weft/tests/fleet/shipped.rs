@@ -103,7 +103,8 @@ fn a_partition_and_a_full_stream_delay_and_lose_nothing() {
         let stalled = &world.status()?["shards"][0]["stalled"];
         stalled.as_str()?.contains("maximum bytes").then_some(())
     });
-    assert_eq!(world.verify().1, Some(0), "what is there verifies");
+    let (told, status) = world.verify();
+    assert_eq!(status, Some(0), "what is there verifies: {told}");
     world.ask(&["setup", "--ledger-bytes", "100M"]);
     world.until_shipped(1, 3_500);
     agent.until_told("shipped again");
