@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// Does what is asked for.
 pub fn run(task: KeyTask) -> ExitCode {
     let (keys, json) = match task {
-        KeyTask::New { name, algorithm, output, json } => (make(&name, &algorithm, &output), json),
+        KeyTask::New { name, algorithm, output, json } => (make(name.as_deref(), &algorithm, &output), json),
         KeyTask::Show { file, json } => (read(&file), json),
     };
     match keys {
@@ -29,20 +29,30 @@ pub fn run(task: KeyTask) -> ExitCode {
     }
 }
 
-fn make(name: &str, algorithms: &[Algorithm], output: &Path) -> Result<Vec<PublicKey>, String> {
+/// Without a name, they get the one that `weft run` gives to those of a new ledger on this host.
+fn make(name: Option<&str>, algorithms: &[Algorithm], output: &Path) -> Result<Vec<PublicKey>, String> {
     let algorithms = if algorithms.is_empty() { &Algorithm::ALL } else { algorithms };
-    let mut keys: Vec<SecretKey> = Vec::new();
-    for algorithm in algorithms {
-        // Each of them has a seed of its own: who breaks one has not broken the other.
+    // Each of them has a seed of its own: who breaks one has not broken the other.
+    let mut seeds = Vec::new();
+    for _ in algorithms {
         let mut seed = zeroize::Zeroizing::new([0; identity::secret::SEED_BYTES]);
         // Up to 256 bytes come whole, once the kernel has them: getrandom(2).
         let length = getrandom(&mut seed[..], GetRandomFlags::empty());
         if length != Ok(seed.len()) {
             return Err("the kernel gives no random bytes to make a key of".into());
         }
-        let key = SecretKey::from_seed(name, *algorithm, &seed);
-        keys.push(key.map_err(|error| format!("no key for the name '{name}': {error}"))?);
+        seeds.push(seed);
     }
+    let seeds: Vec<_> = algorithms.iter().copied().zip(seeds.iter().map(|seed| &**seed)).collect();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let keys = match name {
+        Some(name) => {
+            seeds.iter().map(|(algorithm, seed)| SecretKey::from_seed(name, *algorithm, seed)).collect()
+        }
+        None => SecretKey::for_log(&host, &seeds),
+    };
+    let keys: Vec<SecretKey> =
+        keys.map_err(|error| format!("no key for the name '{}': {error}", name.unwrap_or(&host)))?;
     file::create(output, &keys).map_err(|error| error.to_string())?;
     Ok(keys.iter().map(|key| key.public().clone()).collect())
 }

@@ -90,6 +90,29 @@ impl PublicKey {
         &self.bytes
     }
 
+    /// The name for the keys of a log that is kept on this host, where this is the first of them: no other log has it,
+    /// whatever its host is called. The host, `/weft/`, and the first 16 hex digits of the SHA-256 hash of what the key's
+    /// text has in base64, whatever the key itself is called.
+    ///
+    /// ```
+    /// use identity::PublicKey;
+    ///
+    /// let key: PublicKey = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse()?;
+    /// assert_eq!(key.log_name("host7.example.com"), "host7.example.com/weft/dca0235f866eb8d2");
+    /// # Ok::<(), identity::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn log_name(&self, host: &str) -> String {
+        let hash = digest(&SHA256, &self.typed_bytes());
+        let digits: String = hash.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{host}/weft/{digits}")
+    }
+
+    /// What the text has in base64.
+    fn typed_bytes(&self) -> Vec<u8> {
+        [&[self.algorithm.signature_type()], &self.bytes[..]].concat()
+    }
+
     /// Whether its owner has signed exactly this message.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -148,7 +171,7 @@ impl FromStr for PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = STANDARD.encode([&[self.algorithm.signature_type()], &self.bytes[..]].concat());
+        let key = STANDARD.encode(self.typed_bytes());
         write!(f, "{}+{:08x}+{key}", self.name, self.id)
     }
 }

@@ -62,6 +62,27 @@ impl SecretKey {
         Ok(Self { public, seed: Zeroizing::new(*seed), pair })
     }
 
+    /// The keys of a log on this host, each of the seed that is beside it; all have one name, which no other log has
+    /// ([`PublicKey::log_name`]).
+    ///
+    /// ```
+    /// use identity::{Algorithm, SecretKey};
+    ///
+    /// let seeds = [(Algorithm::Ed25519, &[7; 32]), (Algorithm::MlDsa44, &[8; 32])];
+    /// let keys = SecretKey::for_log("host7.example.com", &seeds)?;
+    /// assert_eq!(keys[1].public().name(), keys[0].public().log_name("host7.example.com"));
+    /// # Ok::<(), identity::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::from_seed`].
+    pub fn for_log(host: &str, seeds: &[(Algorithm, &[u8; SEED_BYTES])]) -> Result<Vec<Self>, KeyError> {
+        let Some((algorithm, seed)) = seeds.first() else { return Ok(Vec::new()) };
+        let name = Self::from_seed(host, *algorithm, seed)?.public.log_name(host);
+        seeds.iter().map(|(algorithm, seed)| Self::from_seed(&name, *algorithm, seed)).collect()
+    }
+
     /// The key of its text.
     ///
     /// # Errors

@@ -142,7 +142,7 @@ Exits with 0 where `weft run` will work, else with 1.";
 
 pub const KEY_AFTER: &str = "\
 Examples:
-  weft key new --name host7.example.com -o ledger.key > ledger.pub
+  weft key new -o ledger.key > ledger.pub
   weft key show ledger.key
 
 A public key is one line, in the form that the tools of C2SP's transparency logs take. The secret half is never printed.

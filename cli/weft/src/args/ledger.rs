@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub enum KeyTask {
     /// Make a key in a new file that only you can read, and print its public half
     New {
-        /// The name of whoever signs, such as the host's own; it stands in every checkpoint
+        /// The name of whoever signs, which stands in every checkpoint and must be no other's. HOST/weft/ and a part that
+        /// the key makes unique, unless given
         #[arg(long, value_name = "NAME")]
-        name: String,
+        name: Option<String>,
         /// An algorithm; repeatable. Both unless given
         #[arg(long, value_name = "ALGORITHM", value_parser = parse_algorithm)]
         algorithm: Vec<Algorithm>,

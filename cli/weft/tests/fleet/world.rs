@@ -42,7 +42,7 @@ impl World {
         let config = config(&folder);
         let server = Server::start(&folder, config.as_deref());
         let access = vec!["--server".to_owned(), format!("nats://{}", server.address())];
-        let made = weft(&["key", "new", "--name", HOST, "-o", &format!("{}/key", folder.display())]);
+        let made = weft(&["key", "new", "-o", &format!("{}/key", folder.display())]);
         assert!(made.status.success(), "{}", text(&made.stderr));
         fs::write(folder.join("key.pub"), &made.stdout).unwrap();
         Some(Self { folder, server, access, agents: 0 })

@@ -1,7 +1,8 @@
 //! `weft key` and `weft ledger` as a script sees them.
 
 use super::{text, weft};
-use identity::file;
+use identity::{PublicKey, file};
+use ledger::checkpoint::Checkpoint;
 use ledger::directory::DirectoryStorage;
 use ledger::{
     Authorization, Close, Entry, Event, Log, LogConfig, Program, RunId, ShardNumber, ShardsSeen, Verdict,
@@ -36,6 +37,8 @@ impl Ledger {
         let made = weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("key")]);
         assert!(made.status.success(), "{}", text(&made.stderr));
         fs::write(ledger.file("key.pub"), &made.stdout).unwrap();
+        // As `weft run` has them.
+        fs::write(ledger.file("ledger.pub"), &made.stdout).unwrap();
         ledger.append(&[
             Event::ConnectionAuthorize(asked("a.example", "/usr/bin/curl", Verdict::Allowed)),
             Event::ConnectionAuthorize(asked("b.example", "/usr/bin/wget", Verdict::Refused)),
@@ -133,6 +136,15 @@ fn keys_are_made_and_their_secrets_never_printed() {
             assert!(!shown.contains(seed) && !public.contains(seed));
         }
     }
+    // Without a name they get one that no others have, and that tells that it is theirs.
+    let own = ["own", "other"].map(|file| text(&weft(&["key", "new", "-o", &ledger.file(file)]).stdout));
+    for public in &own {
+        let first: PublicKey = public.lines().next().unwrap().parse().unwrap();
+        let host = first.name().split("/weft/").next().unwrap();
+        assert_eq!(first.name(), first.log_name(host));
+        assert!(public.lines().all(|line| line.starts_with(first.name())), "{public}");
+    }
+    assert_ne!(own[0].split('+').next(), own[1].split('+').next());
     let again = weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("key")]);
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(fs::read_to_string(ledger.file("key")).unwrap(), secret);

@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The name of keys that are made on a host whose own name cannot be one.
+/// What begins the name of keys that are made on a host whose own name cannot.
 const NAME_DEFAULT: &str = "localhost";
 
 /// A ledger that is open for writing.
@@ -155,19 +155,18 @@ fn keys(path: &Path, directory: &Path) -> Result<Vec<SecretKey>, LedgerError> {
 
 fn make() -> Result<Vec<SecretKey>, LedgerError> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut keys = Vec::new();
-    for algorithm in Algorithm::ALL {
-        // Each of them has a seed of its own: who breaks one has not broken the other.
-        let mut seed = Zeroizing::new([0; identity::secret::SEED_BYTES]);
+    // Each of them has a seed of its own: who breaks one has not broken the other.
+    let mut seeds = Algorithm::ALL.map(|_| Zeroizing::new([0; identity::secret::SEED_BYTES]));
+    for seed in &mut seeds {
         let length = rustix::rand::getrandom(&mut seed[..], rustix::rand::GetRandomFlags::empty());
         if length != Ok(seed.len()) {
             return Err(LedgerError::Random);
         }
-        let key = SecretKey::from_seed(&host, algorithm, &seed)
-            .or_else(|_| SecretKey::from_seed(NAME_DEFAULT, algorithm, &seed));
-        keys.push(key.map_err(|_| LedgerError::Random)?);
     }
-    Ok(keys)
+    let seeds: Vec<_> = Algorithm::ALL.into_iter().zip(seeds.iter().map(|seed| &**seed)).collect();
+    SecretKey::for_log(&host, &seeds)
+        .or_else(|_| SecretKey::for_log(NAME_DEFAULT, &seeds))
+        .map_err(|_| LedgerError::Random)
 }
 
 impl fmt::Display for LedgerError {
