@@ -12,15 +12,15 @@ mod select;
 
 use crate::args::{LedgerTask, Place, USAGE_STATUS};
 use crate::print;
-use ::ledger::archive::Archive;
+use ::ledger::archive::{Archive, ExportError};
 use ::ledger::checkpoint::Checkpoint;
 use ::ledger::directory::Directory;
-use ::ledger::note::Note;
 use ::ledger::reader::LogView;
 use ::ledger::shards::{ShardEntry, ShardSource, Shards};
 use ::ledger::storage::Source;
 use ::ledger::{Entry, EntryNumber, Reader, Record};
 use entry::Style;
+use identity::PublicKey;
 use select::Selection;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -32,8 +32,10 @@ use std::process::ExitCode;
 pub enum Failure {
     /// It could not be: what, and why.
     Unable(String),
-    /// There is nothing of what was asked for.
+    /// There is nothing of what was asked for, or it does not hold.
     Absent(String),
+    /// What was made cannot be written to its end.
+    Cut(String),
     /// The reader of the output has seen enough.
     Enough,
 }
@@ -46,7 +48,7 @@ impl Failure {
     fn output(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::Enough,
-            _ => Self::Unable(format!("standard output: {error}")),
+            _ => Self::Cut(format!("standard output: {error}")),
         }
     }
 }
@@ -65,10 +67,10 @@ pub fn run(task: LedgerTask) -> ExitCode {
             follow::tail(&place, Selection::new(select), lines, follow, json)
         }
         LedgerTask::Verify { path, key, checkpoint, json } => check::verify(path, &key, &checkpoint, json),
-        LedgerTask::Prove { number, since, place, output, json } => {
+        LedgerTask::Prove { number, since, key, place, output, json } => {
             let proof = match (number, since) {
                 (Some(number), _) => prove(&place, number),
-                (None, Some(since)) => prove_since(&place, &since),
+                (None, Some(since)) => prove_since(&place, &since, &key),
                 (None, None) => Err(Failure::Unable("prove what? Give an entry's number, or --since".into())),
             };
             proof.and_then(|(text, told)| hand_out(&text, told, output.as_deref(), json))
@@ -84,7 +86,7 @@ pub fn finish(done: Result<ExitCode, Failure>) -> ExitCode {
     match done {
         Ok(status) => status,
         Err(Failure::Enough) => ExitCode::SUCCESS,
-        Err(Failure::Absent(reason)) => {
+        Err(Failure::Absent(reason) | Failure::Cut(reason)) => {
             eprintln!("weft: {reason}");
             ExitCode::FAILURE
         }
@@ -138,6 +140,10 @@ fn open_source(path: &Path) -> Result<AnySource, Failure> {
     }
     let archive = Archive::open(path);
     archive.map(|archive| Box::new(archive) as AnySource).map_err(|error| tell_path(path, error))
+}
+
+fn cut(path: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::Cut(format!("{}: it cannot be written to its end: {error}", path.display()))
 }
 
 fn tell_path(path: &Path, error: impl std::fmt::Display) -> Failure {
@@ -254,12 +260,17 @@ fn prove(place: &Place, number: EntryNumber) -> Result<Proof, Failure> {
 }
 
 /// A proof for each checkpoint in the file, one after the other.
-fn prove_since(place: &Place, since: &Path) -> Result<Proof, Failure> {
+fn prove_since(place: &Place, since: &Path, keys: &[String]) -> Result<Proof, Failure> {
     let ledger = open(place)?;
+    let keys = keys_of(&ledger.1, keys)?;
     let shards = read(&ledger)?;
     let (mut texts, mut told) = (Vec::new(), Vec::new());
     for note in check::read_notes(since)? {
-        let earlier = Checkpoint::parse_unverified(&note).map_err(|error| tell_path(since, error))?;
+        let signed = |note: &str, whose: &Path| {
+            Checkpoint::open(note, &keys)
+                .map_err(|error| Failure::Absent(format!("{}: a checkpoint: {error}", whose.display())))
+        };
+        let earlier = signed(&note, since)?;
         let (origin, size) = (&earlier.origin, earlier.size);
         let is_it = |log: &&LogView| log.note.split('\n').next() == Some(origin) && log.size >= size;
         let found = shards
@@ -268,9 +279,8 @@ fn prove_since(place: &Place, since: &Path) -> Result<Proof, Failure> {
             .find_map(|(shard, reader)| reader.logs().iter().find(is_it).map(|log| (shard, reader, log)));
         let (shard, reader, log) = found
             .ok_or_else(|| Failure::Absent(format!("the ledger has no log {origin} of {size} entries")))?;
-        if !is_signed_alike(&note, &log.note)
-            || reader.root_at(log, size).map_err(Failure::unable)? != earlier.root
-        {
+        signed(&log.note, &ledger.1)?;
+        if reader.root_at(log, size).map_err(Failure::unable)? != earlier.root {
             return Err(Failure::Absent(format!(
                 "{}: the ledger does not go on from the checkpoint of {origin} with {size} entries: it is of another \
                  ledger, or entries were replaced",
@@ -290,22 +300,27 @@ fn prove_since(place: &Place, since: &Path) -> Result<Proof, Failure> {
     Ok((texts.join("\n"), told))
 }
 
-/// Whether an earlier checkpoint is signed with all the keys that a later one is signed with, as each signature tells whose it
-/// is; who verifies a proof holds a key against both.
-fn is_signed_alike(earlier: &str, later: &str) -> bool {
-    let keys = |note| {
-        let note = Note::parse(note).ok()?;
-        Some(note.signatures.iter().map(|by| (by.name.to_owned(), by.id)).collect::<Vec<_>>())
-    };
-    let (Some(earlier), Some(later)) = (keys(earlier), keys(later)) else { return false };
-    later.iter().all(|key| earlier.contains(key))
+/// The keys that were given, or those that `weft run` keeps beside a ledger.
+fn keys_of(ledger: &Path, given: &[String]) -> Result<Vec<PublicKey>, Failure> {
+    if !given.is_empty() {
+        return check::read_keys(given);
+    }
+    let mut beside = std::path::absolute(ledger).unwrap_or_else(|_| ledger.to_owned()).into_os_string();
+    beside.push(".pub");
+    let beside = beside.to_string_lossy().into_owned();
+    match Path::new(&beside).is_file() {
+        true => check::read_keys(&[beside]),
+        false => Err(Failure::Unable(format!(
+            "which key has signed the checkpoint? Give --key; there is no {beside} beside the ledger"
+        ))),
+    }
 }
 
 /// Writes a proof to its file, or prints it.
 fn hand_out(text: &str, mut told: Value, output: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
     if let Some(path) = output {
-        let file = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-        file.map_err(|error| tell_path(path, error))?;
+        let mut file = File::create_new(path).map_err(|error| tell_path(path, error))?;
+        file.write_all(text.as_bytes()).map_err(|error| cut(path, error))?;
     }
     if json {
         match output {
@@ -322,9 +337,17 @@ fn write_export(place: &Place, output: &Path, json: bool) -> Result<ExitCode, Fa
     let shards = Shards::open_settled(&source, None).map_err(|error| tell_path(&path, error))?;
     let file = File::create_new(output).map_err(|error| tell_path(output, error))?;
     let mut out = BufWriter::new(file);
-    let written = shards.export(&mut out).map_err(Failure::unable).and_then(|()| {
-        let file = out.into_inner().map_err(|error| tell_path(output, error.error()))?;
-        file.sync_all().map_err(|error| tell_path(output, error))
+    let written = shards.export(&mut out).map_err(|error| match error {
+        ExportError::Read(error) => tell_path(&path, error),
+        ExportError::Write(error) => cut(output, error),
+    });
+    let written = written.and_then(|()| {
+        let file = out.into_inner().map_err(|error| cut(output, error.error()))?;
+        // What is no file on a disk, such as a pipe, has nothing to sync.
+        match file.sync_all() {
+            Err(error) if error.kind() != ErrorKind::InvalidInput => Err(cut(output, error)),
+            _ => Ok(()),
+        }
     });
     if let Err(failure) = written {
         // Half an export is of no use; what cannot be removed is told by the next attempt.

@@ -168,7 +168,8 @@ Examples:
 
 Exit status:
   0  it was done; with verify, nothing is wrong
-  1  with verify, something is wrong, and was named; else there is no such entry
+  1  with verify, something is wrong, and was named; else there is no such entry, the checkpoint to prove since is not of
+     this ledger, or what is made cannot be written to its end
   2  the ledger or a key cannot be read, or an option cannot be understood";
 
 pub const WHY: &str = "\

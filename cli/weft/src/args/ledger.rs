@@ -100,6 +100,10 @@ pub enum LedgerTask {
         /// A file with earlier checkpoints: prove that the ledger goes on from them
         #[arg(long, value_name = "FILE", conflicts_with = "number")]
         since: Option<PathBuf>,
+        /// A public key that must have signed them, as text or a file of such; repeatable. Those beside the ledger, in
+        /// PATH.pub, unless given
+        #[arg(long, value_name = "KEY", requires = "since")]
+        key: Vec<String>,
         #[command(flatten)]
         place: Place,
         /// The file to make, instead of printing the proof

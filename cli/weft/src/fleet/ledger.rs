@@ -54,7 +54,7 @@ pub async fn run(task: FleetLedgerTask) -> Result<ExitCode, Failure> {
 pub fn of_ledger(failure: local::Failure) -> Failure {
     match failure {
         local::Failure::Unable(reason) => Failure::Unable(reason),
-        local::Failure::Absent(reason) => Failure::Absent(reason),
+        local::Failure::Absent(reason) | local::Failure::Cut(reason) => Failure::Absent(reason),
         local::Failure::Enough => Failure::Unable("standard output is closed".into()),
     }
 }

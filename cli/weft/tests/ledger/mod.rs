@@ -306,18 +306,35 @@ fn a_shard_that_is_gone_is_told_by_who_has_seen_it() {
 fn refuse_to_prove_since_another(ledger: &Ledger, place: &str) {
     let kept = fs::read_to_string(ledger.path.join("kept")).unwrap();
     let root = kept.lines().nth(2).unwrap();
-    let changed = match &root[..1] {
-        "A" => format!("B{}", &root[1..]),
-        _ => format!("A{}", &root[1..]),
+    let other = |text: &str| match &text[..1] {
+        "A" => format!("B{}", &text[1..]),
+        _ => format!("A{}", &text[1..]),
     };
-    for wrong in [kept.replacen(root, &changed, 1), kept.replace("— host.example", "— post.example")] {
-        fs::write(ledger.path.join("wrong"), wrong).unwrap();
-        let since =
-            ["prove", "--since", &ledger.file("wrong"), "--ledger", place, "-o", &ledger.file("none")];
-        let (status, reason) = ledger.refuse(&since);
-        assert!(status == Some(1) && reason.contains("does not go on from"), "{reason}");
-        assert!(!ledger.path.join("none").exists());
+    let post = kept.replace("— host.example", "— post.example");
+    // The key's id is what it was.
+    let signature = &kept.lines().last().unwrap().rsplit(' ').next().unwrap()[10..];
+    let forged = kept.replacen(signature, &other(signature), 1);
+    let keys = file::read(&ledger.path.join("key")).unwrap();
+    let signed = Checkpoint::parse_unverified(&kept).unwrap();
+    let replaced = Checkpoint { root: ledger::hash::empty_root(), ..signed }.sign(&keys);
+    let (wrong, key, none) = (ledger.file("wrong"), ledger.file("key.pub"), ledger.file("none"));
+    let since = ["prove", "--since", &wrong, "--ledger", place, "-o", &none, "--key", &key];
+    for (text, why) in [
+        (kept.replacen(root, &other(root), 1), "wrong: a checkpoint: "),
+        (post, "has not signed"),
+        (forged, "wrong: a checkpoint: "),
+        (replaced, "does not go on from"),
+    ] {
+        fs::write(&wrong, text).unwrap();
+        for words in [&since[..], &since[..7]] {
+            let (status, reason) = ledger.refuse(words);
+            assert!(status == Some(1) && reason.contains(why), "{reason}");
+            assert!(!ledger.path.join("none").exists());
+        }
     }
+    fs::remove_file(ledger.file("ledger.pub")).unwrap();
+    let (status, reason) = ledger.refuse(&since[..7]);
+    assert!(status == Some(2) && reason.contains("Give --key"), "{reason}");
 }
 
 #[test]
@@ -378,4 +395,20 @@ fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
     let output = weft(&["ledger", "verify", &place, "--key", &key, "--json"]);
     let told = json(&text(&output.stdout));
     assert_eq!((&told["wrong"], &told["sequence"]), (&Value::from("changed"), &Value::from(1)));
+}
+
+/// What is made is cut short, by a limit on files as by a full disk: nothing of it is left, and the status is as documented.
+#[test]
+fn an_export_that_is_cut_short_says_so() {
+    let ledger = Ledger::new("cut");
+    let (place, output) = (ledger.file("ledger"), ledger.file("ledger.tar"));
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 2; exec {} ledger export --ledger {place} -o {output}",
+        env!("CARGO_BIN_EXE_weft")
+    );
+    let done = Command::new("sh").args(["-c", &limited]).output().unwrap();
+    let reason = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{reason}");
+    assert!(reason.contains("ledger.tar: it cannot be written to its end"), "{reason}");
+    assert!(!ledger.path.join("ledger.tar").exists());
 }
