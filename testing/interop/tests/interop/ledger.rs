@@ -35,7 +35,7 @@ pub fn entries(ledger: &Path) -> Vec<Value> {
 }
 
 /// Status and words of `weft ledger verify` with the public key alone.
-fn verify(ledger: &Path) -> (Option<i32>, String) {
+pub fn verify(ledger: &Path) -> (Option<i32>, String) {
     let key = ledger.with_extension("pub");
     let (path, key) = (ledger.to_string_lossy(), key.to_string_lossy());
     let output = tool(&["ledger", "verify", "--key", &key, &path]);

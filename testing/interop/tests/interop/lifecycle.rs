@@ -12,6 +12,8 @@ use interop::world::SITE_V4;
 use interop::{Echo, User, Way, World, in_every_way, needs, wait};
 use rustix::process::Signal;
 
+use crate::ledger::{entries, of, verify};
+
 in_every_way! {
     nothing_is_left_of_a_gateway_that_was_killed => killed;
     nothing_is_left_of_a_run_that_ended => ended;
@@ -225,6 +227,56 @@ while True:
     let _ = running.finish();
 }
 
+/// Four threads that connect one connection after the other, and tell of each that is open.
+const CONNECTING: &str = "import itertools, socket, threading\n\
+    counts = itertools.count(1)\n\
+    def connect():\n    while True:\n        \
+    with socket.create_connection(('one.test', 7)) as s:\n            \
+    s.send(b'x')\n            s.recv(1)\n            print(f'connected {next(counts)}.', flush=True)\n\
+    for _ in range(4):\n    threading.Thread(target=connect).start()";
+
+/// How often a run is killed.
+const KILLS: usize = 6;
+
+#[test]
+fn a_run_killed_while_it_connects_leaves_a_ledger_that_the_next_goes_on_with() {
+    needs!["python3"];
+    let world = one_test();
+    let ledger = world.weft().ledger();
+    let before = leftovers();
+    let mut told = 0;
+    for round in 0..KILLS {
+        let durability = ["sync", "batch"][round % 2];
+        let interfaces = world.host.interfaces();
+        let run = world.weft().allow("one.test:7").option("--durability").option(durability);
+        let script = format!("{TELL_NAMESPACES}; exec python3 -c \"$0\"");
+        let mut running = run.start(&["sh", "-c", &script, CONNECTING]);
+        // It goes on while it is killed: where it is then is anywhere.
+        let _ = running.line(&format!("connected {}.", 1 + (round * 37) % 120));
+        let output = running.stdout();
+        let namespaces =
+            output.lines().filter_map(|line| line.strip_prefix("in ").map(str::to_owned)).collect();
+        running.signal(Signal::KILL);
+        let outcome = running.finish();
+        assert_eq!(outcome.status.signal(), Some(9), "{outcome}");
+        nothing_left(&world, &Traces { namespaces, interfaces }, &before);
+        let (status, words) = verify(&ledger);
+        assert_eq!(status, Some(0), "round {round}: {words}\n{outcome}");
+        // What `sync` has let connect is there.
+        let there = of(&entries(&ledger), "connection-authorize").len();
+        if durability == "sync" {
+            let connected = outcome.stdout.lines().filter(|line| line.starts_with("connected")).count();
+            assert!(there >= told + connected, "round {round}: {told} and {connected}, of which {there}");
+        }
+        // The next run goes on with all of it.
+        let _ = world.weft().shell("true").succeeded();
+        let (status, words) = verify(&ledger);
+        assert_eq!(status, Some(0), "round {round}: {words}");
+        told = of(&entries(&ledger), "connection-authorize").len();
+        assert!(told >= there, "round {round}: {told} of {there}");
+    }
+}
+
 /// What of a run the machine knows while it goes on.
 #[derive(Debug)]
 struct Traces {
@@ -232,13 +284,18 @@ struct Traces {
     interfaces: Vec<String>,
 }
 
+/// Prints them.
+const TELL_NAMESPACES: &str =
+    "readlink /proc/self/ns/net /proc/self/ns/user /proc/self/ns/mnt | sed 's/^/in /'";
+
 /// Starts a command that holds a connection open, and notes its namespaces.
 fn start(world: &World, way: Way) -> (Running, Traces) {
-    let script = "readlink /proc/self/ns/net /proc/self/ns/user /proc/self/ns/mnt | sed 's/^/in /'; \
-                  exec python3 -c 'import socket, sys; s = socket.create_connection((\"one.test\", 7)); \
-                  s.send(b\"x\"); s.recv(1); print(\"ready\", flush=True); print(s.recv(1)); print(\"still there\")'";
+    let script = format!(
+        "{TELL_NAMESPACES}; exec python3 -c 'import socket, sys; s = socket.create_connection((\"one.test\", 7)); \
+         s.send(b\"x\"); s.recv(1); print(\"ready\", flush=True); print(s.recv(1)); print(\"still there\")'"
+    );
     let interfaces = world.host.interfaces();
-    let mut running = world.weft_as(way).allow("one.test:7").start(&["sh", "-c", script]);
+    let mut running = world.weft_as(way).allow("one.test:7").start(&["sh", "-c", &script]);
     running.line("ready");
     let output = running.stdout();
     let namespaces: Vec<String> =
