@@ -171,7 +171,7 @@ pub struct RunArguments {
     /// Keep no record of what is decided
     #[arg(long, help_heading = "Ledger")]
     pub no_ledger: bool,
-    /// When a connection may proceed: once its entry is on disk, or at most 5 ms ahead of that
+    /// When a connection may proceed: once its entry is on disk, or at once, with the entry in a file within 5 ms
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Ledger")]
     pub durability: Durability,
     /// Go on in a new log once one has this many bytes of entries, as in 100M; at least 2M [default: 1 GiB]
@@ -235,7 +235,7 @@ pub enum OnRevoke {
 /// When an entry of the ledger counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Durability {
-    /// At once; it is on disk within 5 ms
+    /// At once; a file has it within 5 ms, and the disk as soon as it can
     #[default]
     Batch,
     /// Once it is on disk

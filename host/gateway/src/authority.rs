@@ -35,7 +35,7 @@ use axiom::policy::{Decision, Policy};
 use axiom::{Axiom, Committed, Moment, Proposal, Rejected, Verdict};
 use ledger::shards::{EntryNumber, ShardNumber};
 use ledger::{Close, Durability, Event, Log, LogConfig, Outcome, Position, RunEnd, RunId, RunStart};
-use recorder::Recorder;
+use recorder::{Answer, Recorder};
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -336,10 +336,7 @@ impl<W> Authority<W> {
         };
         let is_woken = std::mem::take(&mut self.is_woken);
         while let Some(answer) = is_woken.then(|| recorder.poll()).flatten() {
-            match answer {
-                Ok(written) => log.handle_written(written, now),
-                Err(reason) => log.handle_failed(reason),
-            }
+            take_answer(log, answer, now);
         }
         while let Some(batch) = log.poll_write(now) {
             if let Err(reason) = recorder.write(batch) {
@@ -377,10 +374,7 @@ impl<W> Authority<W> {
         let log = self.axiom.log_mut();
         let Some(mut recorder) = self.recorder else { return Ok(None) };
         while !log.is_settled() && log.failed().is_none() {
-            match recorder.wait() {
-                Ok(written) => log.handle_written(written, now),
-                Err(reason) => log.handle_failed(reason),
-            }
+            take_answer(log, recorder.wait(), now);
             while let Some(batch) = log.poll_write(now) {
                 if let Err(reason) = recorder.write(batch) {
                     log.handle_failed(reason);
@@ -403,6 +397,14 @@ impl<W> Authority<W> {
     fn record(&mut self, event: Event, now: Instant) {
         // A log that cannot be written says so to whoever asks next, and at the end.
         let _ = self.axiom.record(self.run, event, moment(now));
+    }
+}
+
+fn take_answer(log: &mut Log, answer: Answer, now: Instant) {
+    match answer {
+        Answer::Begun => log.handle_begun(),
+        Answer::Written(written) => log.handle_written(written, now),
+        Answer::Failed(reason) => log.handle_failed(reason),
     }
 }
 

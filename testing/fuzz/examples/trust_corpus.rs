@@ -177,7 +177,8 @@ fn journals() -> Vec<(&'static str, Vec<u8>)> {
     };
     let frame = |from: u64, to: u64| {
         let note = checkpoint(&tree(to)).sign(keys);
-        Frame { first: from, entry_bytes: 8 * from, records: &records(from..to), note: &note }.encode()
+        Frame { first: from, entry_bytes: 8 * from, synced: from, records: &records(from..to), note: &note }
+            .encode()
     };
     let whole = [frame(0, 0), frame(0, 3), frame(3, 5)].concat();
     let flipped = |at: usize| {

@@ -1,6 +1,6 @@
 //! A directory that holds a ledger.
 
-use crate::storage::{FILE_BYTES_MAX, Source, Storage};
+use crate::storage::{FILE_BYTES_MAX, Source, Storage, SyncJob};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -243,6 +243,14 @@ impl Storage for DirectoryStorage {
         }
         self.dirty.remove(&self.directory.resolve(path));
         Ok(())
+    }
+
+    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
+        let file = match &self.appended {
+            Some((open, file)) if open == path => file.try_clone()?,
+            _ => File::open(self.directory.resolve(path))?,
+        };
+        Ok(Box::new(move || file.sync_data()))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {

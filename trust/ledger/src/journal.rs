@@ -6,8 +6,9 @@
 //!           entries, as in a bundle      checkpoint after them, as a signed note
 //! ```
 //!
-//! Numbers are big-endian. One frame is one batch: it is appended and synced before the next, so only the last can be
-//! torn, and its root and signature tell. A journal is never changed but at its end; a new one takes its place once all
+//! Numbers are big-endian. One frame is one batch. Where it is appended before those in front of it are known to be on disk,
+//! it begins with "wfr2" instead, and tells behind its other numbers how many entries are: synced: u64. So only frames behind
+//! what a later one tells to be on disk can be torn, and their root and signature tell. A journal is never changed but at its end; a new one takes its place once all
 //! that it has is in tiles, and is on disk before the old one goes.
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -21,9 +22,14 @@ use identity::PublicKey;
 pub const FOLDER: &str = "journal";
 
 const MAGIC: &[u8; 4] = b"wfrm";
+/// Of a frame that was appended while others were on their way to the disk.
+const MAGIC_AHEAD: &[u8; 4] = b"wfr2";
 const HEADER_BYTES: usize = 4 + 4 + 4 + 8 + 8;
 /// The bound of one frame's entries, in bytes: a batch, with a length for each of its entries and a log's own first one.
 pub const FRAME_ENTRIES_BYTES_MAX: usize = 4 << 20;
+
+/// The bound of frames that are on their way to the disk when another is appended, in bytes.
+pub const IN_FLIGHT_BYTES_MAX: usize = 4 << 20;
 
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub struct Frame<'a> {
     pub first: u64,
     /// How many bytes those had.
     pub entry_bytes: u64,
+    /// How many entries were on disk when it was appended: all before, or fewer.
+    pub synced: u64,
     /// The entries, as in a bundle.
     pub records: &'a [u8],
     /// The checkpoint after them, as a signed note.
@@ -43,11 +51,15 @@ impl<'a> Frame<'a> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.records.len() + self.note.len());
-        bytes.extend_from_slice(MAGIC);
+        let is_ahead = self.synced < self.first;
+        bytes.extend_from_slice(if is_ahead { MAGIC_AHEAD } else { MAGIC });
         bytes.extend_from_slice(&(self.records.len() as u32).to_be_bytes());
         bytes.extend_from_slice(&(self.note.len() as u32).to_be_bytes());
         bytes.extend_from_slice(&self.first.to_be_bytes());
         bytes.extend_from_slice(&self.entry_bytes.to_be_bytes());
+        if is_ahead {
+            bytes.extend_from_slice(&self.synced.to_be_bytes());
+        }
         bytes.extend_from_slice(self.records);
         bytes.extend_from_slice(self.note.as_bytes());
         bytes
@@ -66,13 +78,22 @@ impl<'a> Frame<'a> {
             header[at..at + length].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
         };
         let (records, note) = (number(4, 4) as usize, number(8, 4) as usize);
-        if &header[..4] != MAGIC || records > FRAME_ENTRIES_BYTES_MAX || note > NOTE_BYTES_MAX {
+        if records > FRAME_ENTRIES_BYTES_MAX || note > NOTE_BYTES_MAX {
             return None;
         }
+        let first = number(12, 8);
+        let (synced, rest) = match &header[..4] {
+            magic if magic == MAGIC => (first, rest),
+            magic if magic == MAGIC_AHEAD => {
+                let (synced, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*synced), rest)
+            }
+            _ => return None,
+        };
         let (records, rest) = rest.split_at_checked(records)?;
         let (note, rest) = rest.split_at_checked(note)?;
         let note = str::from_utf8(note).ok()?;
-        Some((Self { first: number(12, 8), entry_bytes: number(20, 8), records, note }, rest))
+        Some((Self { first, entry_bytes: number(20, 8), synced, records, note }, rest))
     }
 }
 
@@ -188,7 +209,7 @@ impl<'a> Journal<'a> {
             }
         }
         let torn_count = Frame::decode(rest).map(|(frame, _)| Records::new(frame.records).count() as u64);
-        if is_damaged(rest) {
+        if is_damaged(rest, grown.size()) {
             return Err(JournalError::Damaged { size: grown.size(), count: torn_count.unwrap_or(0) });
         }
         *tree = grown;
@@ -201,12 +222,19 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// Whether what follows the last frame that holds is more than one frame whose writing was interrupted.
-fn is_damaged(rest: &[u8]) -> bool {
-    match Frame::decode(rest) {
-        Some((_, after)) => !after.is_empty(),
-        None => rest.len() > HEADER_BYTES + FRAME_ENTRIES_BYTES_MAX + NOTE_BYTES_MAX,
+/// Whether what follows the last frame that holds, with so many entries, is more than frames whose writing was interrupted: a
+/// later one tells that what does not hold was on disk.
+fn is_damaged(mut rest: &[u8], held: u64) -> bool {
+    if rest.len() > HEADER_BYTES + IN_FLIGHT_BYTES_MAX + FRAME_ENTRIES_BYTES_MAX + NOTE_BYTES_MAX {
+        return true;
     }
+    while let Some((frame, after)) = Frame::decode(rest) {
+        if frame.synced > held {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 fn open(note: &str, keys: Option<&[PublicKey]>) -> Result<Checkpoint, CheckpointError> {

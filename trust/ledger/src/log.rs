@@ -7,7 +7,8 @@
 //! ```
 //!
 //! One batch is with the writer at a time; what comes meanwhile waits and goes as one (group commit), so that the disk's
-//! latency bounds how far behind it is and not how much is decided in a second. After a failure nothing is taken any
+//! latency bounds how far behind it is and not how much is decided in a second. With [`Durability::Batch`] a writer that can
+//! takes the next one once it has written this one, before it is on disk ([`Log::handle_begun`]). After a failure nothing is taken any
 //! more: what could not be written must not have been allowed.
 
 use crate::batch::{Batch, Written};
@@ -22,7 +23,7 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// second of a disk that stands still. The next entry is refused.
 pub const PENDING_BYTES_MAX: usize = 16 << 20;
 /// How long an entry waits for others to go with, where durability is [`Durability::Batch`]. With the writing itself it is
-/// to be on disk 5 ms after it was decided.
+/// to be in the journal's file 5 ms after it was decided.
 pub const BATCH_DELAY: Duration = Duration::from_millis(2);
 /// How long after an entry the tiles and the checkpoint at the latest tell of it, for tools that read only those.
 pub const PUBLISH_DELAY: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ pub const PUBLISH_DELAY: Duration = Duration::from_secs(10);
 pub enum Durability {
     /// Once it is on disk: the owner waits for [`Log::durable`].
     Sync,
-    /// At once; the disk follows within 5 ms.
+    /// At once; the journal's file has it within 5 ms, and the disk as soon as it can.
     #[default]
     Batch,
 }
@@ -126,6 +127,8 @@ pub struct Log {
     /// When the checkpoint is due that covers what it does not cover yet.
     publish_due: Option<Instant>,
     writer: WriterState,
+    /// How many batches were given to the writer and are not on disk.
+    outstanding: usize,
     checkpoint: Option<String>,
 }
 
@@ -149,6 +152,7 @@ impl Log {
             write_due: None,
             publish_due: None,
             writer: WriterState::Idle,
+            outstanding: 0,
             checkpoint: None,
         }
     }
@@ -201,7 +205,7 @@ impl Log {
 
     /// What is to be written now; drained when it gives `None`. Nothing while a batch is with the writer.
     pub fn poll_write(&mut self, now: Instant) -> Option<Batch> {
-        if !matches!(self.writer, WriterState::Idle) {
+        if !self.takes_batch() {
             return None;
         }
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
@@ -217,15 +221,33 @@ impl Log {
             self.publish_due = self.publish_due.filter(|_| !publishes);
         }
         self.writer = WriterState::Busy;
+        self.outstanding += 1;
         Some(batch)
     }
 
-    /// The writer has written the batch.
+    /// Whether the writer is to have the next batch: with [`Durability::Sync`] once all before are on disk, so that who waits
+    /// for the disk together goes together.
+    fn takes_batch(&self) -> bool {
+        let is_idle = matches!(self.writer, WriterState::Idle);
+        is_idle && (self.outstanding == 0 || self.config.durability == Durability::Batch)
+    }
+
+    /// The writer has the batch in the journal's file, and takes another. Those that write each at once do not say so.
+    pub fn handle_begun(&mut self) {
+        if matches!(self.writer, WriterState::Busy) {
+            self.writer = WriterState::Idle;
+        }
+    }
+
+    /// The writer has the oldest batch on disk that was not.
     pub fn handle_written(&mut self, written: Written, now: Instant) {
         if matches!(self.writer, WriterState::Failed(_)) {
             return;
         }
-        self.writer = WriterState::Idle;
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if self.outstanding == 0 {
+            self.writer = WriterState::Idle;
+        }
         self.durable = written.next;
         self.checkpoint = Some(written.checkpoint);
         // What came meanwhile has waited as long as the writing took.
@@ -240,14 +262,14 @@ impl Log {
             self.writer = WriterState::Failed(reason.into());
         }
         self.pending.clear();
-        self.pending_bytes = 0;
+        (self.pending_bytes, self.outstanding) = (0, 0);
         (self.write_due, self.publish_due) = (None, None);
     }
 
     /// When to ask [`Self::poll_write`] again, and why; `None` while a batch is with the writer or nothing is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Instant, Why)> {
-        if !matches!(self.writer, WriterState::Idle) {
+        if !self.takes_batch() {
             return None;
         }
         let write = self.write_due.map(|due| (due, Why::Write));
@@ -270,7 +292,7 @@ impl Log {
     /// Whether nothing waits and nothing is with the writer.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.pending.is_empty() && self.publish_due.is_none() && !matches!(self.writer, WriterState::Busy)
+        self.pending.is_empty() && self.publish_due.is_none() && self.outstanding == 0
     }
 
     /// Why the log cannot be written; `None` while it can.
@@ -355,6 +377,31 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_is_begun_keeps_no_other_from_being_begun() {
+        let mut log = Log::start(Position::default(), LogConfig::default());
+        let now = Instant::from_secs(1);
+        log.append(&entry_at(0), now).unwrap();
+        assert_eq!(log.poll_write(now + BATCH_DELAY).unwrap().count(), 1);
+        log.append(&entry_at(0), now).unwrap();
+        assert!(log.poll_write(now + BATCH_DELAY).is_none() && log.poll_timeout().is_none());
+        log.handle_begun();
+        assert_eq!(log.poll_timeout(), Some((now + BATCH_DELAY, Why::Write)));
+        assert_eq!(log.poll_write(now + BATCH_DELAY).unwrap().first(), 1);
+        log.handle_written(written(1), now);
+        assert_eq!(log.durable(), 1);
+        log.append(&entry_at(0), now).unwrap();
+        assert!(log.poll_write(now + BATCH_DELAY).is_none(), "the second is with the writer");
+        log.handle_begun();
+        log.publish(now);
+        assert_eq!(log.poll_write(now).unwrap().first(), 2);
+        log.handle_begun();
+        log.handle_written(written(2), now);
+        assert!(!log.is_settled());
+        log.handle_written(written(3), now);
+        assert!(log.is_settled() && log.durable() == 3);
+    }
+
+    #[test]
     fn with_sync_a_batch_is_due_at_once() {
         let config = LogConfig { durability: Durability::Sync, ..LogConfig::default() };
         let mut log = Log::start(Position::default(), config);
@@ -362,6 +409,9 @@ mod tests {
         log.append(&entry_at(0), now).unwrap();
         assert_eq!(log.poll_write(now).unwrap().count(), 1);
         log.append(&entry_at(0), now).unwrap();
+        // Who waits for the disk meanwhile goes together.
+        log.handle_begun();
+        assert!(log.poll_write(now).is_none() && log.poll_timeout().is_none());
         log.handle_written(written(1), now);
         assert_eq!(log.poll_write(now).unwrap().first(), 1);
     }

@@ -5,7 +5,7 @@
 //! harsher than any file system, and all that the seam promises. A process that ends without syncing leaves what the next
 //! one knows nothing of: syncing everything means what was written by who syncs.
 
-use crate::storage::{Source, Storage};
+use crate::storage::{Source, Storage, SyncJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 
@@ -284,6 +284,12 @@ impl Storage for SimulatedDisk {
         let file = self.file(path)?;
         self.settle(file);
         Ok(())
+    }
+
+    /// What is written while the job waits is not in it.
+    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
+        let done = self.sync(path);
+        Ok(Box::new(move || done))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {

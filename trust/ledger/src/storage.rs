@@ -8,6 +8,9 @@ use std::io;
 /// The bound of one file, in bytes: that of a journal with a batch more than it should have.
 pub const FILE_BYTES_MAX: u64 = 96 << 20;
 
+/// A wait for the disk, on whichever thread may wait.
+pub type SyncJob = Box<dyn FnOnce() -> io::Result<()> + Send>;
+
 /// Files that can be read.
 pub trait Source {
     /// A file's content; `None` where there is none of this path.
@@ -67,6 +70,14 @@ pub trait Storage: Source {
     /// Where it cannot be told to be. Then what was written since the last time may be lost, whatever is told later.
     fn sync(&mut self, path: &str) -> io::Result<()>;
 
+    /// What [`Self::sync`] does, to be done beside whatever is written meanwhile: what was written before is on disk once
+    /// it has returned.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be begun.
+    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob>;
+
     /// Returns once everything that was written or adopted is on disk, names included.
     ///
     /// # Errors
@@ -118,6 +129,10 @@ impl<S: Storage + ?Sized> Storage for &mut S {
 
     fn sync(&mut self, path: &str) -> io::Result<()> {
         (**self).sync(path)
+    }
+
+    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
+        (**self).sync_beside(path)
     }
 
     fn sync_all(&mut self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The writer: takes batches, and answers when they are on disk. It may block; nobody else waits for it.
 //!
-//! A batch is one frame of the journal, appended and synced: one write, one wait. Tiles that it fills are written behind
-//! it without waiting, and the rest of the tree (partial tiles, checkpoint) when the batch asks for it. When the journal is
+//! A batch is one frame of the journal, appended and synced: one write, one wait. More may be appended while one waits
+//! ([`Writer::begin`]), and then wait together. Tiles that it fills are written once it is on disk, without waiting, and the rest of the tree (partial tiles, checkpoint) when the batch asks for it. When the journal is
 //! long, everything is synced, a new journal begins, and the old one goes. So at any moment the newest journal that is
 //! whole begins at a tree whose tiles are on disk.
 
@@ -13,15 +13,15 @@ pub use open::OpenError;
 use crate::batch::{Batch, Written};
 use crate::checkpoint::Checkpoint;
 use crate::hash::{Hash, leaf_hash};
-use crate::journal::{Frame, entry_bytes};
+use crate::journal::{Frame, IN_FLIGHT_BYTES_MAX, entry_bytes};
 use crate::layout::{self, LogPlace};
 use crate::shards::ShardNumber;
-use crate::storage::Storage;
+use crate::storage::{Storage, SyncJob};
 use crate::tile::{self, Records, TILE_WIDTH, Tile};
 use crate::tree::Tree;
 use crate::verify::published::is_torn;
 use identity::SecretKey;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 
@@ -103,7 +103,27 @@ pub struct Writer<S> {
     is_journal_spent: bool,
     /// Folders of partial tiles whose full tiles are written, and not known to be on disk.
     stale: Vec<String>,
+    /// Batches that are in the journal and not known to be on disk, the oldest first.
+    begun: VecDeque<Begun>,
+    /// How many batches were begun.
+    begun_count: u64,
+    /// Batches that are on disk, and of which nobody was told.
+    written: Vec<Written>,
     is_stopped: bool,
+}
+
+/// A batch that is in the journal.
+#[derive(Debug)]
+struct Begun {
+    number: u64,
+    /// How many bytes its frame has.
+    bytes: usize,
+    /// Tiles that are full by it: they are written once it is on disk.
+    full: Vec<FullTile>,
+    publishes: bool,
+    written: Written,
+    /// How many entries the log has with it.
+    size: u64,
 }
 
 /// The newest log.
@@ -119,6 +139,8 @@ struct GrowingLog {
     entry_bytes: u64,
     /// How many entries the partial tiles on disk tell of.
     published: u64,
+    /// How many entries are known to be on disk.
+    synced: u64,
     /// Folders of partial tiles that were written and whose full tiles were not.
     partials: BTreeSet<String>,
     /// The newest checkpoint, signed.
@@ -137,6 +159,7 @@ impl GrowingLog {
             bundle: Vec::new(),
             entry_bytes: 0,
             published: 0,
+            synced: 0,
             partials: BTreeSet::new(),
             note: String::new(),
         }
@@ -175,33 +198,160 @@ impl GrowingLog {
 }
 
 impl<S: Storage> Writer<S> {
-    /// Writes a batch; it is on disk when this returns.
+    /// Writes a batch; it and all before are on disk when this returns.
     ///
     /// # Errors
     ///
     /// Where that cannot be said. Nothing is written afterwards.
     pub fn write(&mut self, batch: Batch) -> Result<Written, WriteError> {
+        self.begin(batch)?;
+        let mut written = self.flush()?;
+        Ok(written.pop().expect("one was begun"))
+    }
+
+    /// Writes a batch without waiting for the disk: the process may be killed and it is there, and the machine may not lose
+    /// its power. One that begins a new log waits, and so does one before which too much is on its way to the disk.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written. Nothing is written afterwards.
+    pub fn begin(&mut self, batch: Batch) -> Result<(), WriteError> {
+        let next = self.next();
+        if !self.is_stopped && batch.first() != next {
+            return Err(WriteError::Order(next));
+        }
+        self.guarded(|writer| {
+            let in_flight: usize = writer.begun.iter().map(|begun| begun.bytes).sum();
+            let is_over = in_flight + batch.records().len() > IN_FLIGHT_BYTES_MAX;
+            if !writer.begun.is_empty() && (is_over || batch.rotation.is_some()) {
+                writer.sync_begun()?;
+            }
+            let (full, bytes) = match batch.rotation {
+                Some(time_ns) => {
+                    writer.rotate(time_ns, batch.records())?;
+                    Default::default()
+                }
+                None => writer.append(batch.records())?,
+            };
+            writer.begun_count += 1;
+            let written = Written { next: writer.next(), checkpoint: writer.log.note.clone() };
+            let (number, publishes, size) = (writer.begun_count, batch.publishes, writer.log.tree.size());
+            writer.begun.push_back(Begun { number, bytes, full, publishes, written, size });
+            Ok(())
+        })
+    }
+
+    /// How many batches were begun: once a [`sync_beside`](Self::sync_beside) of now is done, these are on disk.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun_count
+    }
+
+    /// Whether there are batches that are not known to be on disk.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// The wait for the disk that has all batches which were begun, for another thread: more may be begun meanwhile.
+    /// [`settle`](Self::settle) takes it in.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be begun. Nothing is written afterwards.
+    pub fn sync_beside(&mut self) -> Result<SyncJob, WriteError> {
+        self.guarded(|writer| {
+            let path = layout::journal(writer.journal);
+            writer.storage.sync_beside(&path).map_err(failed("sync", &path))
+        })
+    }
+
+    /// So many batches, counted from the first that was begun, are on disk. Brings them into tiles, and the checkpoint up to
+    /// date where they ask for it. Tells each batch that is on disk, once; [`renew`](Self::renew) is due then.
+    ///
+    /// # Errors
+    ///
+    /// Where something cannot be written. Nothing is written afterwards.
+    pub fn settle(&mut self, count: u64) -> Result<Vec<Written>, WriteError> {
+        self.guarded(|writer| {
+            if writer.settle_begun(count)? {
+                // What is published is on disk.
+                writer.sync_begun()?;
+                writer.publish()?;
+            }
+            Ok(std::mem::take(&mut writer.written))
+        })
+    }
+
+    /// Replaces the journal where that is long, once everything is on disk, for which it waits. Tells each batch that is on
+    /// disk by then and was not told.
+    ///
+    /// # Errors
+    ///
+    /// Where something cannot be written. Nothing is written afterwards.
+    pub fn renew(&mut self) -> Result<Vec<Written>, WriteError> {
+        let is_long = self.journal_bytes >= self.config.journal_bytes.min(64 << 20);
+        // One that was long when it was opened makes way behind the first batch.
+        let is_spent = self.is_journal_spent && self.begun_count > 0;
+        if !is_long && !is_spent {
+            return Ok(Vec::new());
+        }
+        self.guarded(|writer| {
+            writer.sync_begun()?;
+            writer.publish()?;
+            writer.renew_journal()?;
+            Ok(std::mem::take(&mut writer.written))
+        })
+    }
+
+    /// Waits until all batches that were begun are on disk, settles them, and replaces the journal where that is long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::settle`].
+    pub fn flush(&mut self) -> Result<Vec<Written>, WriteError> {
+        self.guarded(Self::sync_journal)?;
+        let mut written = self.settle(self.begun_count)?;
+        written.extend(self.renew()?);
+        Ok(written)
+    }
+
+    /// After a failure nothing is written any more.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, WriteError>) -> Result<T, WriteError> {
         if self.is_stopped {
             return Err(WriteError::Stopped);
         }
-        let next = self.next();
-        if batch.first() != next {
-            return Err(WriteError::Order(next));
-        }
         self.is_stopped = true;
-        match batch.rotation {
-            Some(time_ns) => self.rotate(time_ns, batch.records())?,
-            None => self.append(batch.records())?,
-        }
-        if batch.publishes {
-            self.publish()?;
-        }
-        if self.is_journal_spent || self.journal_bytes >= self.config.journal_bytes.min(64 << 20) {
-            self.publish()?;
-            self.renew_journal()?;
-        }
+        let done = act(self)?;
         self.is_stopped = false;
-        Ok(Written { next: self.next(), checkpoint: self.log.note.clone() })
+        Ok(done)
+    }
+
+    /// Has all batches on disk that were begun.
+    fn sync_begun(&mut self) -> Result<(), WriteError> {
+        self.sync_journal()?;
+        self.settle_begun(self.begun_count).map(drop)
+    }
+
+    fn sync_journal(&mut self) -> Result<(), WriteError> {
+        // What has no bytes in the journal is on disk, or is nothing.
+        if self.begun.iter().all(|begun| begun.bytes == 0) {
+            return Ok(());
+        }
+        let path = layout::journal(self.journal);
+        self.storage.sync(&path).map_err(failed("sync", &path))
+    }
+
+    /// Brings the batches up to this one into tiles: they are on disk. Whether one of them asks for the checkpoint.
+    fn settle_begun(&mut self, count: u64) -> Result<bool, WriteError> {
+        let mut publishes = false;
+        while let Some(begun) = self.begun.pop_front_if(|begun| begun.number <= count) {
+            self.write_full(begun.full)?;
+            self.log.synced = begun.size;
+            self.written.push(begun.written);
+            publishes |= begun.publishes;
+        }
+        Ok(publishes)
     }
 
     /// Brings tiles and checkpoint up to date, all on disk, and ends. Gives the checkpoint.
@@ -210,9 +360,7 @@ impl<S: Storage> Writer<S> {
     ///
     /// Where something cannot be written. What was reported durable is.
     pub fn close(mut self) -> Result<String, WriteError> {
-        if self.is_stopped {
-            return Err(WriteError::Stopped);
-        }
+        self.flush()?;
         self.publish()?;
         self.renew_journal()?;
         Ok(self.log.note)
@@ -236,19 +384,20 @@ impl<S: Storage> Writer<S> {
         self.storage
     }
 
-    fn append(&mut self, records: &[u8]) -> Result<(), WriteError> {
+    /// The tiles that are full by these entries, and the length of their frame, which is in the journal.
+    fn append(&mut self, records: &[u8]) -> Result<(Vec<FullTile>, usize), WriteError> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(Default::default());
         }
         let (first, before) = (self.log.tree.size(), self.log.entry_bytes);
+        let synced = self.log.synced;
         let full = self.log.extend(records);
         self.log.note = self.sign();
-        let frame = Frame { first, entry_bytes: before, records, note: &self.log.note }.encode();
+        let frame = Frame { first, entry_bytes: before, synced, records, note: &self.log.note }.encode();
         let path = layout::journal(self.journal);
         self.storage.append(&path, &frame).map_err(failed("append to", &path))?;
-        self.storage.sync(&path).map_err(failed("sync", &path))?;
         self.journal_bytes += frame.len() as u64;
-        self.write_full(full)
+        Ok((full, frame.len()))
     }
 
     fn write_full(&mut self, full: Vec<FullTile>) -> Result<(), WriteError> {
@@ -311,7 +460,7 @@ impl<S: Storage> Writer<S> {
     /// A journal that begins where the log ends.
     fn empty_journal(&self) -> Vec<u8> {
         let (first, entry_bytes) = (self.log.tree.size(), self.log.entry_bytes);
-        Frame { first, entry_bytes, records: &[], note: &self.log.note }.encode()
+        Frame { first, entry_bytes, synced: first, records: &[], note: &self.log.note }.encode()
     }
 
     /// Makes a journal of this content and removes those before it, and partial tiles that nobody needs any more.

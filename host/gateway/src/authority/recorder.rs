@@ -1,7 +1,16 @@
-//! The thread that writes the ledger: it may wait for the disk, and nobody waits for it.
+//! The threads that write the ledger: they may wait for the disk, and nobody waits for them.
+//!
+//! ```text
+//! log's head ── Batch ──> ledger ── wait ──> ledger-disk
+//!      ^ Begun, Written ──┘  ^───── done ────────┘
+//! ```
+//!
+//! The first writes batches into the journal's file, the second waits until they are on disk. So what was decided is out of
+//! this process's hands soon, however long the disk takes.
 
 use ledger::directory::DirectoryStorage;
-use ledger::{Batch, Writer, Written};
+use ledger::storage::SyncJob;
+use ledger::{Batch, WriteError, Writer, Written};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::io;
@@ -9,34 +18,59 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// What became of a batch; in words where it was not written.
-type Answer = Result<Written, String>;
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// It is in the journal's file, and the next may come.
+    Begun,
+    /// The oldest that was not is on disk.
+    Written(Written),
+    /// It was not written; why, in words.
+    Failed(String),
+}
 
-/// See the module. One batch is on its way at a time: the log's head sees to that.
+/// What the thread that writes is told.
+enum Work {
+    Batch(Batch),
+    /// The wait for the disk is over that was begun for so many batches.
+    Synced(u64, io::Result<()>),
+    /// There is nothing more.
+    End,
+}
+
+/// See the module.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    /// Dropped first, so that the thread ends.
-    batches: Option<Sender<Batch>>,
+    work: Sender<Work>,
     answers: Receiver<Answer>,
     wake: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    /// Starts the thread around a writer.
+    /// Starts the threads around a writer.
     ///
     /// # Errors
     ///
     /// Where there is no descriptor or no thread to be had.
     pub fn start(writer: Writer<DirectoryStorage>) -> io::Result<Self> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let (batches, to_write) = channel();
-        let (answer, answers) = channel();
-        let bell = wake.clone();
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || write_all(writer, &to_write, &answer, &bell))?;
-        Ok(Self { batches: Some(batches), answers, wake, thread: Some(thread) })
+        let (work, to_do) = channel();
+        let (waits, to_wait) = channel();
+        let (answers, answered) = channel();
+        let done = work.clone();
+        let disk = std::thread::Builder::new()
+            .name("ledger-disk".to_owned())
+            .spawn(move || wait_for_disk(&to_wait, &done))?;
+        let mut scribe = Scribe { writer, waits, is_waiting: false, answers, bell: wake.clone() };
+        let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
+            scribe.run(&to_do);
+            // It ends with what it is given.
+            drop(scribe);
+            // A thread that panicked has told so itself.
+            let _ = disk.join();
+        })?;
+        Ok(Self { work, answers: answered, wake, thread: Some(thread) })
     }
 
     /// Readable when there is an answer.
@@ -48,10 +82,11 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// Where the thread has ended, in words.
+    /// Where the thread has ended, in words: its own, if it has left some.
     pub fn write(&mut self, batch: Batch) -> Result<(), String> {
-        let sent = self.batches.as_ref().map(|batches| batches.send(batch));
-        sent.and_then(Result::ok).ok_or_else(ended)
+        let failed = |answer| if let Answer::Failed(reason) = answer { Some(reason) } else { None };
+        let sent = self.work.send(Work::Batch(batch));
+        sent.map_err(|_| self.answers.try_iter().find_map(failed).unwrap_or_else(ended))
     }
 
     /// The next answer, where there is one.
@@ -64,13 +99,14 @@ impl Recorder {
 
     /// The next answer, once there is one.
     pub fn wait(&mut self) -> Answer {
-        self.answers.recv().unwrap_or_else(|_| Err(ended()))
+        self.answers.recv().unwrap_or_else(|_| Answer::Failed(ended()))
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.batches = None;
+        // A thread that has ended needs no word.
+        let _ = self.work.send(Work::End);
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has told so itself.
             let _ = thread.join();
@@ -82,18 +118,76 @@ fn ended() -> String {
     "the thread that writes it has ended".to_owned()
 }
 
-fn write_all(
-    mut writer: Writer<DirectoryStorage>,
-    batches: &Receiver<Batch>,
-    answers: &Sender<Answer>,
-    bell: &OwnedFd,
-) {
-    for batch in batches {
-        let answer = writer.write(batch).map_err(|error| error.to_string());
-        if answers.send(answer).is_err() {
+/// The thread that waits for the disk.
+fn wait_for_disk(waits: &Receiver<(u64, SyncJob)>, done: &Sender<Work>) {
+    for (count, job) in waits {
+        if done.send(Work::Synced(count, job())).is_err() {
             return;
         }
+    }
+}
+
+/// The thread that writes.
+struct Scribe {
+    writer: Writer<DirectoryStorage>,
+    waits: Sender<(u64, SyncJob)>,
+    is_waiting: bool,
+    answers: Sender<Answer>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Scribe {
+    fn run(&mut self, work: &Receiver<Work>) {
+        for work in work {
+            let done = match work {
+                Work::Batch(batch) => self.begin(batch),
+                Work::Synced(count, done) => self.settle(count, done),
+                Work::End => return,
+            };
+            if let Err(reason) = done {
+                self.answer(Answer::Failed(reason));
+                return;
+            }
+        }
+    }
+
+    fn begin(&mut self, batch: Batch) -> Result<(), String> {
+        self.writer.begin(batch).map_err(|error| error.to_string())?;
+        self.answer(Answer::Begun);
+        self.wait()
+    }
+
+    fn settle(&mut self, count: u64, done: io::Result<()>) -> Result<(), String> {
+        self.is_waiting = false;
+        done.map_err(|error| format!("cannot sync the journal: {error}"))?;
+        let settled = self.writer.settle(count);
+        self.tell(settled)?;
+        // Who waited for these need not wait for a new journal.
+        let renewed = self.writer.renew();
+        self.tell(renewed)?;
+        self.wait()
+    }
+
+    /// Has the other thread wait for what is not on disk yet, unless it waits already.
+    fn wait(&mut self) -> Result<(), String> {
+        if self.is_waiting || !self.writer.is_ahead() {
+            return Ok(());
+        }
+        let wait = (self.writer.begun(), self.writer.sync_beside().map_err(|error| error.to_string())?);
+        self.is_waiting = true;
+        self.waits.send(wait).map_err(|_| ended())
+    }
+
+    fn tell(&self, written: Result<Vec<Written>, WriteError>) -> Result<(), String> {
+        let written = written.map_err(|error| error.to_string())?;
+        written.into_iter().for_each(|written| self.answer(Answer::Written(written)));
+        Ok(())
+    }
+
+    fn answer(&self, answer: Answer) {
+        // Whoever is gone needs no answer.
+        let _ = self.answers.send(answer);
         // A counter that is full is readable as well.
-        let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+        let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
     }
 }

@@ -14,6 +14,7 @@ use crate::verify::Finding;
 use crate::verify::published::PublishedCheck;
 use crate::verify::tree::TreeCheck;
 use identity::{PublicKey, SecretKey};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 
@@ -85,13 +86,17 @@ impl<S: Storage> Writer<S> {
             journal: 0,
             journal_bytes: 0,
             is_journal_spent: false,
+            begun: VecDeque::new(),
+            begun_count: 0,
+            written: Vec::new(),
             stale: vec![],
             is_stopped: false,
         };
         match writer.newest_journal(&public)? {
             Some(newest) => writer.resume(&newest, &public)?,
-            None => writer.begin()?,
+            None => writer.make()?,
         }
+        writer.log.synced = writer.log.tree.size();
         let started_ns = match writer.next() > writer.log.base {
             true => writer.started_ns(writer.log.number, writer.log.tree.size()),
             false => None,
@@ -101,7 +106,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// A ledger's first journal.
-    fn begin(&mut self) -> Result<(), OpenError> {
+    fn make(&mut self) -> Result<(), OpenError> {
         self.log.note = self.sign();
         self.replace_journal(&self.empty_journal()).map_err(OpenError::Write)?;
         self.publish().map_err(OpenError::Write)
@@ -159,6 +164,7 @@ impl<S: Storage> Writer<S> {
         self.log = GrowingLog {
             tree: start.0.clone(),
             published: base.size,
+            synced: base.size,
             bundle: start.1.clone(),
             entry_bytes: journal.entry_bytes - added,
             note: journal.note.to_owned(),
@@ -176,7 +182,7 @@ impl<S: Storage> Writer<S> {
         };
         let is_published = check_published(&check, journal.note)?;
         if !newest.is_only || journal.is_torn || !is_published || self.has_rests()? {
-            return self.renew(bytes, &journal);
+            return self.bring_in(bytes, &journal);
         }
         self.extend(&journal)?;
         self.journal_bytes = bytes.len() as u64;
@@ -225,7 +231,7 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Brings what a journal of these bytes has into the tiles, and begins a new one.
-    fn renew(&mut self, bytes: &[u8], journal: &Journal) -> Result<(), OpenError> {
+    fn bring_in(&mut self, bytes: &[u8], journal: &Journal) -> Result<(), OpenError> {
         let path = layout::journal(self.journal);
         // Its writer may have been killed before the last frame was on disk: a tile that outlives its entries would be of
         // no log.

@@ -24,13 +24,15 @@ impl<S: Storage> Writer<S> {
         let old = self.log.number;
         self.log = GrowingLog::empty(old + 1, sequence);
         let first = self.sign();
-        let base = Frame { first: 0, entry_bytes: 0, records: &[], note: &first }.encode();
+        let base = Frame { first: 0, entry_bytes: 0, synced: 0, records: &[], note: &first }.encode();
         let full = self.log.extend(&all);
         self.log.note = self.sign();
-        let frame = Frame { first: 0, entry_bytes: 0, records: &all, note: &self.log.note }.encode();
+        let frame =
+            Frame { first: 0, entry_bytes: 0, synced: 0, records: &all, note: &self.log.note }.encode();
         // The tiles of the old log are on disk before the journal goes that has the same.
         self.storage.sync_all().map_err(failed("sync", layout::in_log(old, "checkpoint")))?;
         self.replace_journal(&[base, frame].concat())?;
+        self.log.synced = self.log.tree.size();
         self.begin_checkpoint(first)?;
         self.write_full(full)?;
         self.publish()?;

@@ -89,13 +89,18 @@ fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: 
     let Ok((writer, position)) = Writer::open(disk, keys(), config) else { return };
     assert!(position.next >= *durable, "seed {seed}: {durable} were durable, opened at {}", position.next);
     let mut pair = Pair::start(writer, position, log);
-    for _ in 0..1 + random.below(6) {
+    let is_ahead = random.below(2) == 0;
+    for _ in 0..1 + random.below(if is_ahead { 12 } else { 6 }) {
         let most = if random.below(4) == 0 { 300 } else { 20 };
         pair.append(1 + random.below(most));
         if random.below(5) == 0 {
             pair.log.publish(time::Instant::ZERO);
         }
-        let is_written = pair.write();
+        // The next batches may be written while these are on their way to the disk.
+        let is_written = match is_ahead && random.below(4) > 0 {
+            true => pair.begin() && (random.below(2) == 0 || pair.wait_or_settle()),
+            false => pair.write(),
+        };
         *durable = pair.log.durable().max(*durable);
         if !is_written {
             return;

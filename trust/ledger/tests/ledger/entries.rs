@@ -1,8 +1,11 @@
 //! Entries, keys and writers for tests.
 
 use identity::{Algorithm, PublicKey, SecretKey};
-use ledger::storage::Storage;
-use ledger::{Authorization, Entry, Event, Log, LogConfig, Position, RunId, Verdict, Writer, WriterConfig};
+use ledger::storage::{Storage, SyncJob};
+use ledger::{
+    Authorization, Entry, Event, Log, LogConfig, Position, RunId, Verdict, WriteError, Writer, WriterConfig,
+    Written,
+};
 use time::Instant;
 
 /// The name of the tests' ledger.
@@ -33,6 +36,8 @@ pub fn entry(number: u64) -> Entry {
 pub struct Pair<S> {
     pub log: Log,
     pub writer: Writer<S>,
+    /// A wait for the disk that goes on beside the writing, and the batches that it is for.
+    waiting: Option<(u64, SyncJob)>,
 }
 
 impl<S: Storage> Pair<S> {
@@ -42,7 +47,7 @@ impl<S: Storage> Pair<S> {
     }
 
     pub fn start(writer: Writer<S>, position: Position, config: LogConfig) -> Self {
-        Self { log: Log::start(position, config), writer }
+        Self { log: Log::start(position, config), writer, waiting: None }
     }
 
     /// Appends so many entries, each with its sequence number in it.
@@ -53,17 +58,51 @@ impl<S: Storage> Pair<S> {
         }
     }
 
-    /// Writes all that waits; whether that went well.
+    /// Writes all that waits, and waits for the disk; whether that went well.
     pub fn write(&mut self) -> bool {
+        self.begin() && self.take(Writer::flush)
+    }
+
+    /// Writes all that waits into the journal, and nothing waits for the disk; whether that went well.
+    pub fn begin(&mut self) -> bool {
         while let Some(batch) = self.log.poll_write(Instant::from_secs(1)) {
-            match self.writer.write(batch) {
-                Ok(written) => self.log.handle_written(written, Instant::from_secs(1)),
-                Err(error) => {
-                    self.log.handle_failed(error.to_string());
-                    return false;
-                }
+            if let Err(error) = self.writer.begin(batch) {
+                self.log.handle_failed(error.to_string());
+                return false;
             }
+            self.log.handle_begun();
         }
         true
+    }
+
+    /// Begins to wait for the disk, or ends; whether that went well.
+    pub fn wait_or_settle(&mut self) -> bool {
+        match self.waiting.take() {
+            Some((count, job)) => {
+                let is_settled = job().is_ok() && self.take(|writer| writer.settle(count));
+                is_settled && self.take(Writer::renew)
+            }
+            None => match self.writer.sync_beside() {
+                Ok(job) => {
+                    self.waiting = Some((self.writer.begun(), job));
+                    true
+                }
+                Err(_) => false,
+            },
+        }
+    }
+
+    fn take(&mut self, act: impl FnOnce(&mut Writer<S>) -> Result<Vec<Written>, WriteError>) -> bool {
+        match act(&mut self.writer) {
+            Ok(written) => {
+                let each = written.into_iter();
+                each.for_each(|written| self.log.handle_written(written, Instant::from_secs(1)));
+                true
+            }
+            Err(error) => {
+                self.log.handle_failed(error.to_string());
+                false
+            }
+        }
     }
 }

@@ -172,3 +172,30 @@ fn a_log_that_is_complete_has_nothing_beside_it() {
         assert!(matches!(verify(&disk, &public(), &[]), Err(Finding::Stray { path: told }) if told == path));
     }
 }
+
+#[test]
+fn frames_that_were_on_their_way_to_the_disk_together_are_lost_with_the_power_and_no_others() {
+    let mut pair = go_on(SimulatedDisk::new(1));
+    for _ in 0..2 {
+        pair.append(10);
+        assert!(pair.begin());
+    }
+    let flip = |bytes: &mut Vec<u8>| {
+        let reason = bytes.windows(5).position(|window| window == b"xxxxx").unwrap();
+        bytes[reason] = b'y';
+    };
+    // Neither was on disk: a loss of power may leave the second and not the first.
+    let disk = changed(&pair.writer.storage().clone().repaired(), "journal/1", flip);
+    assert!(matches!(verify(&disk, &public(), &[]), Err(Finding::Range { first: 0, last: 9, .. })));
+    assert_eq!(Writer::open(disk, keys(), WriterConfig::default()).unwrap().1.next, 0);
+    // The third tells that both are.
+    assert!(pair.wait_or_settle() && pair.wait_or_settle());
+    assert_eq!(pair.log.durable(), 20);
+    pair.append(10);
+    assert!(pair.begin());
+    let whole = pair.writer.into_storage().repaired();
+    assert_eq!(verify(&whole, &public(), &[]).unwrap().next, 30);
+    let disk = changed(&whole, "journal/1", flip);
+    assert!(matches!(verify(&disk, &public(), &[]), Err(Finding::Range { first: 0, .. })));
+    assert!(refused(disk).contains("journal/1"));
+}
