@@ -15,6 +15,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use hash::Key;
 use packet::Batch;
 use time::Instant;
+use wire::ethernet::Address;
 
 /// Interfaces of a stack: some decisions look at each.
 const INTERFACES_MAX: usize = 64;
@@ -143,6 +144,43 @@ impl Stack {
             return Err(RouteError::VersionMismatch);
         }
         if self.output.routes.insert(route) { Ok(()) } else { Err(RouteError::Full) }
+    }
+
+    /// Tells the hardware address of a neighbour on `interface`, so that nobody is asked for it before the first packet leaves
+    /// to it. It is held as one that the neighbour has told by itself: it is asked whether it still has it, and may tell
+    /// another (RFC 4861 §7.3.3). What is known of it already stays.
+    ///
+    /// ```
+    /// # use packet::{Batch, Bytes, Capabilities, Medium};
+    /// # use stack::{Binding, Config, Datagram, InterfaceConfig, Stack};
+    /// # use time::Instant;
+    /// # let (medium, mtu) = (Medium::Ethernet, 1_500);
+    /// # let device = Capabilities { medium, mtu, transmit_checksum: false, segmentation_bytes_max: 0 };
+    /// # let now = Instant::from_secs(1);
+    /// # let mut stack = Stack::new(Config::default(), [7; 32], now);
+    /// let (ours, theirs) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    /// let config = InterfaceConfig::new(device, ours, vec!["192.0.2.1/24".parse()?]);
+    /// let interface = stack.add_interface(config, now).expect("it works");
+    /// stack.add_neighbour(interface, [192, 0, 2, 2].into(), theirs, now);
+    /// let socket = stack.udp_bind(Binding::Address(([192, 0, 2, 1], 7).into())).expect("it is free");
+    /// let word = Datagram::new(([192, 0, 2, 1], 7).into(), ([192, 0, 2, 2], 7).into(), Bytes::from_static(b"word"));
+    /// stack.udp_send(socket, word, now).expect("it leaves");
+    /// let mut batch = Batch::with_capacity(1);
+    /// stack.poll_transmit(interface, &mut batch, now);
+    /// assert_eq!(batch.pop().expect("at once").into_bytes()[..6], theirs);
+    /// # Ok::<(), stack::NotAPrefix>(())
+    /// ```
+    pub fn add_neighbour(
+        &mut self,
+        interface: InterfaceId,
+        address: IpAddr,
+        hardware: [u8; 6],
+        now: Instant,
+    ) {
+        let is_there = self.output.interface(interface).is_some();
+        if is_there && is_unicast(address) && self.output.neighbours.find(interface, address).is_none() {
+            self.output.add_neighbour(interface, address, Some(Address(hardware)), now);
+        }
     }
 
     /// Takes every frame of a batch that arrived on `interface`. Connections answer when all are taken: one

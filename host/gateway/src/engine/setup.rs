@@ -274,6 +274,10 @@ fn build_stack(
     // The route to us stands when the command starts, and nobody else is on the link: nothing of both is advertised.
     config.router = Some(RouterConfig { lifetime: Duration::ZERO, ..RouterConfig::default() });
     let interface = stack.add_interface(config, now).map_err(|error| SetupError::Stack(error.to_string()))?;
+    // As the command's side knows us: neither asks before the first packet.
+    for address in [IpAddr::V4(plan::ADDRESS_V4), IpAddr::V6(plan::ADDRESS_V6)] {
+        stack.add_neighbour(interface, address, plan::MAC, now);
+    }
     Ok((stack, interface))
 }
 

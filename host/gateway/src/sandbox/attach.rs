@@ -65,8 +65,8 @@ fn quiet(socket: &RouteSocket, index: u32) -> bool {
     socket.perform(&requests).is_ok()
 }
 
-/// Sets the loopback interface and the link up, with the addresses and routes of the [`plan`]. The error for IPv6
-/// is the inner one: the sandbox can do without.
+/// Sets the loopback interface and the link up, with the addresses and routes of the [`plan`]; who the gateway
+/// is stands too, so that nothing waits for its answer. The error for IPv6 is the inner one: the sandbox can do without.
 pub(super) fn configure(mtu: u16) -> Result<Result<(), LaunchError>, LaunchError> {
     let socket = RouteSocket::open().during(Step::ConfigureLink, "")?;
     let index = socket.interface_index(plan::INTERFACE).during(Step::ConfigureLink, plan::INTERFACE)?;
@@ -77,10 +77,12 @@ pub(super) fn configure(mtu: u16) -> Result<Result<(), LaunchError>, LaunchError
     v4.set_up(index, Some(mtu), Some(plan::MAC));
     v4.add_address(index, IpAddr::V4(plan::ADDRESS_V4), plan::PREFIX_LENGTH_V4);
     v4.add_default_route(index, IpAddr::V4(plan::GATEWAY_V4));
+    v4.add_neighbour(index, IpAddr::V4(plan::GATEWAY_V4), plan::GATEWAY_MAC);
     socket.perform(&v4).during(Step::ConfigureLink, plan::INTERFACE)?;
     let mut v6 = Requests::new();
     v6.add_address(index, IpAddr::V6(plan::ADDRESS_V6), plan::PREFIX_LENGTH_V6);
     v6.add_default_route(index, IpAddr::V6(plan::GATEWAY_V6));
+    v6.add_neighbour(index, IpAddr::V6(plan::GATEWAY_V6), plan::GATEWAY_MAC);
     Ok(socket.perform(&v6).during(Step::ConfigureIpv6, plan::INTERFACE))
 }
 

@@ -127,9 +127,8 @@ fn describe() {
     say(&format!("proc {}", rustix::fs::readlink("/proc/self", Vec::new()).expect("proc").to_string_lossy()));
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     say(&format!("open files {}", limit.unwrap_or(0)));
-    for file in
-        ["/proc/net/route", "/proc/net/if_inet6", "/proc/net/ipv6_route", "/etc/resolv.conf", "/etc/hosts"]
-    {
+    let tables = ["route", "arp", "if_inet6", "ipv6_route"].map(|table| format!("/proc/net/{table}"));
+    for file in tables.iter().map(String::as_str).chain(["/etc/resolv.conf", "/etc/hosts"]) {
         read(file).lines().for_each(|line| {
             say(&format!("{file} {}", line.split_whitespace().collect::<Vec<_>>().join(" ")));
         });

@@ -61,6 +61,8 @@ fn describes(copy: &Copy, who: Who, attach: &str) {
     has("addresses true");
     has("proc 2");
     has("/proc/net/route eth0 00000000 0202000A 0003 0 0 0 00000000 0 0 0");
+    // It is known for good who the gateway is (ATF_PERM, ATF_COM): what is sent first waits for nobody's answer.
+    has("/proc/net/arp 10.0.2.2 0x1 0x6 02:77:65:66:74:02 * eth0");
     has("/etc/resolv.conf nameserver 10.0.2.3");
     has("/etc/resolv.conf nameserver fd00:2::3");
     has("/etc/hosts 10.0.2.2 host.weft.internal");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! nlmsghdr: length 4, type 2, flags 2, sequence 4, port 4
-//! body:     ifinfomsg | ifaddrmsg | rtmsg
+//! body:     ifinfomsg | ifaddrmsg | rtmsg | ndmsg
 //! then:     attributes, each: length 2, type 2, value, padding to 4
 //! ```
 
@@ -133,6 +133,21 @@ impl Requests {
         self.end();
     }
 
+    /// Tells the Ethernet address of a neighbour on the link of interface `index`, for good: it is never asked for. Else what is
+    /// sent before the answer waits, and what is sent while that leaves goes in between.
+    pub fn add_neighbour(&mut self, index: u32, address: IpAddr, mac: Mac) {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        self.begin("adding a neighbour", libc::RTM_NEWNEIGH, flags);
+        self.bytes.extend_from_slice(&[family(address), 0, 0, 0]);
+        self.bytes.extend_from_slice(&index.to_ne_bytes());
+        self.bytes.extend_from_slice(&libc::NUD_PERMANENT.to_ne_bytes());
+        // Flags, and a type that the kernel knows itself.
+        self.bytes.extend_from_slice(&[0; 2]);
+        self.address(libc::NDA_DST, address);
+        self.attribute(libc::NDA_LLADDR, &mac);
+        self.end();
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -213,15 +228,16 @@ mod tests {
         requests.set_up(7, Some(1500), Some([2, 0, 0, 0, 0, 1]));
         requests.add_address(7, "fd00:2::15".parse().unwrap(), 64);
         requests.add_default_route(7, "10.0.2.2".parse().unwrap());
+        requests.add_neighbour(7, "10.0.2.2".parse().unwrap(), [2, 0, 0, 0, 0, 2]);
         let mut rest = requests.bytes();
-        for number in 0..3u32 {
+        for number in 0..4u32 {
             let length = u32::from_ne_bytes(rest[..4].try_into().unwrap()) as usize;
             assert_eq!(length % 4, 0);
             assert_eq!(rest[8..12], number.to_ne_bytes());
             rest = &rest[length..];
         }
         assert!(rest.is_empty());
-        assert_eq!(requests.doing().len(), 3);
+        assert_eq!(requests.doing().len(), 4);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn handed_on(way: interop::Way) {
     }
 }
 
-/// Its neighbour, whom nothing was sent yet, has to answer before it leaves.
+/// It is its first too.
 fn last_datagram(way: interop::Way) {
     needs!["python3"];
     let world = World::new();
