@@ -336,13 +336,13 @@ fn datagrams_wait_for_the_answer_also_behind_the_commands_end() {
         a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
         for number in range(40):\n    a.sendto(str(number).encode(), ('203.0.113.80', 7))\n\
         a.settimeout(60)\n\
-        print('in order', [int(a.recv(9)) for _ in range(16)] == list(range(16)), flush=True)\n\
+        print('answered', sorted(int(a.recv(9)) for _ in range(16)) == list(range(16)), flush=True)\n\
         a.sendto(b'later', ('203.0.113.90', 9))\n\
         print('ended')\n";
     let mut terminal = Terminal::start(run, &["python3", "-c", program]);
     answer(&mut terminal, "udp://203.0.113.80:7", 1, "a\n");
-    // None that waited is lost, or overtaken by one that came while it did.
-    terminal.until_shown("in order True");
+    // None that waited is lost, or makes room for one that came later. Between namespaces the kernel keeps no order.
+    terminal.until_shown("answered True");
     // The command does not wait for what becomes of its last datagram.
     terminal.until_shown("udp://203.0.113.90:9 [o/a/n]? ");
     assert_eq!(witness.seen(), 0);
