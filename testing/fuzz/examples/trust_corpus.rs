@@ -51,6 +51,33 @@ const CEDAR: [(&str, &str); 12] = [
     ("comment", "// why\npermit (\n  principal, // who\n  action,\n  resource\n);\n"),
 ];
 
+/// Texts that are deep, as far as may be and beyond.
+fn deep() -> Vec<(&'static str, Vec<u8>)> {
+    let condition =
+        |text: String| format!("permit (principal, action, resource) when {{ {text} }};").into_bytes();
+    let nested = |open: &str, core: &str, close: &str, n: usize| {
+        condition([&open.repeat(n), core, &close.repeat(n)].concat())
+    };
+    vec![
+        ("deep", nested("(", "resource.port == 1", ")", 500)),
+        ("deep-parentheses", nested("(", "true", ")", 1_000)),
+        ("deep-or", nested("", "true", " || resource.port == 1", 160)),
+        ("deep-if", nested("if resource.port == 1 then true else ", "true", "", 160)),
+        ("deep-attributes", nested("", "resource", ".name", 500)),
+        ("deep-sets", nested("[", "1", "]", 500)),
+        ("deep-records", nested("{a: ", "1", "}", 500)),
+        ("deep-not", nested("!(", "true", ")", 250)),
+        ("deep-unended", [&b"permit (principal, action, resource) when { \""[..], &[b'('; 1_000]].concat()),
+        ("long", nested("", "[1].contains(1)", " && true", 100)),
+        (
+            "together",
+            condition(
+                "resource in [Endpoint::\"tcp://example.com:443\", Endpoint::\"icmp://192.0.2.1\"]".into(),
+            ),
+        ),
+    ]
+}
+
 const QUESTIONS: [(&str, &str); 14] = [
     ("name", "connect tcp://example.com:443"),
     ("address", "connect udp://[2001:db8::1]:53"),
@@ -207,7 +234,7 @@ fn main() {
         inputs.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect::<Vec<_>>()
     };
     write("policy_list", texts(&LISTS));
-    write("policy_cedar", texts(&CEDAR));
+    write("policy_cedar", texts(&CEDAR).into_iter().chain(deep()).collect());
     write("policy_question", texts(&QUESTIONS));
     write("ledger_entry", events().into_iter().map(|(name, event)| (name, entry(event))).collect());
     write("ledger_note", notes());

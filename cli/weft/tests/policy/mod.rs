@@ -138,3 +138,32 @@ fn fmt_writes_files_in_one_way_and_checks_that_they_are() {
     assert_eq!(bad.status.code(), Some(2));
     assert!(text(&bad.stderr).contains("bad.list:1:1: expected"), "{}", text(&bad.stderr));
 }
+
+#[test]
+fn a_policy_that_is_too_deep_is_told_where() {
+    let condition = |text: &str| format!("permit (principal, action, resource)\nwhen {{ {text} }};\n");
+    let shapes = [
+        condition(&format!("{}true{}", "(".repeat(10_000), ")".repeat(10_000))),
+        condition(&format!("true{}", " || resource.name == \"a.example\"".repeat(1_000))),
+        condition(&"if true then true else ".repeat(1_000)),
+        condition(&format!("resource{}", ".name".repeat(10_000))),
+        condition(&"!".repeat(10_000)),
+        format!("\n{}\"", "[{".repeat(10_000)),
+    ];
+    for shape in shapes {
+        let directory = Directory::new("deep", &[("deep.cedar", &shape)]);
+        for (verb, status) in [("check", 1), ("fmt", 2)] {
+            let outcome = weft(&["policy", verb, &directory.path("deep.cedar")]);
+            let told = text(&outcome.stderr);
+            assert_eq!((outcome.status.code(), outcome.stdout.is_empty()), (Some(status), true), "{told}");
+            assert!(told.contains("deep.cedar:2:") && told.contains("more than 512 operators"), "{told}");
+            assert!(told.contains("help: "), "{told}");
+        }
+    }
+    let much = condition(&format!("resource.port == 1{}", " || resource.port == 1".repeat(160)));
+    let directory = Directory::new("deep", &[("much.cedar", &much)]);
+    for verb in ["check", "fmt"] {
+        let outcome = weft(&["policy", verb, &directory.path("much.cedar")]);
+        assert_eq!(outcome.status.code(), Some(0), "{}", text(&outcome.stderr));
+    }
+}

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod names;
 mod nmap;
+mod policy;
 mod probe;
 mod refusal;
 mod report;

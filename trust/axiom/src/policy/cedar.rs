@@ -1,6 +1,7 @@
 //! Policies in Cedar: read, held against the schema, and looked at for what they speak of.
 
 use super::complaint::{Complaint, Place};
+use super::depth::Depth;
 use super::source::Reader;
 use crate::domain::DomainName;
 use crate::rules::Network;
@@ -182,12 +183,30 @@ pub(super) struct Statements {
     pub statements: Vec<Statement>,
     pub reads: Reads,
     pub warnings: Vec<Complaint>,
+    /// What the stack has to have room for, whatever is done with the set.
+    pub depth: Depth,
+}
+
+impl Drop for Statements {
+    fn drop(&mut self) {
+        self.depth.with_stack(|| drop(std::mem::take(&mut self.set)));
+    }
 }
 
 impl Statements {
     /// Adds the policies of one file's text. What is wrong is told to the reader. `lists` are the names of lists that
     /// there are.
     pub fn add(&mut self, path: &Arc<str>, text: &str, lists: &BTreeSet<Arc<str>>, reader: &mut Reader) {
+        match Depth::of(path, text) {
+            Ok(depth) => {
+                self.depth = self.depth.max(depth);
+                depth.with_stack(|| self.read(path, text, lists, reader));
+            }
+            Err(wrong) => reader.complain(wrong),
+        }
+    }
+
+    fn read(&mut self, path: &Arc<str>, text: &str, lists: &BTreeSet<Arc<str>>, reader: &mut Reader) {
         let set: PolicySet = match text.parse() {
             Ok(set) => set,
             Err(errors) => return complain_of_syntax(path, text, &errors, reader),

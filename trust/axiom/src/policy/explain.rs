@@ -70,7 +70,8 @@ impl Policy {
         };
         let deciding = explanation.decision.rule.as_deref().cloned();
         for layer in self.layers() {
-            layer.explain(question, &mut explanation);
+            let depth = layer.statements.depth;
+            depth.with_stack(|| layer.explain(question, &mut explanation));
         }
         explanation.also.retain(|rule| Some(rule) != deciding.as_ref());
         explanation.near.retain(|near| Some(&near.rule) != deciding.as_ref());

@@ -1,9 +1,9 @@
 //! One way of writing a policy.
 
-use super::complaint::PolicyError;
+use super::complaint::{Complaint, Place, PolicyError};
+use super::depth::Depth;
 use super::source::Reader;
 use super::{cedar, list};
-use crate::policy::complaint::Complaint;
 use std::sync::Arc;
 
 /// In which language a file is written.
@@ -50,11 +50,14 @@ pub fn format(path: &str, text: &str) -> Result<String, PolicyError> {
             Ok(list::format(text).trim_start_matches('\u{feff}').to_owned())
         }
         Language::Cedar => {
-            cedar::check_syntax(&path, text, &mut reader);
-            reader.finish()?;
-            let config = cedar_policy_formatter::Config { line_width: LINE_WIDTH, indent_width: 2 };
-            cedar_policy_formatter::policies_str_to_pretty(text, &config).map_err(|error| PolicyError {
-                complaints: vec![Complaint::new(super::Place::of_offset(&path, text, 0), error.to_string())],
+            let depth = Depth::of(&path, text).map_err(|wrong| PolicyError { complaints: vec![wrong] })?;
+            depth.with_stack_to_write(|| {
+                cedar::check_syntax(&path, text, &mut reader);
+                reader.finish()?;
+                let config = cedar_policy_formatter::Config { line_width: LINE_WIDTH, indent_width: 2 };
+                cedar_policy_formatter::policies_str_to_pretty(text, &config).map_err(|error| PolicyError {
+                    complaints: vec![Complaint::new(Place::of_offset(&path, text, 0), error.to_string())],
+                })
             })
         }
     }

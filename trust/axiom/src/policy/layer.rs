@@ -140,8 +140,9 @@ impl Layer {
         groups: HashSet<EntityUid>,
     ) -> Result<Response, String> {
         let (request, entities) = self.actors.ask(&self.statements.reads, proposal, context, groups)?;
-        let response = self.authorizer.is_authorized(&request, set, &entities);
-        // Cedar passes over a policy that it cannot evaluate. That may be one that forbids.
+        let response =
+            self.statements.depth.with_stack(|| self.authorizer.is_authorized(&request, set, &entities));
+        // Cedar passes over a policy that it cannot evaluate, as where the stack ends. That may be one that forbids.
         let error = response.diagnostics().errors().next().map(ToString::to_string);
         error.map_or(Ok(response), Err)
     }

@@ -258,6 +258,15 @@ impl Policy {
         self.reads().any(|reads| reads.principal || reads.has("run"))
     }
 
+    /// The same, as if its policies in Cedar were as deep as this.
+    #[cfg(test)]
+    pub(super) fn with_depth(mut self, depth: super::depth::Depth) -> Self {
+        for layer in &mut self.layers {
+            Arc::get_mut(layer).expect("nobody else's").statements.depth = depth;
+        }
+        self
+    }
+
     pub(super) fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
     }

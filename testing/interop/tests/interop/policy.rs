@@ -1,0 +1,68 @@
+//! Policies in Cedar that are deep, or long.
+
+use std::fs;
+
+use interop::world::SITE_V4;
+use interop::{Echo, World, needs, wait};
+
+fn deep() -> [String; 3] {
+    let condition = |text: String| format!("permit (principal, action, resource) when {{ {text} }};\n");
+    [
+        condition(format!("{}true{}", "(".repeat(10_000), ")".repeat(10_000))),
+        condition(format!("true{}", " || resource.name == \"one.test\"".repeat(1_000))),
+        condition(format!("{}true", "if resource.port == 1 then true else ".repeat(1_000))),
+    ]
+}
+
+fn world() -> World {
+    let world = World::new();
+    world.name("one.test");
+    Echo::tcp(&world.internet, (SITE_V4, 7));
+    world
+}
+
+#[test]
+fn a_policy_that_is_too_deep_runs_nothing() {
+    let world = world();
+    for text in deep() {
+        let policy = world.write("deep.cedar", &text);
+        let run = world.weft().option("--policy").option(policy.to_string_lossy());
+        let outcome = run.shell("echo ran").exited(125);
+        assert!(outcome.stdout.is_empty(), "{outcome}");
+        assert!(outcome.stderr.contains("deep.cedar:1:"), "{outcome}");
+        assert!(outcome.stderr.contains("more than 512 operators and brackets"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_policy_that_becomes_too_deep_closes_everything_and_the_run_goes_on() {
+    needs!["python3"];
+    let world = world();
+    let policies = world.home().join("policies");
+    fs::create_dir(&policies).expect("a directory");
+    let policy = policies.join("run.cedar");
+    let open = "permit (principal, action, resource);\n";
+    fs::write(&policy, open).expect("written");
+    let loops = "import socket, time\n\
+        def reaches():\n    \
+            try:\n        socket.create_connection(('one.test', 7)).close()\n        return True\n    \
+            except OSError:\n        return False\n\
+        def wait(wanted, told):\n    \
+            while reaches() != wanted:\n        time.sleep(0.01)\n    \
+            print(told, flush=True)\n\
+        for turn in range(3):\n    \
+            wait(True, f'open {turn}')\n    wait(False, f'closed {turn}')\n\
+        wait(True, 'open at the end')";
+    let run = world.weft().option("--policy").option(policy.to_string_lossy());
+    let run = run.option("--read-only").option(policies.to_string_lossy());
+    let mut running = run.start(&["python3", "-c", loops]);
+    for (turn, text) in deep().iter().enumerate() {
+        let _ = running.line(&format!("open {turn}"));
+        fs::write(&policy, text).expect("written");
+        let _ = running.line(&format!("closed {turn}"));
+        fs::write(&policy, open).expect("written");
+    }
+    let _ = running.line("open at the end");
+    wait::until("the complaint", || running.stderr().contains("more than 512 operators").then_some(()));
+    let _ = running.finish().succeeded();
+}
