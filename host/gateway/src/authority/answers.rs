@@ -71,8 +71,8 @@ impl Answers {
             Form::List => builder.answers(&rules(&self.always, false), &rules(&self.never, true)),
             Form::Cedar => {
                 let (mut always, mut never) = (String::new(), String::new());
-                self.always.write_cedar(&mut always, Effect::Permit, true);
-                self.never.write_cedar(&mut never, Effect::Forbid, true);
+                self.always.write_answers(&mut always, Effect::Permit);
+                self.never.write_answers(&mut never, Effect::Forbid);
                 builder.answers_in_cedar(&always, &never)
             }
         }

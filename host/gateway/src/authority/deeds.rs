@@ -3,7 +3,7 @@
 use axiom::Proposal;
 use axiom::rules::{Host, Protocol};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -58,6 +58,19 @@ pub(super) enum Effect {
     Permit,
     Forbid,
 }
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permit => "permit",
+            Self::Forbid => "forbid",
+        })
+    }
+}
+
+/// How many endpoints one policy in Cedar names at most: four tokens each, of which a policy may have 16,384, and what is
+/// written is brought into the one form in a time that grows with their square.
+const TOGETHER_MAX: usize = 1_000;
 
 impl Place {
     /// Of a proposal's name, else of its address.
@@ -115,31 +128,67 @@ impl Deeds {
         self.endpoints.entry(endpoint).or_default().extend(program);
     }
 
-    /// As policies in Cedar, a line each, that carry what they are about as their ids where `has_ids` says so.
-    pub fn write_cedar(&self, text: &mut String, effect: Effect, has_ids: bool) {
-        let effect = match effect {
-            Effect::Permit => "permit",
-            Effect::Forbid => "forbid",
-        };
-        let mut write = |programs: &BTreeSet<String>, action: &str, resource: &str| {
-            let principals: Vec<String> = match programs.is_empty() {
-                true => vec!["principal".to_owned()],
-                false => programs.iter().map(|path| format!("principal == Program::{path:?}")).collect(),
-            };
-            let id = if has_ids { format!("@id({resource:?}) ") } else { String::new() };
-            for principal in principals {
-                let _ = writeln!(
-                    text,
-                    "{id}{effect} ({principal}, action == Action::\"{action}\", resource == Endpoint::{resource:?});"
-                );
+    /// Each by itself as a policy in Cedar, a line each, whose id is what it is about.
+    pub fn write_answers(&self, text: &mut String, effect: Effect) {
+        for (program, action, resource) in self.uses() {
+            let principal = principal(program);
+            let _ = writeln!(
+                text,
+                "@id({resource:?}) {effect} ({principal}, action == Action::\"{action}\", resource == Endpoint::{resource:?});"
+            );
+        }
+    }
+
+    /// As few policies in Cedar as there can be without saying more: what a program may do by one action is one, and what
+    /// nobody knows who did, one for each action.
+    pub fn write_cedar(&self, text: &mut String, effect: Effect) {
+        let mut together: BTreeMap<(Option<&str>, &str), Vec<String>> = BTreeMap::new();
+        for (program, action, resource) in self.uses() {
+            together.entry((program, action)).or_default().push(resource);
+        }
+        for ((program, action), resources) in together {
+            if program.is_none() {
+                let _ = writeln!(text, "// Of any program: which one it was could not be told.");
             }
-        };
-        for (place, programs) in &self.questions {
-            write(programs, "resolve", &place.to_text());
+            let principal = principal(program);
+            for resources in resources.chunks(TOGETHER_MAX) {
+                let head = format!("{effect} ({principal}, action == Action::\"{action}\", resource");
+                let _ = match resources {
+                    [resource] => writeln!(text, "{head} == Endpoint::{resource:?});"),
+                    _ => {
+                        let named = resources.iter().map(|resource| format!("Endpoint::{resource:?}"));
+                        let named = named.collect::<Vec<String>>().join(", ");
+                        writeln!(text, "{head}) when {{ resource in [{named}] }};")
+                    }
+                };
+            }
         }
-        for (endpoint, programs) in &self.endpoints {
+    }
+
+    /// How many a policy in Cedar speaks of for any program.
+    pub fn of_nobody(&self) -> usize {
+        self.uses().filter(|(program, _, _)| program.is_none()).count()
+    }
+
+    /// By which program, by which action, and where to.
+    fn uses(&self) -> impl Iterator<Item = (Option<&str>, &'static str, String)> {
+        let questions = self.questions.iter();
+        let questions = questions.map(|(place, programs)| (programs, "resolve", place.to_text()));
+        let endpoints = self.endpoints.iter().map(|(endpoint, programs)| {
             let action = if endpoint.protocol.has_ports() { "connect" } else { "ping" };
-            write(programs, action, &endpoint.to_text());
-        }
+            (programs, action, endpoint.to_text())
+        });
+        questions.chain(endpoints).flat_map(|(programs, action, resource)| {
+            let nobody = programs.is_empty().then_some(None);
+            let known = programs.iter().map(|program| Some(program.as_str()));
+            nobody.into_iter().chain(known).map(move |program| (program, action, resource.clone()))
+        })
+    }
+}
+
+fn principal(program: Option<&str>) -> String {
+    match program {
+        Some(path) => format!("principal == Program::{path:?}"),
+        None => "principal".to_owned(),
     }
 }

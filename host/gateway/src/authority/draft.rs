@@ -63,7 +63,8 @@ impl Draft {
     /// Where it cannot be written.
     pub fn write(mut self, lessons: &Lessons, command: &[OsString]) -> Result<String, LearnError> {
         let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-        let text = lessons.to_text(Form::of(&self.path), &words.join(" "));
+        let form = Form::of(&self.path);
+        let text = lessons.to_text(form, &words.join(" "));
         let gone = self.place.as_ref().filter(|place| !place.holds(&self.file));
         let written = match gone {
             Some(place) => place.replace(&self.file, &text),
@@ -74,12 +75,22 @@ impl Draft {
         let (rules, beyond) = lessons.counts();
         let path = self.place.as_ref().and_then(Place::moved).unwrap_or_else(|| self.path.clone());
         let path = path.display();
-        Ok(match beyond {
+        let nobody = match lessons.of_nobody(form) {
+            0 => String::new(),
+            1 => "weft: one endpoint is allowed any program: which one it was could not be told\n".to_owned(),
+            count => {
+                format!(
+                    "weft: {count} endpoints are allowed any program: which one it was could not be told\n"
+                )
+            }
+        };
+        let learned = match beyond {
             0 => format!("weft: learned {rules} rules: weft run --policy {path} -- COMMAND"),
             _ => format!(
                 "weft: learned {rules} rules in {path}, and not {beyond} more: {LESSONS_MAX} are the most"
             ),
-        })
+        };
+        Ok(nobody + &learned)
     }
 }
 

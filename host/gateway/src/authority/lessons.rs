@@ -89,6 +89,12 @@ impl Lessons {
         (did + self.refused.len(), self.beyond)
     }
 
+    /// How many endpoints and questions a policy in this form allows any program because nobody could tell which one it was.
+    /// A list speaks of no programs.
+    pub fn of_nobody(&self, form: Form) -> usize {
+        if form == Form::Cedar { self.did.of_nobody() } else { 0 }
+    }
+
     /// The policy.
     pub fn to_text(&self, form: Form, command: &str) -> String {
         let about = command.replace(|letter: char| letter.is_control(), " ");
@@ -96,8 +102,8 @@ impl Lessons {
             Form::List => (self.to_list(&about), "learned"),
             Form::Cedar => {
                 let mut text = format!("// What this needed: {about}\n");
-                self.did.write_cedar(&mut text, Effect::Permit, false);
-                self.refused.write_cedar(&mut text, Effect::Forbid, false);
+                self.did.write_cedar(&mut text, Effect::Permit);
+                self.refused.write_cedar(&mut text, Effect::Forbid);
                 for path in &self.did.sockets {
                     let _ = writeln!(text, "// Not in Cedar: --allow unix:{path}");
                 }
@@ -190,6 +196,26 @@ mod tests {
         );
         assert_eq!(lessons.counts(), (8, 0));
         assert!(lessons.to_text(Form::Cedar, "a").ends_with("\n// Not in Cedar: --allow unix:/run/used\n"));
+    }
+
+    #[test]
+    fn in_cedar_a_program_has_few_policies_and_what_nobody_knows_who_did_is_told() {
+        let (pins, own) = (Pins::default(), HashSet::new());
+        let mut lessons = Lessons::default();
+        let there = IpAddr::from([192, 0, 2, 1]);
+        for port in 1..=2_500 {
+            let program = Program { executable: "/bin/p".into(), ..Program::default() };
+            let deed = Proposal::connect(Protocol::Udp, there, port);
+            lessons.learn(&Proposal { program: Some(program.into()), ..deed }, None, (&pins, &own));
+        }
+        lessons.learn(&Proposal::connect(Protocol::Udp, there, 9_000), None, (&pins, &own));
+        let mut text = String::new();
+        lessons.did.write_cedar(&mut text, Effect::Permit);
+        assert_eq!(text.matches("permit (principal == Program::\"/bin/p\"").count(), 3);
+        let unknown = "// Of any program: which one it was could not be told.\n\
+                       permit (principal, action == Action::\"connect\", resource == Endpoint::\"udp://192.0.2.1:9000\");\n";
+        assert!(text.starts_with(unknown), "{}", &text[..300]);
+        assert_eq!((lessons.of_nobody(Form::Cedar), lessons.of_nobody(Form::List)), (1, 0));
     }
 
     #[test]

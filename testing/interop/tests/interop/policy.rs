@@ -66,3 +66,23 @@ fn a_policy_that_becomes_too_deep_closes_everything_and_the_run_goes_on() {
     wait::until("the complaint", || running.stderr().contains("more than 512 operators").then_some(()));
     let _ = running.finish().succeeded();
 }
+
+#[test]
+fn three_thousand_endpoints_are_learned_as_a_few_policies_that_are_enough() {
+    needs!["python3"];
+    let world = world();
+    let path = world.home().join("learned.cedar");
+    let program = "import socket\n\
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        for port in range(1, 3001):\n    s.sendto(b'x', ('203.0.113.80', port))\n";
+    let learned = world.weft().learn(&path).output(&["python3", "-c", program]).succeeded();
+    assert!(learned.stderr.contains("weft: learned 3000 rules"), "{learned}");
+    let text = fs::read_to_string(&path).expect("the policy");
+    let policies = text.matches("permit (").count();
+    assert!(policies <= 8, "{policies} policies\n{learned}");
+    assert_eq!(text.matches("Endpoint::\"udp://203.0.113.80:").count(), 3_000);
+    let again = world.weft().option("--policy").option(path.to_string_lossy()).option("--fail-on-deny");
+    let _ = again.output(&["python3", "-c", program]).succeeded();
+    let other = world.weft().option("--policy").option(path.to_string_lossy()).option("--fail-on-deny");
+    let _ = other.output(&["python3", "-c", &program.replace("3001", "3002")]).exited(100);
+}

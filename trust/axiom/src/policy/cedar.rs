@@ -2,6 +2,7 @@
 
 use super::complaint::{Complaint, Place};
 use super::depth::Depth;
+use super::sets::Sets;
 use super::source::Reader;
 use crate::domain::DomainName;
 use crate::rules::Network;
@@ -182,6 +183,7 @@ pub(super) struct Statements {
     /// By the index that their ids are.
     pub statements: Vec<Statement>,
     pub reads: Reads,
+    pub sets: Sets,
     pub warnings: Vec<Complaint>,
     /// What the stack has to have room for, whatever is done with the set.
     pub depth: Depth,
@@ -265,6 +267,8 @@ impl Statements {
     }
 
     fn push(&mut self, policy: &Policy, name: Arc<str>, place: Place) {
+        let grouped = self.sets.take(policy);
+        let policy = grouped.as_ref().unwrap_or(policy);
         self.reads.look(policy);
         let id = PolicyId::new(self.statements.len().to_string());
         // The id is the next number, and the policy is no template.

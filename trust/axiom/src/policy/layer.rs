@@ -4,6 +4,7 @@ use super::ask::{Actors, Places};
 use super::cedar::{REACHED_BY, Statements, VOCABULARY, uid};
 use super::complaint::{Complaint, Place};
 use super::decision::{DecidingRule, Decision};
+use super::sets::ONE_OF;
 use super::source::List;
 use crate::addresses::embedded;
 use crate::proposal::{Context, Kind, Proposal};
@@ -129,6 +130,7 @@ impl Layer {
             groups.extend(reached.map(|(name, _)| uid(&VOCABULARY.list, &wide(name))));
         }
         self.places.find(proposal, &mut groups);
+        self.statements.sets.find(proposal, &mut groups);
         (groups, own)
     }
 
@@ -209,7 +211,8 @@ impl Layer {
     pub fn groups_of(&self, proposal: &Proposal) -> Vec<EntityUid> {
         let own = |uid: &EntityUid| {
             let id = uid.id().unescaped();
-            id.starts_with(REACHED_BY) || *uid.type_name() == VOCABULARY.list && OWN_LISTS.contains(&id)
+            let is_ours = id.starts_with(REACHED_BY) || id.starts_with(ONE_OF);
+            is_ours || *uid.type_name() == VOCABULARY.list && OWN_LISTS.contains(&id)
         };
         self.groups(proposal).0.into_iter().filter(|uid| !own(uid)).collect()
     }

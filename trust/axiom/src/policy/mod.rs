@@ -23,6 +23,7 @@ mod layer;
 mod list;
 mod query;
 mod set;
+mod sets;
 mod source;
 #[cfg(test)]
 mod tests;

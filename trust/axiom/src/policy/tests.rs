@@ -506,3 +506,35 @@ fn what_is_allowed_once_still_goes_to_no_address_that_a_rule_denies() {
     assert!(once.is_answered_once() && !once.is_unruled());
     assert_eq!(once.to_string(), "allowed by the answer once at the terminal: tcp://a.example:443");
 }
+
+#[test]
+fn endpoints_that_are_named_together_are_found_by_hash() {
+    let ports = |ports: std::ops::Range<u16>| {
+        ports.map(|port| format!("Endpoint::\"udp://192.0.2.1:{port}\"")).collect::<Vec<_>>().join(", ")
+    };
+    let policy = cedar(&format!(
+        "permit (principal, action == Action::\"connect\", resource) when {{ resource in [{}] }};\n\
+         forbid (principal, action, resource) when {{ resource.port < 20 && resource in [{}] }};\n\
+         permit (principal, action, resource) when {{ resource == Endpoint::\"tcp://a.example:1\" || resource in List::\"team\" }};",
+        ports(1..3_001),
+        ports(10..30),
+    ));
+    for (question, allowed) in [
+        ("connect udp://192.0.2.1:1", true),
+        ("connect udp://192.0.2.1:3000", true),
+        ("connect udp://192.0.2.1:3001", false),
+        ("connect tcp://192.0.2.1:1", false),
+        ("connect udp://192.0.2.1:10", false),
+        ("connect udp://192.0.2.1:20", true),
+        ("connect udp://one.example:1 address=192.0.2.1", false),
+        ("accept udp://192.0.2.1:1", false),
+        ("connect a.example:1", true),
+        ("connect api.example.com:443", true),
+    ] {
+        assert_eq!(ask(&policy, question).allowed, allowed, "{question}");
+    }
+    let question = Question::parse("connect udp://192.0.2.1:7").expect("a question");
+    assert_eq!(policy.explain(&question).groups, [""; 0], "weft's own groups are not told of");
+    // That a list should be called so is refused, as any that there is not.
+    assert!(wrong("permit (principal, action, resource in List::\"one of 0\");")[0].contains("no list"));
+}
