@@ -53,8 +53,9 @@ pub const EXIT_FAILURE: u8 = 125;
 pub fn run(options: Options) -> Result<u8, RunError> {
     let prepared = Prepared::of(&options)?;
     let launched = launch(launch_plan(&options, &prepared))?;
-    for warning in launched.sandbox.warnings().iter().filter(|_| !options.quiet) {
-        eprintln!("weft: {warning}");
+    if !options.quiet {
+        prepared.policy.warnings().iter().for_each(|warning| eprintln!("weft: {warning}"));
+        launched.sandbox.warnings().iter().for_each(|warning| eprintln!("weft: {warning}"));
     }
     raise_descriptor_limit();
     let parts = Parts {

@@ -227,6 +227,8 @@ impl Statements {
                 return reader.complain(Complaint::new(place, wrong).helped("keep hosts in a list"));
             }
             check_literals(policy, (path, text, offset), lists, reader);
+            self.warn_of_programs(policy, (path, text, offset));
+            self.warn_of_id(policy, &place);
             let number = index + 1;
             let name = policy.annotation("id").map_or_else(|| format!("policy {number}"), str::to_owned);
             self.push(policy, name.into(), place);
@@ -236,6 +238,30 @@ impl Statements {
             reader.complain(diagnosed(path, text, error));
         }
         self.warnings.extend(result.validation_warnings().map(|warning| diagnosed(path, text, warning)));
+    }
+
+    /// A program is known by its whole path: a part of one is nobody's.
+    fn warn_of_programs(&mut self, policy: &Policy, (path, text, start): (&Arc<str>, &str, usize)) {
+        for literal in policy.entity_literals() {
+            let id = literal.id().unescaped();
+            if *literal.type_name() == VOCABULARY.program && !id.starts_with('/') {
+                let place = place_of(&literal, policy, (path, text, start));
+                let wrong = Complaint::new(place, format!("no program has the path \"{id}\""));
+                self.warnings.push(wrong.helped("write the whole path, as in Program::\"/usr/bin/curl\""));
+            }
+        }
+    }
+
+    /// What tells of a decision names the policy by its `@id`.
+    fn warn_of_id(&mut self, policy: &Policy, place: &Place) {
+        let Some(id) = policy.annotation("id") else { return };
+        let is_file = |statement: &&Statement| matches!(statement.place, Place::File { .. });
+        let same = self.statements.iter().filter(is_file).find(|other| &*other.name == id);
+        if let Some(other) = same {
+            let wrong = format!("the policy at {} has the id \"{id}\" too", other.place);
+            let warning = Complaint::new(place.clone(), wrong);
+            self.warnings.push(warning.helped("give each an @id of its own: what decides is told by it"));
+        }
     }
 
     /// Adds policies of our own making.
@@ -367,12 +393,17 @@ fn check_literals(
             None
         };
         if let Some((message, help)) = wrong {
-            let own = Policy::to_cedar(policy).unwrap_or_default();
-            let at = own.find(&literal.to_string()).unwrap_or(0);
-            let place = Place::of_offset(path, text, start + at);
+            let place = place_of(&literal, policy, (path, text, start));
             reader.complain(Complaint::new(place, message).helped(help));
         }
     }
+}
+
+/// Where a policy that starts at byte `start` of a text names something.
+fn place_of(literal: &EntityUid, policy: &Policy, (path, text, start): (&Arc<str>, &str, usize)) -> Place {
+    let own = Policy::to_cedar(policy).unwrap_or_default();
+    let at = own.find(&literal.to_string()).unwrap_or(0);
+    Place::of_offset(path, text, start + at)
 }
 
 fn domain_complaint(id: &str) -> Option<(String, String)> {

@@ -538,3 +538,22 @@ fn endpoints_that_are_named_together_are_found_by_hash() {
     // That a list should be called so is refused, as any that there is not.
     assert!(wrong("permit (principal, action, resource in List::\"one of 0\");")[0].contains("no list"));
 }
+
+#[test]
+fn programs_without_a_whole_path_and_ids_that_are_there_twice_are_warned_of() {
+    let policy = cedar(
+        "@id(\"a\") permit (principal == Program::\"usr/bin/x\", action, resource);\n\
+         @id(\"b\") permit (principal == Program::\"/usr/bin/x\", action, resource);\n\
+         @id(\"a\") permit (principal, action == Action::\"ping\", resource);\n",
+    );
+    let told: Vec<String> = policy.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "p.cedar:1:31: no program has the path \"usr/bin/x\"\n  help: write the whole path, as in \
+             Program::\"/usr/bin/curl\"",
+            "p.cedar:3:1: the policy at p.cedar:1:1 has the id \"a\" too\n  help: give each an @id of its own: \
+             what decides is told by it",
+        ]
+    );
+}
