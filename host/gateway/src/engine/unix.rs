@@ -7,11 +7,16 @@ use super::inquiry::Inquiries;
 use crate::report::{Event, Process, Target};
 use crate::sandbox::{Answer, SocketQuestion};
 use axiom::Proposal;
+use axiom::policy::Decision;
 use ledger::Outcome;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
 use time::Instant;
+
+/// Why a rule that opens a socket does not open it to a run within this one.
+const ELSEWHERE: &str = "who asks is in a network namespace made inside, and rules about the host's sockets are for the \
+                         command's own alone";
 
 /// Those that are allowed and not connected yet, by their questions' numbers. The guard asks no more at once than it has
 /// threads.
@@ -50,7 +55,10 @@ impl Cx {
         }
         let run = self.authority.run();
         let proposal = Proposal { program, run, ..Proposal::socket(asked.path.as_str()) };
-        let decided = self.authority.decide_socket(&asked.path, asked.rule.as_deref(), asked.denied);
+        let mut decided = self.authority.decide_socket(&asked.path, asked.rule.as_deref(), asked.denied);
+        if decided.is_unruled() && asked.is_elsewhere() {
+            decided = Decision { not_admitted: Some(ELSEWHERE.into()), ..decided };
+        }
         let may_ask = |inquiries: &Inquiries| asked.may_ask && inquiries.may_ask_about(&proposal);
         let is_asked = decided.is_unruled() && self.inquiries.as_ref().is_some_and(may_ask);
         let decision = match is_asked {
@@ -66,7 +74,7 @@ impl Cx {
         let committed = match committed {
             Ok(committed) => committed,
             Err(rejected) => {
-                let is_unruled = rejected.rule.is_none() && decision.failure.is_none() && !decision.allowed;
+                let is_unruled = decision.is_unruled() && rejected.rule.is_none();
                 let hint = is_unruled.then(|| format!("--allow unix:{path}"));
                 let (target, reason) = (Target::of_socket(&path), rejected.reason);
                 let entry = self.authority.entry_id(rejected.sequence);

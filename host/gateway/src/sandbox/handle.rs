@@ -82,12 +82,20 @@ pub struct SocketQuestion {
     pub path: String,
     /// The rule that means it, as it was written; `None` where none does.
     pub rule: Option<String>,
-    /// Whether it is refused: by that rule, or because there is none.
+    /// Whether it is refused: by that rule, or because there is none. Where it is not, and there is no rule, it is refused
+    /// because who asks is in another network namespace than the command, of whose rules none speaks there.
     pub denied: bool,
     /// Whether a yes opens it though no rule does: it is the socket that lies at the path.
     pub may_ask: bool,
     /// Where the answer goes.
     pub answer: Answer,
+}
+
+impl SocketQuestion {
+    /// Whether it is refused for where it is asked: in a network namespace that was made inside.
+    pub fn is_elsewhere(&self) -> bool {
+        self.rule.is_none() && !self.denied
+    }
 }
 
 /// Where the answer to a question goes. When the last copy of it goes without one, that is a no.

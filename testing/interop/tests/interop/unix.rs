@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
+use interop::weft::binary;
 use interop::world::SITE_V4;
 use interop::{Attach, Echo, User, Way, World, in_every_way, needs, programs, wait};
 use serde_json::Value;
@@ -41,6 +42,25 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[test]
+fn a_rule_does_not_open_a_socket_to_another_network_namespace_and_says_so() {
+    needs!["ssh-agent", "ssh-add", "unshare"];
+    let world = World::new();
+    let way = Way::default();
+    let agent = Agent::start(&world, way, false);
+    let run = world.weft_as(way).variable("SSH_AUTH_SOCK", agent.socket.clone());
+    let run = run.allow(format!("unix:{}", agent.socket));
+    let ledger = run.ledger();
+    let refused = run.output(&["unshare", "--user", "--net", "ssh-add", "-l"]).exited(2);
+    let reason = "who asks is in a network namespace made inside";
+    assert!(refused.stderr.contains(reason) && !refused.stderr.contains("allow with"), "{refused}");
+    let mut why = Command::new(binary());
+    why.args(["why", "last", "--ledger"]).arg(&ledger).env("PATH", programs::search_path());
+    let told = why.output().expect("weft starts");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains(reason) && !told.contains("--allow"), "{told}");
 }
 
 fn agent(way: Way) {

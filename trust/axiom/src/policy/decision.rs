@@ -100,7 +100,8 @@ impl Decision {
     /// ```
     #[must_use]
     pub fn is_unruled(&self) -> bool {
-        !self.allowed && self.rule.is_none() && self.failure.is_none() && self.outer == 0
+        let has_reason = self.failure.is_some() || self.not_admitted.is_some();
+        !self.allowed && self.rule.is_none() && !has_reason && self.outer == 0
     }
 
     /// The rule's text, where a rule decided.

@@ -42,7 +42,7 @@ pub(super) struct Use<'a> {
     pub path: &'a str,
     /// The rule that decides.
     pub rule: Option<&'a str>,
-    /// Whether it is denied.
+    /// Whether it is denied: by that rule, or because there is none. Neither, and no rule, where none speaks to the caller.
     pub denied: bool,
     /// Whether a yes opens it all the same.
     pub may_ask: bool,
@@ -55,11 +55,13 @@ pub(super) enum Verdict {
         path: String,
         rule: String,
     },
-    /// `may_ask` where no rule speaks of it, and it is what lies at the path: a person who is asked is told no other's name.
+    /// `denied` where rules were looked at, which is not so in another network namespace. `may_ask` where no rule speaks of
+    /// it, and it is what lies at the path: a person who is asked is told no other's name.
     Refused {
         path: String,
         rule: Option<String>,
         error: Errno,
+        denied: bool,
         may_ask: bool,
     },
 }
@@ -108,8 +110,8 @@ pub(super) fn connect(
     let caller = caller.as_descriptor();
     let leave = match judge(base, rules, &place, &file)? {
         None => None,
-        Some(Verdict::Refused { path, rule, error, may_ask }) => {
-            let wanted = Use { caller, path: &path, rule: rule.as_deref(), denied: true, may_ask };
+        Some(Verdict::Refused { path, rule, error, denied, may_ask }) => {
+            let wanted = Use { caller, path: &path, rule: rule.as_deref(), denied, may_ask };
             Some(voice.ask(wanted).filter(|_| may_ask).ok_or(error)?)
         }
         Some(Verdict::Opened { path, rule }) => {
@@ -203,7 +205,7 @@ fn judge(base: &Base, rules: &Opened, place: &Place, file: &OwnedFd) -> io::Resu
     let at = Path::new(&path);
     if let Some(rule) = speaks.then(|| rules.denies(identity, at)).flatten() {
         let (rule, error) = (Some(rule), Errno::ACCESS);
-        return Ok(Some(Verdict::Refused { path, rule, error, may_ask: false }));
+        return Ok(Some(Verdict::Refused { path, rule, error, denied: true, may_ask: false }));
     }
     if base.holders.made_inside(place.number, identity) {
         return Ok(None);
@@ -212,23 +214,24 @@ fn judge(base: &Base, rules: &Opened, place: &Place, file: &OwnedFd) -> io::Resu
         return Ok(Some(Verdict::Opened { path, rule }));
     }
     let may_ask = speaks && lies_at(identity, at);
-    refuse(base, file, path, may_ask).map(Some)
+    let error = refusal(base, file, at)?;
+    Ok(Some(Verdict::Refused { path, rule: None, error, denied: speaks, may_ask }))
 }
 
-/// Refuses a socket that was not made inside by any that lives: one of the host's, or one that nobody holds any more. A
+/// A socket that was not made inside by any that lives: one of the host's, or one that nobody holds any more. A
 /// program that left one behind has to be told so, or it would not start again; but it must not take one that lives for
-/// such, and remove it.
-fn refuse(base: &Base, file: &OwnedFd, path: String, may_ask: bool) -> io::Result<Verdict> {
-    let leaf = Path::new(&path).file_name().unwrap_or_default();
+/// such, and remove it. Gives what the former is told.
+fn refusal(base: &Base, file: &OwnedFd, path: &Path) -> io::Result<Errno> {
+    let leaf = path.file_name().unwrap_or_default();
     if base.outside.as_ref().is_none_or(|table| origin::lists(table, leaf)) {
-        return Ok(Verdict::Refused { path, rule: None, error: Errno::ACCESS, may_ask });
+        return Ok(Errno::ACCESS);
     }
     if born(file).is_some_and(|born| born >= base.since) {
         return Err(Errno::CONNREFUSED);
     }
     // It was there before. It may live in a network namespace that the host's table does not show, as a container
     // engine's that was mounted into a container.
-    Ok(Verdict::Refused { path, rule: None, error: Errno::CONNREFUSED, may_ask })
+    Ok(Errno::CONNREFUSED)
 }
 
 /// When a file was made, where its file system knows, else when it was last changed.
