@@ -256,9 +256,9 @@ mod tests {
     #[test]
     fn a_level_has_four_times_the_stack_that_it_takes() {
         for shape in 0..deep(1).len() {
-            let (name, text) = at_the_limit(shape);
+            let (_, text) = at_the_limit(shape);
             let depth = Depth { levels: levels(&text) / 4, tokens: 0 };
-            let built = depth.with_stack(|| {
+            depth.with_stack(|| {
                 use std::str::FromStr;
                 let read = cedar_policy::PolicySet::from_str(&text);
                 let Ok(set) = read else { return };
@@ -268,7 +268,6 @@ mod tests {
                     drop(again.expect("the same policy"));
                 }
             });
-            assert_eq!(built, (), "{name}");
         }
     }
 
