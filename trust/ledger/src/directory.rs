@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many files are synced one by one; of more, the whole file system is. Each that is new takes a commit of the file
 /// system's own journal, milliseconds where others write as well.
@@ -35,11 +36,11 @@ pub struct Directory {
 pub struct DirectoryStorage {
     directory: Directory,
     /// What `directory` leads to.
-    _held: File,
+    held: File,
     /// Held as long as it is written.
     _lock: File,
-    /// The file that was appended to last.
-    appended: Option<(String, File)>,
+    /// The file that was appended to last; who waits for the disk has it too.
+    appended: Option<(String, Arc<File>)>,
     /// What is not known to be on disk: files, and folders whose names have changed.
     dirty: BTreeSet<PathBuf>,
     /// Folders whose own names are on disk, or are synced with the rest: who made them may not have done it.
@@ -130,7 +131,7 @@ impl DirectoryStorage {
         let path = if by_descriptor.is_dir() { by_descriptor } else { path };
         let dirty = above.into_iter().chain([path.clone()]).collect();
         let known = BTreeSet::from([path.clone()]);
-        Ok(Self { directory: Directory { path }, _held: held, _lock: lock, appended: None, dirty, known })
+        Ok(Self { directory: Directory { path }, held, _lock: lock, appended: None, dirty, known })
     }
 
     /// Has the names of these folders above it be on disk with all else: another may have made them, just now.
@@ -191,11 +192,11 @@ impl Storage for DirectoryStorage {
         let is_open = self.appended.as_ref().is_some_and(|(open, _)| open == path);
         if !is_open {
             let file = OpenOptions::new().append(true).open(self.directory.resolve(path))?;
-            self.appended = Some((path.to_owned(), file));
+            self.appended = Some((path.to_owned(), Arc::new(file)));
         }
         self.dirty.insert(self.directory.resolve(path));
-        let (_, file) = self.appended.as_mut().expect("it is open now");
-        file.write_all(bytes)
+        let (_, file) = self.appended.as_ref().expect("it is open now");
+        (&**file).write_all(bytes)
     }
 
     fn adopt(&mut self, path: &str) {
@@ -247,15 +248,15 @@ impl Storage for DirectoryStorage {
 
     fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
         let file = match &self.appended {
-            Some((open, file)) if open == path => file.try_clone()?,
-            _ => File::open(self.directory.resolve(path))?,
+            Some((open, file)) if open == path => file.clone(),
+            _ => Arc::new(File::open(self.directory.resolve(path))?),
         };
         Ok(Box::new(move || file.sync_data()))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {
         if self.dirty.len() > SYNCS_MAX {
-            rustix::fs::syncfs(File::open(&self.directory.path)?)?;
+            rustix::fs::syncfs(&self.held)?;
         } else {
             for path in &self.dirty {
                 File::open(path)?.sync_all()?;
