@@ -2,9 +2,9 @@
 
 use crate::options::LedgerOptions;
 use identity::{Algorithm, PublicKey, SecretKey, file};
-use ledger::directory::DirectoryStorage;
+use ledger::directory::{Directory, DirectoryStorage};
 use ledger::shards::{self, ShardNumber, ShardsError};
-use ledger::{LogConfig, Position, ShardsSeen, Writer, WriterConfig};
+use ledger::{LogConfig, Position, ShardsSeen, Writer, WriterConfig, layout};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -57,6 +57,10 @@ pub enum LedgerError {
     Read(file::ReadError),
     /// The keys' public halves cannot be written beside them.
     Public(PathBuf, io::Error),
+    /// There is no file of its keys, and something that was signed with them: the file, and what there is.
+    Missing(PathBuf, PathBuf),
+    /// The public keys beside it, which it was signed with, are not those of the file of its keys.
+    Mixed(PathBuf, PathBuf),
     /// What is in the directory cannot be gone on from.
     Open(PathBuf, ShardsError),
     /// The kernel gives no random bytes.
@@ -82,7 +86,7 @@ impl Opened {
             return Err(LedgerError::Foreign(directory, owner.uid()));
         }
         let keys = keys(&key_path, &directory)?;
-        let public = keys.iter().map(|key| key.public().clone()).collect();
+        let public: Vec<PublicKey> = keys.iter().map(|key| key.public().clone()).collect();
         let ns = |age: std::time::Duration| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         let writing = WriterConfig {
             keep_logs: options.keep_logs,
@@ -92,6 +96,8 @@ impl Opened {
         let opened = shards::open(&directory, keys, writing);
         let (writer, position, shard) =
             opened.map_err(|error| LedgerError::Open(directory.clone(), error))?;
+        // Only now: what is there was signed with these keys.
+        publish(&beside(&directory, "pub"), &public)?;
         let others = Others { directory: directory.clone(), own: shard, keys: public };
         let usual = LogConfig::default();
         let config = LogConfig {
@@ -127,30 +133,65 @@ fn beside(directory: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The keys that sign, made where there are none. Two runs that make them at once end up with the same.
+/// The keys that sign. Where nothing was signed yet they are made; two runs that make them at once end up with the same.
 fn keys(path: &Path, directory: &Path) -> Result<Vec<SecretKey>, LedgerError> {
-    if !fs::exists(path).map_err(|error| LedgerError::Directory(path.to_owned(), error))? {
-        let made = make()?;
-        // Whole before it has its name: who finds it there can read it.
-        let draft = beside(directory, &format!("key.{}", std::process::id()));
-        file::create(&draft, &made).map_err(LedgerError::Create)?;
-        let linked = fs::hard_link(&draft, path);
-        let removed = fs::remove_file(&draft);
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(LedgerError::Create(file::CreateError { path: path.to_owned(), error }));
-            }
-            _ => removed.map_err(|error| LedgerError::Directory(draft, error))?,
+    let is_there = || fs::exists(path).map_err(|error| LedgerError::Directory(path.to_owned(), error));
+    if !is_there()? {
+        let signed =
+            signed(directory).map_err(|error| LedgerError::Directory(directory.to_owned(), error))?;
+        match signed {
+            // Another run that makes them has done so before it signs anything.
+            Some(signed) if !is_there()? => return Err(LedgerError::Missing(path.to_owned(), signed)),
+            Some(_) => {}
+            None => create(path, directory)?,
         }
     }
     let keys = file::read(path).map_err(LedgerError::Read)?;
     let public = beside(directory, "pub");
-    let text: String = keys.iter().map(|key| format!("{}\n", key.public())).collect();
-    if fs::read_to_string(&public).is_ok_and(|there| there == text) {
-        return Ok(keys);
+    let is_own =
+        |line: &str| line.parse().map_or(true, |there| keys.iter().any(|key| *key.public() == there));
+    match fs::read_to_string(&public) {
+        Ok(text) if !text.lines().all(is_own) => Err(LedgerError::Mixed(path.to_owned(), public)),
+        // What is not there, or no text, is written once the ledger is open.
+        _ => Ok(keys),
     }
-    fs::write(&public, text).map_err(|error| LedgerError::Public(public, error))?;
-    Ok(keys)
+}
+
+/// What there is that was signed with a ledger's keys, if anything: the ledger, or their public halves.
+fn signed(directory: &Path) -> io::Result<Option<PathBuf>> {
+    let source = Directory::open(directory);
+    let is_begun = !layout::logs(&source)?.is_empty()
+        || !layout::journals(&source)?.is_empty()
+        || layout::shards(&source)?.is_some_and(|shards| !shards.is_empty());
+    if is_begun {
+        return Ok(Some(directory.to_owned()));
+    }
+    let public = beside(directory, "pub");
+    Ok(fs::exists(&public)?.then_some(public))
+}
+
+fn create(path: &Path, directory: &Path) -> Result<(), LedgerError> {
+    let made = make()?;
+    // Whole before it has its name: who finds it there can read it.
+    let draft = beside(directory, &format!("key.{}", std::process::id()));
+    file::create(&draft, &made).map_err(LedgerError::Create)?;
+    let linked = fs::hard_link(&draft, path);
+    let removed = fs::remove_file(&draft);
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(LedgerError::Create(file::CreateError { path: path.to_owned(), error }))
+        }
+        _ => removed.map_err(|error| LedgerError::Directory(draft, error)),
+    }
+}
+
+/// Writes the public halves, for who verifies.
+fn publish(path: &Path, keys: &[PublicKey]) -> Result<(), LedgerError> {
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    if fs::read_to_string(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write(path, text).map_err(|error| LedgerError::Public(path.to_owned(), error))
 }
 
 fn make() -> Result<Vec<SecretKey>, LedgerError> {
@@ -179,6 +220,19 @@ impl fmt::Display for LedgerError {
             Self::Create(error) => write!(f, "the ledger's keys: {error}")?,
             Self::Read(error) => write!(f, "the ledger's keys: {error}")?,
             Self::Public(path, error) => write!(f, "the ledger's public keys {}: {error}", path.display())?,
+            Self::Missing(key, signed) => write!(
+                f,
+                "the ledger's keys: there is no {}, and what they have signed is there ({}): new ones would not go on \
+                 with it, so put that file back",
+                key.display(),
+                signed.display()
+            )?,
+            Self::Mixed(key, public) => write!(
+                f,
+                "the ledger's keys: {} does not have those of {}: put the file back that has",
+                key.display(),
+                public.display()
+            )?,
             Self::Open(path, error) => write!(f, "the ledger {}: {error}", path.display())?,
             Self::Random => f.write_str("the ledger's keys: the kernel gives no random bytes")?,
         }
@@ -187,3 +241,81 @@ impl fmt::Display for LedgerError {
 }
 
 impl std::error::Error for LedgerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(directory: PathBuf) -> LedgerOptions {
+        LedgerOptions { directory, ..LedgerOptions::default() }
+    }
+
+    /// A place of the test's own, gone with it.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("weft-opening-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn options(&self) -> LedgerOptions {
+            options(self.0.join("led"))
+        }
+
+        fn read(&self, name: &str) -> Option<String> {
+            fs::read_to_string(self.0.join(name)).ok()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn keys_are_never_made_anew_where_something_was_signed() {
+        let place = Place::new("anew");
+        drop(Opened::of(&place.options()).unwrap());
+        let (key, public) = (place.read("led.key").unwrap(), place.read("led.pub"));
+        fs::rename(place.0.join("led.key"), place.0.join("away")).unwrap();
+        let refuse = || {
+            let error = Opened::of(&place.options()).unwrap_err().to_string();
+            assert!(error.contains("led.key") && error.contains("put that file back"), "{error}");
+            assert!(error.contains("--ledger DIR"), "{error}");
+            assert_eq!(place.read("led.key"), None);
+        };
+        refuse();
+        assert_eq!(place.read("led.pub"), public);
+        fs::rename(place.0.join("led.pub"), place.0.join("kept")).unwrap();
+        refuse();
+        assert_eq!(place.read("led.pub"), None);
+        // The public keys alone are enough: what was signed may lie elsewhere.
+        fs::rename(place.0.join("kept"), place.0.join("led.pub")).unwrap();
+        fs::remove_dir_all(place.0.join("led")).unwrap();
+        refuse();
+        fs::rename(place.0.join("away"), place.0.join("led.key")).unwrap();
+        drop(Opened::of(&place.options()).unwrap());
+        assert_eq!((place.read("led.key"), place.read("led.pub")), (Some(key), public));
+    }
+
+    #[test]
+    fn public_keys_are_not_written_over_by_those_of_another_ledger() {
+        let place = Place::new("mixed");
+        drop(Opened::of(&place.options()).unwrap());
+        let public = place.read("led.pub");
+        drop(Opened::of(&options(place.0.join("other"))).unwrap());
+        fs::rename(place.0.join("other.key"), place.0.join("led.key")).unwrap();
+        let error = Opened::of(&place.options()).unwrap_err();
+        assert!(matches!(error, LedgerError::Mixed(..)), "{error}");
+        assert_eq!(place.read("led.pub"), public);
+        // Without the public keys the ledger itself tells, before anything is written.
+        fs::remove_file(place.0.join("led.pub")).unwrap();
+        let error = Opened::of(&place.options()).unwrap_err();
+        assert!(matches!(error, LedgerError::Open(..)), "{error}");
+        assert_eq!(place.read("led.pub"), None);
+    }
+}
