@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,6 +102,14 @@ fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(above)
 }
 
+/// What has no name any more takes all that is written to it, and nobody finds it again.
+fn check_name(file: &File) -> io::Result<()> {
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::new(ErrorKind::NotFound, "it was removed while it was written")),
+        _ => Ok(()),
+    }
+}
+
 /// A path below a file is as absent as one that leads nowhere.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
@@ -196,6 +204,7 @@ impl Storage for DirectoryStorage {
         }
         self.dirty.insert(self.directory.resolve(path));
         let (_, file) = self.appended.as_ref().expect("it is open now");
+        check_name(file)?;
         (&**file).write_all(bytes)
     }
 
@@ -251,7 +260,10 @@ impl Storage for DirectoryStorage {
             Some((open, file)) if open == path => file.clone(),
             _ => Arc::new(File::open(self.directory.resolve(path))?),
         };
-        Ok(Box::new(move || file.sync_data()))
+        Ok(Box::new(move || {
+            file.sync_data()?;
+            check_name(&file)
+        }))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {
@@ -288,5 +300,18 @@ mod tests {
         storage.sync_all().unwrap();
         assert!(storage.dirty.is_empty());
         fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn what_was_removed_takes_nothing_and_is_not_synced() {
+        let path = std::env::temp_dir().join(format!("weft-ledger-removed-{}", std::process::id()));
+        let mut storage = DirectoryStorage::open(&path).unwrap();
+        storage.write("journal/1", b"a").unwrap();
+        storage.append("journal/1", b"b").unwrap();
+        let sync = storage.sync_beside("journal/1").unwrap();
+        fs::remove_dir_all(&path).unwrap();
+        for error in [storage.append("journal/1", b"c").unwrap_err(), sync().unwrap_err()] {
+            assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("removed"), "{error}");
+        }
     }
 }
