@@ -266,11 +266,9 @@ fn prove_since(place: &Place, since: &Path, keys: &[String]) -> Result<Proof, Fa
     let shards = read(&ledger)?;
     let (mut texts, mut told) = (Vec::new(), Vec::new());
     for note in check::read_notes(since)? {
-        let signed = |note: &str, whose: &Path| {
-            Checkpoint::open(note, &keys)
-                .map_err(|error| Failure::Absent(format!("{}: a checkpoint: {error}", whose.display())))
-        };
-        let earlier = signed(&note, since)?;
+        let wrong =
+            |whose: &Path, error| Failure::Absent(format!("{}: a checkpoint: {error}", whose.display()));
+        let earlier = Checkpoint::open_kept(&note, &keys).map_err(|error| wrong(since, error))?;
         let (origin, size) = (&earlier.origin, earlier.size);
         let is_it = |log: &&LogView| log.note.split('\n').next() == Some(origin) && log.size >= size;
         let found = shards
@@ -279,7 +277,7 @@ fn prove_since(place: &Place, since: &Path, keys: &[String]) -> Result<Proof, Fa
             .find_map(|(shard, reader)| reader.logs().iter().find(is_it).map(|log| (shard, reader, log)));
         let (shard, reader, log) = found
             .ok_or_else(|| Failure::Absent(format!("the ledger has no log {origin} of {size} entries")))?;
-        signed(&log.note, &ledger.1)?;
+        Checkpoint::open(&log.note, &keys).map_err(|error| wrong(&ledger.1, error))?;
         if reader.root_at(log, size).map_err(Failure::unable)? != earlier.root {
             return Err(Failure::Absent(format!(
                 "{}: the ledger does not go on from the checkpoint of {origin} with {size} entries: it is of another \

@@ -51,7 +51,7 @@ fn lines(text: &str) -> BTreeSet<String> {
         }
         match out.split_once(") ") {
             // The host's name, how many entries, and a hash.
-            _ if line.starts_with("weft: ledger ") => "weft: ledger".to_owned(),
+            _ if line.starts_with("weft: checkpoint ") => "weft: checkpoint".to_owned(),
             Some((status, _)) if out.starts_with("curl: (") => status.to_owned(),
             // A row of the summary, less how often and how much.
             _ if out.ends_with('B') => out.split_whitespace().take(3).collect::<Vec<_>>().join(" "),

@@ -15,6 +15,7 @@ use axiom::addresses::Pins;
 use axiom::domain::DomainName;
 use axiom::policy::{Policy, PolicyError};
 use filter::Filter;
+use ledger::checkpoint::Checkpoint;
 use ledger::{RunId, RunStart};
 use rustix::fd::AsFd;
 use std::collections::BTreeSet;
@@ -252,11 +253,11 @@ fn tell_of_filter(reporter: &mut Reporter, filter: &Filter, file: &Path) -> Stri
     lines
 }
 
-/// What is said of the last checkpoint: whose log, how many entries, and the hash that stands for all of them.
+/// What is said of the last checkpoint: whose log, how many entries, and the hash that stands for all of them, as
+/// `weft ledger verify --checkpoint` takes it.
 fn summary_of_checkpoint(note: &str) -> Option<String> {
-    let mut lines = note.lines();
-    let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-    Some(format!("weft: ledger {origin}: {size} entries, checkpoint {root}"))
+    let checkpoint = Checkpoint::parse_unverified(note).ok()?;
+    Some(format!("weft: checkpoint {}", checkpoint.line()))
 }
 
 /// Events go to their file as they happen; the rest to standard error, with a summary where a person reads it.

@@ -57,6 +57,46 @@ impl Checkpoint {
         format!("{}\n{}\n{}\n", self.origin, self.size, self.root)
     }
 
+    /// The same on one line, `ORIGIN SIZE ROOT`, to be said and written down. It is not signed: it is as good as where it was
+    /// heard.
+    ///
+    /// ```
+    /// use ledger::checkpoint::Checkpoint;
+    ///
+    /// let checkpoint = Checkpoint { origin: "build.example".into(), size: 0, root: ledger::hash::empty_root() };
+    /// assert_eq!(checkpoint.line(), "build.example 0 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    /// assert_eq!(Checkpoint::of_line(&checkpoint.line())?, checkpoint);
+    /// # Ok::<(), ledger::checkpoint::CheckpointError>(())
+    /// ```
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{} {} {}", self.origin, self.size, self.root)
+    }
+
+    /// The checkpoint of such a line.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn of_line(line: &str) -> Result<Self, CheckpointError> {
+        if line.contains('\n') {
+            return Err(CheckpointError::Line(1));
+        }
+        // A name may have spaces in it, what is behind it has none.
+        let lines: Vec<&str> = line.rsplitn(3, ' ').collect();
+        Self::of_text(&lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The checkpoint that somebody has kept: a note as for [`Self::open`], or a [line](Self::line), which needs no signature,
+    /// since who holds a log to it knows where it is from.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither, or a key has not signed the note.
+    pub fn open_kept(kept: &str, keys: &[PublicKey]) -> Result<Self, CheckpointError> {
+        Self::of_line(kept).or_else(|_| Self::open(kept, keys))
+    }
+
     /// The note: the text, and a signature of each of these keys.
     #[must_use]
     pub fn sign(&self, keys: &[SecretKey]) -> String {

@@ -236,13 +236,14 @@ impl ConsistencyProof {
         Ok(Self { old, path: parse_path(lines)?, note: note.to_owned() })
     }
 
-    /// The later checkpoint, signed by all of these keys, which goes on from the earlier one, signed by them too.
+    /// The later checkpoint, signed by all of these keys, which goes on from the earlier one, [kept](Checkpoint::open_kept)
+    /// since it was made.
     ///
     /// # Errors
     ///
     /// Where one is not, or it does not.
     pub fn verify(&self, old_note: &str, keys: &[PublicKey]) -> Result<Checkpoint, ProofError> {
-        let old = Checkpoint::open(old_note, keys).map_err(ProofError::Checkpoint)?;
+        let old = Checkpoint::open_kept(old_note, keys).map_err(ProofError::Checkpoint)?;
         let new = Checkpoint::open(&self.note, keys).map_err(ProofError::Checkpoint)?;
         if old.origin != new.origin || old.size != self.old {
             return Err(ProofError::Other);

@@ -75,7 +75,7 @@ pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Res
     let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
     let reader = Reader::open(source, Some(keys))?;
     for note in notes {
-        let earlier = Checkpoint::open(note, keys)
+        let earlier = Checkpoint::open_kept(note, keys)
             .map_err(|error| Finding::Checkpoint { path: "the checkpoint that was given".into(), error })?;
         hold_to(&reader, &earlier)?;
     }

@@ -116,7 +116,8 @@ pub enum FleetLedgerTask {
         /// A public key that must have signed, as text or a file of such; repeatable
         #[arg(long, value_name = "KEY", required = true)]
         key: Vec<String>,
-        /// A file with a checkpoint, which must be of this ledger's history; repeatable
+        /// A file with checkpoints, or the line ORIGIN SIZE ROOT that a run ends with: they must be of this ledger's history;
+        /// repeatable
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
     },

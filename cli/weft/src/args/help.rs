@@ -162,6 +162,7 @@ Examples:
   weft ledger tail -f --program curl --json
   weft ledger checkpoint > kept.checkpoint
   weft ledger verify --key ledger.pub --checkpoint kept.checkpoint
+  weft ledger verify --key ledger.pub --checkpoint 'weft: checkpoint ...'    # as a run has printed it
   weft ledger prove 4711 -o connection.tlog-proof
   weft ledger verify connection.tlog-proof --key ledger.pub
   weft ledger export -o ledger.tar

@@ -85,7 +85,8 @@ pub enum LedgerTask {
         /// A public key that must have signed, as text or a file of such; repeatable
         #[arg(long, value_name = "KEY", required = true)]
         key: Vec<String>,
-        /// A file with earlier or later checkpoints, which must be of this ledger's history; repeatable
+        /// A file with earlier or later checkpoints, or the line ORIGIN SIZE ROOT that a run ends with: they must be of this
+        /// ledger's history; repeatable
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
         /// Print JSON
@@ -97,7 +98,7 @@ pub enum LedgerTask {
         /// The number of the entry: 17, or 3.17 in shard 3
         #[arg(required_unless_present = "since")]
         number: Option<EntryNumber>,
-        /// A file with earlier checkpoints: prove that the ledger goes on from them
+        /// A file with earlier checkpoints, or such a line of a run: prove that the ledger goes on from them
         #[arg(long, value_name = "FILE", conflicts_with = "number")]
         since: Option<PathBuf>,
         /// A public key that must have signed them, as text or a file of such; repeatable. Those beside the ledger, in

@@ -202,7 +202,7 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
         all.push(prove_one(text, keys, notes, &mut is_held)?);
     }
     if let Some((note, _)) = notes.iter().zip(&is_held).find(|(_, is_held)| !**is_held) {
-        let kept = Checkpoint::open(note, keys)
+        let kept = Checkpoint::open_kept(note, keys)
             .map_err(|error| Unproven::Wrong(format!("a checkpoint that was given: {error}")))?;
         return Err(Unproven::Unable(format!(
             "nothing in the proof begins or ends at the checkpoint of {} with {} entries that was given",
@@ -221,7 +221,7 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
 /// Holds the checkpoint by which something is proven to one that was kept. Of the same size they are the same; how one of
 /// another size goes with it, the hashes of the proof do not tell.
 fn hold_to_kept(proven: &Checkpoint, note: &str, keys: &[PublicKey]) -> Result<(), Unproven> {
-    let kept = Checkpoint::open(note, keys)
+    let kept = Checkpoint::open_kept(note, keys)
         .map_err(|error| Unproven::Wrong(format!("the checkpoint that was given: {error}")))?;
     let Checkpoint { origin, size, .. } = proven;
     if kept.origin != *origin {
@@ -284,7 +284,7 @@ fn prove_one(
     let Some(log) = proven else { return Err(last) };
     // The other end of it may have been kept as well.
     for (note, is_held) in notes.iter().zip(is_held.iter_mut()) {
-        *is_held |= Checkpoint::open(note, keys).is_ok_and(|kept| kept == log);
+        *is_held |= Checkpoint::open_kept(note, keys).is_ok_and(|kept| kept == log);
     }
     let told = json!({ "origin": log.origin, "from": proof.old, "to": log.size });
     let words = format!("{} goes on from {} to {} entries\n", log.origin, proof.old, log.size);
@@ -311,8 +311,16 @@ pub fn read_keys(given: &[String]) -> Result<Vec<PublicKey>, Failure> {
     }
 }
 
-/// The checkpoints in a file, as signed notes: one at least.
+/// What stands before the checkpoint in the line that ends a run.
+const LINE_PREFIX: &str = "weft: checkpoint ";
+
+/// The checkpoint in a line of `weft run`, given as it stands; or those in a file, as signed notes: one at least.
 pub fn read_notes(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = path.to_string_lossy();
+    if let Ok(checkpoint) = Checkpoint::of_line(text.trim().strip_prefix(LINE_PREFIX).unwrap_or(text.trim()))
+    {
+        return Ok(vec![checkpoint.line()]);
+    }
     let notes: Vec<String> = note::split(&read_text(path)?).map(str::to_owned).collect();
     if notes.is_empty() { Err(tell_path(path, "there is no checkpoint in it")) } else { Ok(notes) }
 }

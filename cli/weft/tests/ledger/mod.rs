@@ -57,10 +57,14 @@ impl Ledger {
     }
 
     pub fn append_entries(&self, entries: &[Entry]) {
+        self.append_with(entries, LogConfig::default());
+    }
+
+    fn append_with(&self, entries: &[Entry], config: LogConfig) {
         let keys = file::read(&self.path.join("key")).unwrap();
         let place = self.path.join("ledger");
         let (mut writer, position, _) = shards::open(&place, keys, WriterConfig::default()).unwrap();
-        let mut log = Log::start(position, LogConfig::default());
+        let mut log = Log::start(position, config);
         for entry in entries {
             log.append(entry, Instant::ZERO).unwrap();
         }
@@ -152,6 +156,57 @@ fn keys_are_made_and_their_secrets_never_printed() {
     let exposed = weft(&["key", "show", &ledger.file("key")]);
     assert_eq!(exposed.status.code(), Some(1));
     assert!(text(&exposed.stderr).contains("chmod 600"));
+}
+
+/// The line that a run ends with is as good as a signed checkpoint, now and once its log has ended.
+#[test]
+fn a_ledger_and_its_proofs_are_held_to_the_line_that_a_run_prints() {
+    let ledger = Ledger::new("line");
+    let (place, key) = (ledger.file("ledger"), ledger.file("key.pub"));
+    let line_of = |note: &str| note.lines().take(3).collect::<Vec<_>>().join(" ");
+    let early = line_of(&ledger.ask(&["checkpoint", "--ledger", &place]));
+    assert!(early.starts_with("host.example 3 "), "{early}");
+    let as_printed = format!("weft: checkpoint {early}");
+    let verify = |path: &str, line: &str| {
+        let output = weft(&["ledger", "verify", path, "--key", &key, "--checkpoint", line]);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let proof = ledger.file("proof");
+    ledger.ask(&["prove", "1", "--ledger", &place, "-o", &proof]);
+    let other = early.replace("host.example 3 ", "host.example 2 ");
+    let refused = Some(1);
+    for path in [&place, &proof] {
+        assert_eq!(verify(path, &as_printed).0, Some(0));
+        assert_eq!(verify(path, &early).0, Some(0));
+    }
+    assert_eq!(verify(&place, &other).0, refused, "another root");
+    assert_eq!(verify(&place, &early.replace(" 3 ", " 9 ")).0, refused, "entries are missing");
+    assert_eq!(verify(&place, &format!("post{}", &early[4..])).0, refused, "another log");
+    assert_eq!(verify(&place, "host.example 3").0, Some(2), "a file that is not there");
+    // The log has ended, and another goes on from it.
+    let config = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    for time_ns in [1_795_228_979_000_000_000, 1_795_228_989_000_000_000] {
+        let event = Event::ConnectionAuthorize(asked("c.example", "/bin/nc", Verdict::Allowed));
+        ledger.append_with(&[Entry::new(time_ns, RunId([7; 16]), event)], config);
+    }
+    let late = line_of(&ledger.ask(&["checkpoint", "--ledger", &place]));
+    assert!(late.starts_with("host.example/"), "{late}");
+    for line in [&early, &late] {
+        let (status, told) = verify(&place, line);
+        assert_eq!(status, Some(0), "{told}");
+    }
+    assert_eq!(verify(&place, &other).0, refused);
+    // Of several shards, each is held to its own.
+    ledger.append_beside(&[Event::ConnectionAuthorize(asked("e.example", "/bin/nc", Verdict::Allowed))]);
+    let kept = ledger.ask(&["checkpoint", "--ledger", &place]);
+    let second = line_of(kept.split("\n\n").find(|note| note.contains("shard-2")).unwrap());
+    assert_eq!(verify(&place, &second).0, Some(0));
+    assert_eq!(verify(&place, &second.replace("shard-2", "shard-3")).0, refused);
+    // A proof that goes on from it needs it as well.
+    let since = ledger.file("since");
+    ledger.ask(&["prove", "--since", &second, "--ledger", &place, "-o", &since]);
+    let (status, told) = verify(&since, &second);
+    assert_eq!((status, told.contains("goes on from 1 to 1")), (Some(0), true), "{told}");
 }
 
 #[test]

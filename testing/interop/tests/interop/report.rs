@@ -79,7 +79,7 @@ fn nothing_refused_is_nothing_said_but_the_checkpoint() {
     needs!["python3"];
     let world = world();
     let outcome = probe(&world, world.weft().allow("one.test:7"), &["tcp one.test 7"]);
-    assert!(outcome.stderr.starts_with("weft: ledger "), "{outcome}");
+    assert!(outcome.stderr.starts_with("weft: checkpoint "), "{outcome}");
     assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
     let unrecorded = world.weft().allow("one.test:7").option("--no-ledger");
     let outcome = probe(&world, unrecorded, &["tcp one.test 7"]);

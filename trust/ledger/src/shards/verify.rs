@@ -25,7 +25,7 @@ pub struct ShardsReport {
 }
 
 /// Verifies all of a ledger: each shard, and what each tells of the others. Each of the notes, checkpoints of the ledger
-/// that were kept elsewhere, must be one that its shard goes on from.
+/// that were [kept](Checkpoint::open_kept) elsewhere, must be one that its shard goes on from.
 ///
 /// # Errors
 ///
@@ -89,11 +89,16 @@ impl<'a, S: Source> Held<'a, S> {
     /// Holds each shard to the checkpoints of it that were kept elsewhere.
     fn hold_to_notes(&mut self, notes: &[String]) -> Result<(), ShardsFinding> {
         for note in notes {
-            let shard = layout::place_of_note(note, Some(self.keys))
-                .map_or(ShardNumber::FIRST, |(_, place)| place.shard);
+            let place = match Checkpoint::of_line(note) {
+                Ok(line) => {
+                    self.keys.iter().find_map(|key| layout::place_of_origin(&line.origin, key.name()))
+                }
+                Err(_) => layout::place_of_note(note, Some(self.keys)).map(|(_, place)| place),
+            };
+            let shard = place.map_or(ShardNumber::FIRST, |place| place.shard);
             let within = |finding| ShardsFinding::Within { shard, finding };
             let path = || "the checkpoint that was given".into();
-            let told = Checkpoint::open(note, self.keys)
+            let told = Checkpoint::open_kept(note, self.keys)
                 .map_err(|error| within(Finding::Checkpoint { path: path(), error }))?;
             match self.reader(shard)? {
                 Some(reader) => hold_to(reader, &told).map_err(within)?,
