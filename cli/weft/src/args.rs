@@ -22,6 +22,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gateway::limits::{Limit, LimitError};
 use gateway::options::{LedgerOptions, OptionError, Pin, Publish, parse_resolver};
+use identity::SecretKey;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -271,8 +272,15 @@ impl Arguments {
     pub fn read(words: Vec<OsString>) -> Result<Self, (clap::Error, u8)> {
         let is_run =
             words.get(1).is_some_and(|word| word == OsStr::new("run") || word == OsStr::new("learn"));
+        let failure = if is_run { RUN_FAILURE_STATUS } else { USAGE_STATUS };
+        // What is behind it is the command's own.
+        let mut own = words.iter().take_while(|word| !is_run || *word != OsStr::new("--"));
+        if own.any(|word| SecretKey::is_in(&word.to_string_lossy())) {
+            let text = "there is a secret key among the arguments, where others see it and a shell remembers it: keep it in \
+                        a file that only you can read. What verifies takes the public key, as `weft key show FILE` prints it\n";
+            return Err((clap::Error::raw(clap::error::ErrorKind::InvalidValue, text), failure));
+        }
         Self::try_parse_from(words).map_err(|error| {
-            let failure = if is_run { RUN_FAILURE_STATUS } else { USAGE_STATUS };
             let status = if error.use_stderr() { failure } else { 0 };
             (error, status)
         })

@@ -97,6 +97,17 @@ impl SecretKey {
         if key.public.id() == parts.id { Ok(key) } else { Err(KeyError::Id) }
     }
 
+    /// Whether there is the text of a secret key in this, or what began as one: then it is not to be repeated.
+    ///
+    /// ```
+    /// assert!(identity::SecretKey::is_in("key=PRIVATE+KEY+build.example+"));
+    /// assert!(!identity::SecretKey::is_in("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"));
+    /// ```
+    #[must_use]
+    pub fn is_in(text: &str) -> bool {
+        text.contains(PREFIX)
+    }
+
     /// Its text, for a file that nobody else can read: `PRIVATE+KEY+name+id+seed`.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {

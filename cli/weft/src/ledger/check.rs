@@ -3,7 +3,7 @@
 use super::{AnySource, Failure, open_source, path_of, tell_path};
 use crate::args::Place;
 use crate::print;
-use identity::PublicKey;
+use identity::{PublicKey, SecretKey};
 use ledger::checkpoint::Checkpoint;
 use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
 use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
 
 /// The bound of a file of public keys or of checkpoints, in bytes: those of all shards fit, with both signatures.
 const TEXT_BYTES_MAX: u64 = 512 << 10;
@@ -300,7 +301,15 @@ pub fn read_keys(given: &[String]) -> Result<Vec<PublicKey>, Failure> {
             continue;
         }
         let path = Path::new(given);
-        let text = read_text(path)?;
+        let text = Zeroizing::new(read_text(path).map_err(|failure| match is_like_key(given) {
+            // It may be a secret that lacks its first words: it is not repeated.
+            true => Failure::Unable("a --key is neither a public key nor a file of such".into()),
+            false => failure,
+        })?);
+        if SecretKey::is_in(&text) {
+            let why = "it holds a secret key, which proves nothing to others: give the public one, as weft key show prints it";
+            return Err(tell_path(path, why));
+        }
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             keys.push(line.parse().map_err(|error| tell_path(path, format!("no public key: {error}")))?);
         }
@@ -309,6 +318,12 @@ pub fn read_keys(given: &[String]) -> Result<Vec<PublicKey>, Failure> {
         true => Err(Failure::Unable("there is no public key to verify with".into())),
         false => Ok(keys),
     }
+}
+
+/// Whether this has the three parts of a key's text.
+fn is_like_key(text: &str) -> bool {
+    let is_id = |id: &str| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('+').skip(1).any(is_id)
 }
 
 /// What stands before the checkpoint in the line that ends a run.

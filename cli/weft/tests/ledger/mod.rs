@@ -158,6 +158,34 @@ fn keys_are_made_and_their_secrets_never_printed() {
     assert!(text(&exposed.stderr).contains("chmod 600"));
 }
 
+/// What stands where a public key is expected, or anywhere else, is not repeated where it is a secret one.
+#[test]
+fn a_secret_key_in_a_wrong_place_is_not_printed() {
+    let ledger = Ledger::new("secret");
+    let (place, file) = (ledger.file("ledger"), ledger.file("key"));
+    let secret = fs::read_to_string(&file).unwrap();
+    let key = secret.lines().find(|line| line.starts_with("PRIVATE")).unwrap();
+    let rest = key.strip_prefix("PRIVATE+KEY+").unwrap();
+    let seed = key.splitn(5, '+').nth(4).unwrap();
+    for words in [
+        &["ledger", "verify", &place, "--key", key][..],
+        &["ledger", "verify", &place, "--key", rest],
+        &["ledger", "verify", &place, "--key", &file],
+        &["ledger", "verify", &place, "--key", &ledger.file("key.pub"), "--checkpoint", key],
+        &["ledger", "list", "--since", key],
+        &["fleet", "ledger", "verify", "--server", "nats://127.0.0.1:1", "--host", "a", "--key", key],
+        &["key", "show", key],
+        &["run", "--ledger", key, "--", "true"],
+        &[key],
+    ] {
+        let output = weft(words);
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert!(!output.status.success() && !told.contains(&seed[..8]), "{}", words[0]);
+        assert!(words.contains(&rest) || told.contains("weft key show"), "{told}");
+    }
+    assert_eq!(ledger.refuse(&["verify", &place, "--key", key]).0, Some(2));
+}
+
 /// The line that a run ends with is as good as a signed checkpoint, now and once its log has ended.
 #[test]
 fn a_ledger_and_its_proofs_are_held_to_the_line_that_a_run_prints() {
