@@ -12,7 +12,7 @@ pub mod values;
 mod why;
 
 pub use self::fleet::{CommonArguments, FleetLedgerTask, FleetPolicyTask, FleetTask};
-pub use self::ledger::{KeyTask, LedgerTask, Place, Select};
+pub use self::ledger::{KeyTask, LedgerTask, Place, Select, SelectedHost};
 pub use filter::{FilterTask, TestArguments};
 pub use policy::{PolicyFiles, PolicyTask};
 pub use why::{Wanted, WhyArguments};

@@ -59,7 +59,8 @@ Exit status:
   128 + N  COMMAND was ended by signal N
   100      something was refused, with --fail-on-deny, whatever COMMAND exits with
   124      COMMAND ran longer than --timeout
-  125      weft itself failed, a rule or an option cannot be understood included
+  125      weft itself failed, a rule or an option cannot be understood included, or 64 runs write
+           the ledger already
   126      COMMAND cannot be executed
   127      COMMAND was not found";
 

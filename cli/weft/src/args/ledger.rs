@@ -1,6 +1,8 @@
 //! The command line of `weft ledger` and `weft key`.
 
 use super::values::parse_duration;
+use axiom::domain::DomainName;
+use axiom::rules::Network;
 use clap::{Args, Subcommand, ValueEnum};
 use identity::Algorithm;
 use ledger::{EntryNumber, RunId, Verdict};
@@ -154,17 +156,30 @@ pub struct Select {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub until: Option<u64>,
     /// Only of this program: its path, or its file's name
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", value_parser = parse_program)]
     pub program: Option<String>,
-    /// Only to or from this host: a name, *.name for those below it, an address, or the path of a Unix socket
-    #[arg(long, value_name = "HOST")]
-    pub host: Option<String>,
+    /// Only to or from this host: a name, *.name for those below it, an address or a network, or the path of a Unix socket
+    #[arg(long, value_name = "HOST", value_parser = parse_host)]
+    pub host: Option<SelectedHost>,
     /// Only what was decided so
     #[arg(long, value_name = "VERDICT", value_enum)]
     pub verdict: Option<SelectedVerdict>,
     /// Only of this run
     #[arg(long, value_name = "ID", value_parser = parse_run)]
     pub run: Option<RunId>,
+}
+
+/// Hosts, on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelectedHost {
+    /// This name.
+    Name(DomainName),
+    /// All names below this one.
+    Below(DomainName),
+    /// The addresses of this network.
+    Network(Network),
+    /// The Unix socket of this path.
+    Unix(String),
 }
 
 /// A verdict, on the command line.
@@ -187,6 +202,41 @@ impl SelectedVerdict {
     }
 }
 
+/// A host that an entry can have.
+fn parse_host(text: &str) -> Result<SelectedHost, String> {
+    if text.starts_with('/') {
+        return Ok(SelectedHost::Unix(text.to_owned()));
+    }
+    let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Some(network) = Network::parse(address) {
+        return Ok(SelectedHost::Network(network));
+    }
+    let no_name = |error: axiom::domain::DomainError| {
+        let why = match text {
+            "" => "it is empty".to_owned(),
+            "*" => "every host is meant where --host is left out".to_owned(),
+            _ if text.contains("://") => "a protocol is no part of a host".to_owned(),
+            _ if text.contains(':') => "a port is no part of a host".to_owned(),
+            _ if text.contains('/') => "a network has no bit set behind its prefix".to_owned(),
+            _ => error.to_string(),
+        };
+        format!("{why}; give a name, *.name, an address, a network or /PATH")
+    };
+    match text.strip_prefix("*.") {
+        Some(parent) => DomainName::parse(parent).map(SelectedHost::Below).map_err(no_name),
+        None => DomainName::parse(text).map(SelectedHost::Name).map_err(no_name),
+    }
+}
+
+/// A program that an entry can have.
+fn parse_program(text: &str) -> Result<String, String> {
+    let name = text.rsplit('/').next().unwrap_or_default();
+    match name.is_empty() || text.contains('/') && !text.starts_with('/') {
+        true => Err("no program is called so; give its whole path, or its file's name".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 fn parse_algorithm(text: &str) -> Result<Algorithm, String> {
     text.parse().map_err(|error: identity::algorithm::AlgorithmError| error.to_string())
 }
@@ -205,4 +255,36 @@ fn parse_time(text: &str) -> Result<u64, String> {
     })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(u64::try_from(now.saturating_sub(ago).as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_entry_can_have_is_no_filter() {
+        for (text, why) in [
+            ("", "it is empty"),
+            ("*", "left out"),
+            ("*.", "a label"),
+            ("a.example:443", "a port"),
+            ("192.0.2.1:443", "a port"),
+            ("tcp://a.example", "a protocol"),
+            ("10.0.0.1/8", "behind its prefix"),
+            ("a..example", "a label"),
+            ("10.0.0", "a number"),
+        ] {
+            let error = parse_host(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        let name = |text| DomainName::parse(text).unwrap();
+        assert_eq!(parse_host("A.example."), Ok(SelectedHost::Name(name("a.example"))));
+        assert_eq!(parse_host("*.a.example"), Ok(SelectedHost::Below(name("a.example"))));
+        assert_eq!(parse_host("[::1]"), parse_host("::1"));
+        assert_eq!(parse_host("/run/a"), Ok(SelectedHost::Unix("/run/a".into())));
+        for text in ["", "/", "bin/curl", "/usr/bin/"] {
+            assert!(parse_program(text).is_err(), "{text}");
+        }
+        assert!(parse_program("curl").is_ok() && parse_program("/usr/bin/curl").is_ok());
+    }
 }

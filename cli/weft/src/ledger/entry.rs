@@ -3,6 +3,7 @@
 use gateway::report::escape_whole;
 use ledger::checkpoint::Checkpoint;
 use ledger::{Authorization, Entry, EntryNumber, Event, Program, Record, ShardNumber, Verdict};
+use rustix::termios::tcgetwinsize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -15,8 +16,8 @@ pub enum Style {
     Json,
     /// A line of words.
     Plain,
-    /// The same for a terminal: with a head, and refusals in red.
-    Table,
+    /// The same for a terminal of so many columns: with a head, refusals in red, and what does not fit cut off.
+    Table(usize),
 }
 
 impl Style {
@@ -24,7 +25,11 @@ impl Style {
     pub fn of_stdout(json: bool) -> Self {
         match json {
             true => Self::Json,
-            false if std::io::stdout().is_terminal() => Self::Table,
+            false if std::io::stdout().is_terminal() => {
+                let size = tcgetwinsize(std::io::stdout());
+                let columns = size.map_or(0, |size| usize::from(size.ws_col));
+                Self::Table(if columns == 0 { COLUMNS_DEFAULT } else { columns })
+            }
             false => Self::Plain,
         }
     }
@@ -33,7 +38,7 @@ impl Style {
     pub fn header(self) -> String {
         match self {
             Self::Json | Self::Plain => String::new(),
-            Self::Table => columns(&["SEQUENCE", "TIME", "VERDICT", "WHAT", "PROGRAM", "WHERE", "WHY"]),
+            Self::Table(_) => self.columns(&["ENTRY", "TIME", "VERDICT", "WHAT", "PROGRAM", "WHERE", "WHY"]),
         }
     }
 
@@ -42,8 +47,8 @@ impl Style {
         if self == Self::Json {
             return format!("{}\n", to_json(shard, record, entry));
         }
-        let line = to_line(shard, record, entry);
-        let is_red = self == Self::Table
+        let line = self.columns(&words(shard, record, entry, self).each_ref().map(String::as_str));
+        let is_red = matches!(self, Self::Table(_))
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && entry.event.authorization().is_some_and(|asked| asked.verdict == Verdict::Refused);
         match is_red {
@@ -53,22 +58,54 @@ impl Style {
     }
 }
 
+/// How wide a terminal is taken to be that does not say.
+const COLUMNS_DEFAULT: usize = 80;
 /// The least widths of the columns: entries are printed as they are read, and what is longer moves the rest of its line.
 const WIDTHS: [usize; 7] = [8, 24, 7, 13, 16, 28, 0];
+/// The same on a terminal, where times have no fractions, without what is shared out: program, place and reason.
+const TABLE_WIDTHS: [usize; 4] = [5, 20, 7, 12];
+/// What is between two columns.
+const GAP: usize = 2;
 
-fn columns(words: &[&str; 7]) -> String {
-    let mut line = String::new();
-    for (word, width) in words.iter().zip(WIDTHS) {
-        let word = if word.is_empty() { "-" } else { word };
-        let _ = write!(line, "{word:<width$}  ");
-    }
-    line.truncate(line.trim_end().len());
-    line + "\n"
+/// The widths on a terminal of so many columns: the place comes first, then the program, then the reason.
+fn table_widths(terminal: usize) -> [usize; 7] {
+    let [entry, time, verdict, what] = TABLE_WIDTHS;
+    let left = terminal.saturating_sub(TABLE_WIDTHS.iter().sum::<usize>() + TABLE_WIDTHS.len() * GAP);
+    let program = (left / 4).clamp(8, 16);
+    let place = left.saturating_sub(program + GAP).clamp(8, 28);
+    [entry, time, verdict, what, program, place, left.saturating_sub(program + place + 2 * GAP)]
 }
 
-fn to_line(shard: ShardNumber, record: &Record, entry: &Entry) -> String {
+/// The beginning of a text that is longer than so many characters, with an ellipsis.
+fn shorten(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width.saturating_sub(1)).chain((width > 0).then_some('…')).collect(),
+        false => text.to_owned(),
+    }
+}
+
+impl Style {
+    fn columns(self, words: &[&str; 7]) -> String {
+        let (widths, terminal) = match self {
+            Self::Table(terminal) => (table_widths(terminal), terminal),
+            Self::Json | Self::Plain => (WIDTHS, usize::MAX),
+        };
+        let mut line = String::new();
+        for (at, (word, width)) in words.iter().zip(widths).enumerate() {
+            let word = if word.is_empty() { "-" } else { word };
+            // A number is never cut short, but with the whole line.
+            let word =
+                if terminal < usize::MAX && at > 0 { shorten(word, width) } else { (*word).to_owned() };
+            let _ = write!(line, "{word:<width$}{:GAP$}", "");
+        }
+        shorten(line.trim_end(), terminal) + "\n"
+    }
+}
+
+fn words(shard: ShardNumber, record: &Record, entry: &Entry, style: Style) -> [String; 7] {
     let number = |sequence| EntryNumber { shard, sequence }.to_string();
-    let (sequence, time) = (number(record.sequence), to_rfc3339(entry.time_ns, 3));
+    let digits = if matches!(style, Style::Table(_)) { 0 } else { 3 };
+    let (sequence, time) = (number(record.sequence), to_rfc3339(entry.time_ns, digits));
     let asked = entry.event.authorization();
     let verdict = asked.map(|asked| asked.verdict.to_string()).unwrap_or_default();
     let program = asked.and_then(|asked| asked.program.as_ref()).map(program_text).unwrap_or_default();
@@ -98,8 +135,7 @@ fn to_line(shard: ShardNumber, record: &Record, entry: &Entry) -> String {
         Event::Unknown { kind } => (format!("kind {kind}"), String::new(), "of a later version".into()),
         Event::Shapeless(value) => ("unknown".into(), value.to_string(), String::new()),
     };
-    let words = [sequence, time, verdict, what, program, place, why].map(|word| escape_whole(&word));
-    columns(&words.each_ref().map(String::as_str))
+    [sequence, time, verdict, what, program, place, why].map(|word| escape_whole(&word))
 }
 
 fn what_text(event: &Event, asked: &Authorization) -> String {
@@ -313,7 +349,44 @@ mod tests {
         let line = Style::Plain.line(ShardNumber::FIRST, &record, &entry);
         assert!(!line.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
         assert!(line.contains("a\\u{1b}[2J\\u{202e}b\\n"), "{line}");
+        for terminal in [1, 20, 80, 200] {
+            let style = Style::Table(terminal);
+            let line = style
+                .columns(&words(ShardNumber::FIRST, &record, &entry, style).each_ref().map(String::as_str));
+            assert!(!line.trim_end().contains(|c: char| c.is_control()), "{line:?}");
+        }
         let page = to_page(&to_json(ShardNumber::FIRST, &record, &entry));
         assert!(!page.contains('\x1b') && page.contains("name"), "{page}");
+    }
+
+    #[test]
+    fn on_a_terminal_columns_stay_in_line_and_no_row_is_wider() {
+        let run = ledger::RunStart { command: vec!["make ".repeat(40)], ..ledger::RunStart::default() };
+        let asked = Authorization {
+            name: Some("a-long-name-of-a-host.example.com".into()),
+            port: Some(443),
+            reason: "no rule allows it".into(),
+            program: Some(Program { id: 7, executable: "/usr/bin/curl".into(), ..Program::default() }),
+            ..Authorization::default()
+        };
+        let entries = [Event::RunStart(run), Event::ConnectionAuthorize(asked)];
+        let record = Record { sequence: 7, log: 1, index: 7, bytes: Vec::new() };
+        for terminal in [40, 80, 100, 132] {
+            let style = Style::Table(terminal);
+            let place = style.header().find("WHERE");
+            for event in &entries {
+                let entry = Entry::new(0, ledger::RunId::default(), event.clone());
+                let line = words(ShardNumber::FIRST, &record, &entry, style);
+                let line = style.columns(&line.each_ref().map(String::as_str));
+                assert!(line.trim_end().chars().count() <= terminal, "{terminal}: {line}");
+                let Some(place) = place else { continue };
+                let at: String = line.chars().skip(place).take(4).collect();
+                assert!(["make", "a-lo"].contains(&at.as_str()), "{terminal}: {line}");
+            }
+        }
+        assert_eq!(
+            (shorten("abc", 3), shorten("abcd", 3), shorten("a", 0)),
+            ("abc".into(), "ab…".into(), "".into())
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Which entries are asked for.
 
-use crate::args::Select;
+use crate::args::{Select, SelectedHost};
+use axiom::domain::DomainName;
 use ledger::{Authorization, Entry, EntryNumber, Event, Program, ShardNumber};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 /// How many connections of each shard that were taken are remembered, to take their ends as well; the oldest are forgotten
 /// first.
@@ -70,23 +70,19 @@ fn is_program(name: &str, program: &Program) -> bool {
     program.executable == name || program.executable.rsplit('/').next() == Some(name)
 }
 
-fn is_host(host: &str, entry: &Authorization) -> bool {
-    if let Some(path) = &entry.path {
-        return path == host;
-    }
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let is_it = |socket: &std::net::SocketAddr| socket.ip().to_canonical() == address.to_canonical();
-        return entry.remote.as_ref().is_some_and(is_it);
-    }
-    let Some(name) = &entry.name else { return false };
-    match host.strip_prefix("*.") {
-        Some(parent) => {
-            name.len() > parent.len() + 1
-                && name.is_char_boundary(name.len() - parent.len())
-                && name[name.len() - parent.len()..].eq_ignore_ascii_case(parent)
-                && name.as_bytes()[name.len() - parent.len() - 1] == b'.'
+fn is_host(host: &SelectedHost, entry: &Authorization) -> bool {
+    let is_name = |is_it: &dyn Fn(&DomainName) -> bool| {
+        entry.name.as_ref().is_some_and(|name| DomainName::parse(name).is_ok_and(|name| is_it(&name)))
+    };
+    match host {
+        SelectedHost::Unix(path) => entry.path.as_ref() == Some(path),
+        SelectedHost::Network(network) => {
+            entry.remote.is_some_and(|remote| network.contains(remote.ip().to_canonical()))
         }
-        None => name.eq_ignore_ascii_case(host),
+        SelectedHost::Name(asked) => is_name(&|name| name == asked),
+        SelectedHost::Below(parent) => {
+            is_name(&|name| name.ancestors().any(|above| above == parent.as_str()))
+        }
     }
 }
 
@@ -94,6 +90,17 @@ fn is_host(host: &str, entry: &Authorization) -> bool {
 mod tests {
     use super::*;
     use ledger::{Close, RunId, Verdict};
+
+    /// As it is read from the command line.
+    fn host(text: &str) -> Option<SelectedHost> {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            select: Select,
+        }
+        let line = <Line as clap::Parser>::try_parse_from(["list", "--host", text]);
+        line.expect("a host").select.host
+    }
 
     fn number(shard: u64, sequence: u64) -> EntryNumber {
         EntryNumber { shard: ShardNumber::new(shard).unwrap(), sequence }
@@ -135,18 +142,19 @@ mod tests {
         let program = |name: &str| all(Select { program: Some(name.into()), ..Select::default() });
         assert_eq!(program("curl"), [0, 1, 3]);
         assert_eq!(program("/usr/bin/wget"), [2, 4]);
-        let host = |name: &str| all(Select { host: Some(name.into()), ..Select::default() });
+        let host = |name: &str| all(Select { host: host(name), ..Select::default() });
         assert_eq!(host("A.example"), [0, 3]);
         assert_eq!(host("*.a.example"), [1]);
         assert_eq!(host("::ffff:192.0.2.1"), [0, 3]);
         assert_eq!(host("2001:db8::1"), [1]);
+        assert_eq!((host("192.0.2.0/24"), host("a.example.")), (vec![0, 3], vec![0, 3]));
         let verdict = clap::ValueEnum::from_str("refused", false).ok();
         assert_eq!(all(Select { verdict, ..Select::default() }), [1]);
     }
 
     #[test]
     fn the_end_of_a_connection_is_one_of_its_own_shard() {
-        let mut selection = Selection::new(Select { host: Some("a.example".into()), ..Select::default() });
+        let mut selection = Selection::new(Select { host: host("a.example"), ..Select::default() });
         let asked = connection(1, "a.example", "", "/usr/bin/curl", Verdict::Allowed);
         let end =
             Entry::new(2, RunId([1; 16]), Event::ConnectionClose(Close { sequence: 7, ..Close::default() }));
@@ -157,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_bound() {
-        let mut selection = Selection::new(Select { host: Some("a.example".into()), ..Select::default() });
+        let mut selection = Selection::new(Select { host: host("a.example"), ..Select::default() });
         let asked = connection(1, "a.example", "", "/usr/bin/curl", Verdict::Allowed);
         let end = |sequence| {
             Entry::new(2, RunId([1; 16]), Event::ConnectionClose(Close { sequence, ..Close::default() }))

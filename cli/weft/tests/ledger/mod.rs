@@ -262,6 +262,11 @@ fn entries_are_listed_shown_and_filtered() {
     assert_eq!((status, reason.as_str()), (Some(1), "weft: there is no entry 3: the ledger has 0 to 2\n"));
     assert_eq!(ledger.refuse(&["list", "--ledger", &ledger.file("none")]).0, Some(2));
     assert_eq!(ledger.refuse(&["list", "--since", "soon"]).0, Some(2));
+    for words in [["--host", ""], ["--host", "*"], ["--host", "a.example:443"], ["--program", ""]] {
+        let (status, reason) = ledger.refuse(&["list", "--ledger", &place, words[0], words[1]]);
+        assert_eq!(status, Some(2), "{words:?}: {reason}");
+    }
+    assert_eq!(count(&["--host", "A.example."]), 2);
     assert!(!all.contains('\x1b'));
 }
 
