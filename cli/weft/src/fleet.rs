@@ -13,7 +13,7 @@ mod status;
 use crate::args::{CommonArguments, FleetTask, USAGE_STATUS};
 use crate::ledger::check::read_keys;
 use crate::print;
-use ::fleet::setup::{Kept, SetupConfig, set_up};
+use ::fleet::setup::{Change, Kept, SetupConfig, set_up};
 use ::fleet::{Link, ServerError};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -89,11 +89,19 @@ async fn connect(common: CommonArguments) -> Result<Link, Failure> {
 /// What was set up, and how it is kept.
 fn tell_kept(kept: &[Kept], json: bool) -> String {
     if !json {
-        return "the stream of ledgers and the buckets of policies and hosts are there\n".to_owned();
+        let line = |kept: &Kept| {
+            let word = match kept.change {
+                Change::None => "there, as it was",
+                change => change.word(),
+            };
+            format!("{}: {word}\n", kept.name)
+        };
+        return kept.iter().map(line).collect();
     }
     let streams = kept.iter().map(|kept| {
         json!({
             "name": kept.name,
+            "change": kept.change.word(),
             "replicas": kept.replicas,
             "bytes_max": kept.bytes_max,
             "history": kept.history,

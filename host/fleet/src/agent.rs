@@ -92,8 +92,8 @@ pub struct Agent<'a> {
     /// Whether the positions' file is behind.
     is_dirty: Cell<bool>,
     tell: &'a dyn Fn(&Notice),
-    /// Held as long as it runs.
-    _lock: File,
+    /// Held as long as it runs: the agent's own directory, and the ledger.
+    _locks: (File, Option<File>),
 }
 
 impl<'a> Agent<'a> {
@@ -101,12 +101,13 @@ impl<'a> Agent<'a> {
     ///
     /// # Errors
     ///
-    /// Where the directory is another agent's, or a file or an address cannot be used. A server that is away is no error.
+    /// Where the directory or the ledger is another agent's, or a file or an address cannot be used. A server that is away is no error.
     pub async fn start(config: AgentConfig, tell: &'a dyn Fn(&Notice)) -> Result<Self, AgentError> {
         if config.ledger.is_none() && config.policy.is_none() {
             return Err(AgentError::Nothing);
         }
-        let lock = lock(&config.directory)?;
+        let ledger = config.ledger.as_deref().map(lock_ledger).transpose()?.flatten();
+        let locks = (lock(&config.directory)?, ledger);
         let path = config.directory.join(POSITIONS);
         let positions = Positions::read(&path).map_err(|error| AgentError::File(path, error))?;
         let path = config.directory.join(SIGNED);
@@ -123,7 +124,7 @@ impl<'a> Agent<'a> {
             signed: RefCell::new(signed),
             is_dirty: Cell::new(false),
             tell,
-            _lock: lock,
+            _locks: locks,
         })
     }
 
@@ -177,6 +178,24 @@ impl<'a> Agent<'a> {
         let path = self.config.directory.join(POSITIONS);
         let bytes = self.positions.borrow().encode();
         install(&path, &bytes).map_err(|error| AgentError::File(path, error))
+    }
+}
+
+/// A ledger that is shipped by two is shipped twice. It is only read: the lock is one of the directory, of which its writers
+/// know nothing. One that is not there yet is not locked.
+fn lock_ledger(path: &Path) -> Result<Option<File>, AgentError> {
+    let failed = |error| AgentError::File(path.to_owned(), error);
+    let directory = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    match directory.try_lock() {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => {
+            let text = "another agent ships this ledger, with another --directory";
+            Err(failed(io::Error::new(io::ErrorKind::WouldBlock, text)))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

@@ -57,6 +57,8 @@ pub enum ServerError {
     Connect(String),
     /// A stream, a bucket or a message cannot be had; what was tried, and why it failed.
     Request(&'static str, String),
+    /// A stream holds more bytes than it would be allowed to; which, how many it holds, and how many it would.
+    Held(String, u64, u64),
 }
 
 /// A connection, which is made anew as often as it is lost.
@@ -253,6 +255,11 @@ impl fmt::Display for ServerError {
             Self::File(path, reason) => write!(f, "{}: {reason}", path.display()),
             Self::Connect(reason) => write!(f, "no server takes the connection: {reason}"),
             Self::Request(what, reason) => write!(f, "cannot {what}: {reason}"),
+            Self::Held(stream, held, bound) => write!(
+                f,
+                "the stream {stream} holds {held} bytes, and the server would delete what is above a limit of {bound}: nothing \
+                 was changed; give a limit of {held} or more"
+            ),
         }
     }
 }

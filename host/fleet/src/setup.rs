@@ -45,9 +45,34 @@ pub struct Kept {
     pub history: Option<u64>,
     /// For how long it drops what comes twice.
     pub duplicate_window: Duration,
+    /// What was done.
+    pub change: Change,
 }
 
-/// Makes what is not there, and changes what is to be as told. Nothing that is in it goes. The stream of the ledgers, the
+/// What was done to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there.
+    Made,
+    /// It was there, and kept otherwise.
+    Changed,
+    /// It was there as it is.
+    None,
+}
+
+impl Change {
+    /// A word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Made => "made",
+            Self::Changed => "changed",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Makes what is not there, and changes what is to be as told. No entry of a ledger that is in it goes. The stream of the ledgers, the
 /// bucket of the policies, and that of the hosts.
 ///
 /// # Errors
@@ -74,6 +99,8 @@ pub async fn set_up(link: &Link, config: &SetupConfig) -> Result<[Kept; 3], Serv
     let ledgers = keep(link, "make the stream of ledgers", ledgers, |stream| {
         stream.num_replicas = config.replicas.unwrap_or(stream.num_replicas);
         stream.duplicate_window = config.duplicate_window.unwrap_or(stream.duplicate_window);
+        // Of one that others have made as well.
+        stream.discard = DiscardPolicy::New;
         if let Some(bytes) = config.ledger_bytes_max {
             stream.max_bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         }
@@ -107,14 +134,27 @@ async fn keep(
     change: impl FnOnce(&mut stream::Config),
 ) -> Result<Kept, ServerError> {
     let jetstream = link.jetstream();
-    let mut stream = match jetstream.get_stream(&new.name).await {
-        Ok(stream) => stream.cached_info().config.clone(),
+    let (before, held_bytes) = match jetstream.get_stream(&new.name).await {
+        Ok(stream) => (Some(stream.cached_info().config.clone()), stream.cached_info().state.bytes),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(told) if told.error_code() == ErrorCode::STREAM_NOT_FOUND => new,
+            GetStreamErrorKind::JetStream(told) if told.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                (None, 0)
+            }
             _ => return Err(ServerError::Request(what, chain(&error))),
         },
     };
+    let mut stream = before.clone().unwrap_or(new);
     change(&mut stream);
+    // A server lets go of what is above a limit when the limit comes down, however it discards otherwise.
+    if let Some(bytes) = u64::try_from(stream.max_bytes).ok().filter(|bytes| (1..held_bytes).contains(bytes))
+    {
+        return Err(ServerError::Held(stream.name, held_bytes, bytes));
+    }
+    let change = match &before {
+        None => Change::Made,
+        Some(before) if *before == stream => Change::None,
+        Some(_) => Change::Changed,
+    };
     let made = jetstream.create_or_update_stream(stream).await;
     let config = made.map_err(|error| ServerError::Request(what, chain(&error)))?.config;
     // What has no bound is told by -1.
@@ -125,6 +165,7 @@ async fn keep(
         bytes_max: bound(config.max_bytes),
         history: bound(config.max_messages_per_subject),
         duplicate_window: config.duplicate_window,
+        change,
     })
 }
 

@@ -161,7 +161,11 @@ fn what_cannot_be_done_is_told_and_has_a_status() {
     );
     // Again, and otherwise: nothing of it is lost.
     world.push("allow a.example\n", &[]);
-    world.ask(&["setup", "--ledger-bytes", "1G", "--duplicate-window", "1m"]);
+    let told = world.ask(&["setup", "--ledger-bytes", "1G", "--duplicate-window", "1m"]);
+    assert_eq!(
+        told,
+        "weft-ledger: changed\nKV_weft-policy: there, as it was\nKV_weft-hosts: there, as it was\n"
+    );
     assert_eq!(world.ask(&["policy", "show"]), "allow a.example\n");
     assert_eq!(status(&["status", "--host", "nobody.example"]).0, Some(1));
     let verify = ["ledger", "verify", "--host", "nobody.example", "--key", &world.path("key.pub")];

@@ -113,6 +113,44 @@ fn a_partition_and_a_full_stream_delay_and_lose_nothing() {
 }
 
 #[test]
+fn a_limit_below_what_is_stored_is_refused_and_nothing_goes() {
+    let Some(mut world) = World::new("limit", &[]) else { return };
+    let mut shard = Shard::open(&world);
+    shard.append(1_000);
+    let agent = world.agent();
+    world.until_shipped(1, 1_000);
+    let output = world.try_ask(&["setup", "--ledger-bytes", "10K"]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{told}");
+    assert!(told.contains("weft-ledger holds ") && told.contains("a limit of 10000"), "{told}");
+    assert_whole(&world, &[1_000]);
+    agent.stop();
+}
+
+#[test]
+fn one_agent_ships_a_ledger_and_tells_where_there_is_none() {
+    let Some(mut world) = World::new("one", &[]) else { return };
+    let agent = world.agent();
+    agent.until_told("there is no ledger in ");
+    until("the reason in the status", || {
+        world.status()?["shards"][0]["stalled"].as_str()?.contains("there is no ledger").then_some(())
+    });
+    let mut shard = Shard::open(&world);
+    shard.append(10);
+    world.until_shipped(1, 10);
+    agent.until_told("shipped again");
+    agent.stop();
+    let agent = world.agent();
+    agent.until_told("connected");
+    let (ledger, directory) = (world.path("ledger"), world.path("second"));
+    let words = ["agent", "--host", HOST, "--ledger", &ledger, "--directory", &directory];
+    let second = world.try_ask(&words);
+    let told = text(&second.stderr);
+    assert!(second.status.code() == Some(2) && told.contains("another agent ships this ledger"), "{told}");
+    agent.stop();
+}
+
+#[test]
 fn what_comes_twice_after_the_servers_window_is_one_entry() {
     let Some(mut world) = World::new("twice", &["--duplicate-window", "100ms"]) else { return };
     let mut shard = Shard::open(&world);

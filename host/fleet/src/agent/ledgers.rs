@@ -124,7 +124,12 @@ impl Agent<'_> {
             shard.is_shippable = looked.is_ok();
             match looked {
                 // Nobody has written it yet.
-                Err(SpoolError::Read(ReadError::Nothing)) => return Ok(false),
+                Err(SpoolError::Read(ReadError::Nothing)) => {
+                    if shard.number == ShardNumber::FIRST {
+                        self.stall(shard.number, self.absent());
+                    }
+                    return Ok(false);
+                }
                 looked => looked.map_err(|error| error.to_string())?,
             }
         }
@@ -166,6 +171,12 @@ impl Agent<'_> {
         let position = shard.shipping.ship(&position, step).await.map_err(|error| error.to_string())?;
         self.shipped(shard, position, told);
         Ok(true)
+    }
+
+    /// Why there is nothing to ship.
+    fn absent(&self) -> String {
+        let path = self.config.ledger.as_deref().unwrap_or(Path::new(""));
+        format!("there is no ledger in {}: it is shipped once weft run --ledger has begun it", path.display())
     }
 
     /// Looks whether the ledger has grown.
