@@ -23,6 +23,8 @@ pub struct Position {
     pub note: Option<String>,
     /// The last message that the server has acknowledged.
     pub last: Option<Acknowledged>,
+    /// The place in the stream of the first one, since which all that was shipped is there; 0 where that is not known.
+    pub begin: u64,
 }
 
 /// A message that the server says it has.
@@ -86,6 +88,7 @@ impl Positions {
             json!({
                 "next": position.next,
                 "checkpoint": position.note,
+                "begin": position.begin,
                 "acknowledged": last.map(|last| json!({ "at": last.stream_sequence, "id": last.id })),
             })
         };
@@ -108,8 +111,10 @@ impl Positions {
                 }),
             };
             let note = value["checkpoint"].as_str().map(str::to_owned);
-            shards
-                .insert(ShardNumber::of_text(shard)?, Position { next: value["next"].as_u64()?, note, last });
+            // One of an earlier version has none.
+            let begin = value["begin"].as_u64().unwrap_or(0);
+            let position = Position { next: value["next"].as_u64()?, note, last, begin };
+            shards.insert(ShardNumber::of_text(shard)?, position);
         }
         Some(Self { shards })
     }
@@ -124,7 +129,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("weft-fleet-position-{}", std::process::id()));
         assert_eq!(Positions::read(&path).unwrap(), Positions::default());
         let last = Acknowledged { stream_sequence: 9, id: "a/1/1/3".into() };
-        let position = Position { next: 4, note: Some("note\n".into()), last: Some(last) };
+        let position = Position { next: 4, note: Some("note\n".into()), last: Some(last), begin: 7 };
         let positions = Positions {
             shards: [1, 12]
                 .map(ShardNumber::new)

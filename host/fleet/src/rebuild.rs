@@ -3,6 +3,9 @@
 //! Messages may come twice, and out of order within a batch. Entries that are there are dropped, those that are ahead wait.
 //! A log is written as far as the last checkpoint that came for it; what is behind that is not signed yet. Each checkpoint
 //! is held to the entries as it comes, so that what is wrong is known to be between it and the one before.
+//!
+//! Where the stream had lost its oldest messages, what is left comes first, and then all of it again from the first entry on:
+//! what cannot be kept until then is owed, and is missing where it does not come again.
 
 mod wrong;
 
@@ -13,6 +16,7 @@ use crate::subject::Part;
 use identity::PublicKey;
 use ledger::ShardNumber;
 use ledger::checkpoint::Checkpoint;
+use ledger::directory::Directory;
 use ledger::hash::leaf_hash;
 use ledger::layout;
 use ledger::tile::{self, TILE_HEIGHT, TILE_WIDTH, Tile};
@@ -28,6 +32,8 @@ pub const AHEAD_BYTES_MAX: usize = BATCH_BYTES_MAX + (64 << 10);
 pub const AHEAD_CHECKPOINTS_MAX: usize = 16;
 /// The bound of an entry's bytes: C2SP tlog-tiles writes its length in 16 bits.
 const ENTRY_BYTES_MAX: usize = 65_535;
+/// The bound of logs of one shard that did not come whole at once.
+const OWED_LOGS_MAX: usize = 4_096;
 /// The bound of gaps of one shard.
 pub const GAPS_MAX: usize = 1_024;
 
@@ -126,6 +132,12 @@ struct Shard {
     number: ShardNumber,
     folder: PathBuf,
     log: Option<Growing>,
+    /// The lowest log that was begun.
+    lowest: u64,
+    /// The first entry that was missed where a log ended.
+    broken: Option<Place>,
+    /// Of each log, the last entry that came too early to be kept, in a stream that had lost what was before it: it comes again.
+    owed: BTreeMap<u64, u64>,
     rebuilt: Rebuilt,
 }
 
@@ -153,14 +165,25 @@ struct Edge {
 
 impl Shard {
     fn new(number: ShardNumber, folder: PathBuf) -> Self {
-        Self { number, folder, log: None, rebuilt: Rebuilt::default() }
+        Self {
+            number,
+            folder,
+            log: None,
+            lowest: u64::MAX,
+            broken: None,
+            owed: BTreeMap::new(),
+            rebuilt: Rebuilt::default(),
+        }
     }
 
     fn handle_entry(&mut self, place: Place, entry: &[u8], keys: &[PublicKey]) -> Result<(), RebuildError> {
         if entry.len() > ENTRY_BYTES_MAX {
             return Err(RebuildError::Bound(self.number, place));
         }
-        let shard = self.number;
+        self.begin_anew(place)?;
+        if self.is_early(place, entry.len()) {
+            return self.owe(place);
+        }
         let Some(log) = self.log_of(place.log)? else { return Ok(()) };
         let next = log.edge.tree.size();
         if place.index < next || log.ahead.contains_key(&place.index) {
@@ -169,10 +192,6 @@ impl Shard {
         }
         if place.index > next {
             log.ahead_bytes += entry.len();
-            // What is in the stream is less than a batch ahead of what is not.
-            if place.index - next >= BATCH_ENTRIES_MAX || log.ahead_bytes > AHEAD_BYTES_MAX {
-                return Err(RebuildError::Missing(shard, Place { log: place.log, index: next }));
-            }
             log.ahead.insert(place.index, entry.to_vec());
             return Ok(());
         }
@@ -185,6 +204,53 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether an entry is further ahead than a batch. What is in the stream is less than that ahead of what is not, but where
+    /// the stream had lost its beginning: then all of it comes again, in order, and until then this is none to keep.
+    fn is_early(&self, place: Place, length: usize) -> bool {
+        let Some(log) = self.log.as_ref().filter(|log| log.number >= place.log) else {
+            return place.index >= BATCH_ENTRIES_MAX;
+        };
+        let next = log.edge.tree.size();
+        log.number == place.log
+            && place.index > next
+            && !log.ahead.contains_key(&place.index)
+            && (place.index - next >= BATCH_ENTRIES_MAX || log.ahead_bytes + length > AHEAD_BYTES_MAX)
+    }
+
+    /// Where the first entry comes of a log before all that came, or that is owed, the stream had lost its beginning, and all
+    /// of it comes again.
+    fn begin_anew(&mut self, place: Place) -> Result<(), RebuildError> {
+        let owed = self.owed.first_key_value().map_or(0, |(log, _)| *log);
+        let is_again =
+            |log: &&Growing| place.log < log.number && (place.log < self.lowest || place.log <= owed);
+        let Some(log) = self.log.as_ref().filter(|_| place.index == 0).filter(is_again) else {
+            return Ok(());
+        };
+        // As far as it had come, it must come again.
+        let (number, size) = (log.number, log.edge.tree.size());
+        if let Some(index) = log.told().max(size.checked_sub(1)) {
+            self.owe(Place { log: number, index })?;
+        }
+        self.log = None;
+        self.broken = None;
+        self.rebuilt = Rebuilt { entries: 0, unsigned: 0, ..std::mem::take(&mut self.rebuilt) };
+        let failed = |error| RebuildError::Write(self.folder.clone(), error);
+        for log in layout::logs(&Directory::open(&self.folder)).map_err(failed)? {
+            fs::remove_dir_all(self.folder.join(log.to_string())).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// What came too early to be kept must come again.
+    fn owe(&mut self, place: Place) -> Result<(), RebuildError> {
+        let owed = self.owed.entry(place.log).or_insert(place.index);
+        *owed = place.index.max(*owed);
+        match self.owed.len() > OWED_LOGS_MAX {
+            true => Err(RebuildError::Bound(self.number, place)),
+            false => Ok(()),
+        }
+    }
+
     fn handle_checkpoint(
         &mut self,
         place: Place,
@@ -192,6 +258,10 @@ impl Shard {
         keys: &[PublicKey],
     ) -> Result<(), RebuildError> {
         let shard = self.number;
+        if self.is_early(place, 0) {
+            // Its entries come again, and it with them.
+            return self.owe(Place { index: place.index.saturating_sub(1), ..place });
+        }
         let Some(log) = self.log_of(place.log)? else { return Ok(()) };
         let signed = log.signed.as_ref().map_or(0, |(edge, _)| edge.tree.size());
         let is_here = place.index == signed || log.checkpoints.contains_key(&place.index);
@@ -231,6 +301,7 @@ impl Shard {
             // Where a gap was told, the end of the log may be in it.
             self.end_log(self.rebuilt.gaps.is_empty())?;
             self.log = Some(Growing::new(number));
+            self.lowest = self.lowest.min(number);
         }
         Ok(self.log.as_mut())
     }
@@ -249,6 +320,9 @@ impl Shard {
             full.push((tile, std::mem::take(&mut log.edge.bundle)));
         }
         let number = log.number;
+        if self.owed.get(&number).is_some_and(|owed| size > *owed) {
+            self.owed.remove(&number);
+        }
         full.iter().try_for_each(|(tile, bytes)| self.write(&layout::in_log(number, tile), bytes))
     }
 
@@ -279,8 +353,10 @@ impl Shard {
         let Some(log) = self.log.take() else { return Ok(()) };
         let size = log.edge.tree.size();
         let place = |index| Place { log: log.number, index };
-        if !log.ahead.is_empty() || log.checkpoints.keys().any(|told| *told > size) {
-            return Err(RebuildError::Missing(self.number, place(size)));
+        if let Some(index) = log.told().filter(|told| *told >= size) {
+            let (next, last) = (place(size), place(index));
+            self.broken.get_or_insert(next);
+            return self.owe(last);
         }
         let signed = log.signed.as_ref().map_or(0, |(edge, _)| edge.tree.size());
         if must_be_signed && signed < size {
@@ -316,6 +392,10 @@ impl Shard {
 
     fn finish(mut self) -> Result<Rebuilt, RebuildError> {
         self.end_log(false)?;
+        if let Some((log, _)) = self.owed.first_key_value() {
+            let index = self.broken.filter(|broken| broken.log == *log).map_or(0, |broken| broken.index);
+            return Err(RebuildError::Missing(self.number, Place { log: *log, index }));
+        }
         Ok(self.rebuilt)
     }
 
@@ -336,6 +416,12 @@ impl Growing {
             ahead_bytes: 0,
             checkpoints: BTreeMap::new(),
         }
+    }
+
+    /// The last entry that waits, or that a checkpoint which waits tells of.
+    fn told(&self) -> Option<u64> {
+        let told = self.checkpoints.keys().next_back().and_then(|told| told.checked_sub(1));
+        told.max(self.ahead.keys().next_back().copied())
     }
 
     /// The entry that waits for this moment.

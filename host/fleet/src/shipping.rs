@@ -44,6 +44,11 @@ pub enum Resume {
     },
     /// At the ledger's first entry: the stream has nothing of it.
     AtFirst,
+    /// At the ledger's first entry: the stream has lost the oldest of what it had acknowledged.
+    Beheaded {
+        /// The place of the last message in the stream: what is shipped anew is behind it.
+        last: u64,
+    },
 }
 
 /// One message before it is published.
@@ -93,12 +98,20 @@ impl Shipping {
                 (vec![Outgoing { part, next: to, payload: text.into_bytes() }], to, position.note.clone())
             }
         };
-        let last = self.publish(messages).await?;
-        Ok(Position { next, note, last: last.or_else(|| position.last.clone()) })
+        let (first, last) = self.publish(messages).await?;
+        if first < position.begin {
+            // The whole is to be behind what it has lost, so that whoever reads finds it in order.
+            let text =
+                "it still takes what it has lost for what comes twice, until its duplicate window is over";
+            return Err(ServerError::Request("ship anew to the stream", text.into()));
+        }
+        let begin = if position.begin == 0 { first } else { position.begin };
+        Ok(Position { next, note, last: last.or_else(|| position.last.clone()), begin })
     }
 
-    /// Publishes messages and waits for all acknowledgements; the one that is the last in the stream.
-    async fn publish(&self, messages: Vec<Outgoing>) -> Result<Option<Acknowledged>, ServerError> {
+    /// Publishes messages and waits for all acknowledgements; the place of the one that is the first in the stream, and the
+    /// one that is the last.
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(u64, Option<Acknowledged>), ServerError> {
         let failed = |error: PublishError| ServerError::Request("publish to the stream", chain(&error));
         let mut waiting = Vec::with_capacity(messages.len());
         for Outgoing { part, next, payload } in messages {
@@ -111,14 +124,15 @@ impl Shipping {
             let sent = self.link.jetstream().send_publish(self.subject.clone(), message).await;
             waiting.push((id, sent.map_err(failed)?));
         }
-        let mut last: Option<Acknowledged> = None;
+        let (mut first, mut last) = (u64::MAX, None::<Acknowledged>);
         for (id, acknowledgement) in waiting {
             let stream_sequence = acknowledgement.await.map_err(failed)?.sequence;
+            first = first.min(stream_sequence);
             if last.as_ref().is_none_or(|last| last.stream_sequence < stream_sequence) {
                 last = Some(Acknowledged { stream_sequence, id });
             }
         }
-        Ok(last)
+        Ok((first, last))
     }
 
     /// Asks the stream whether it still has what it acknowledged: one that was restored from an old copy, or lost power
@@ -142,8 +156,13 @@ impl Shipping {
         if let Some(known) = position.and_then(|position| position.last.as_ref()) {
             // Messages keep their places: what was acknowledged is that one, or before it.
             let is_same = last.sequence == known.stream_sequence && id_of(&last) == Some(&known.id);
+            let (state, begin) = (&stream.cached_info().state, position.map_or(0, |position| position.begin));
             if is_same || last.sequence > known.stream_sequence {
-                return Ok(Resume::AsKnown);
+                // Places count up, and none is given twice: what is before the first message is gone.
+                return Ok(match begin > 0 && state.first_sequence > begin {
+                    true => Resume::Beheaded { last: state.last_sequence },
+                    false => Resume::AsKnown,
+                });
             }
         }
         // Of the last batch any may be missing before it.

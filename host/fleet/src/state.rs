@@ -63,6 +63,8 @@ pub struct ShardState {
     pub checkpoint_ns: u64,
     /// Why nothing is shipped just now.
     pub stalled: Option<String>,
+    /// When the stream was found to have lost what it had acknowledged, in nanoseconds since 1970; 0 where it never was.
+    pub lost_ns: u64,
     /// Entries that the ledger let go before they were shipped, as pairs of the first and the one behind the last.
     pub gaps: Vec<(u64, u64)>,
 }
@@ -76,7 +78,8 @@ impl HostState {
         let shard = |(number, shard): (&u64, &ShardState)| {
             json!({
                 "shard": number, "origin": shard.origin, "shipped": shard.shipped, "next": shard.next,
-                "checkpoint_ns": shard.checkpoint_ns, "stalled": shard.stalled, "gaps": shard.gaps,
+                "checkpoint_ns": shard.checkpoint_ns, "stalled": shard.stalled, "lost_ns": shard.lost_ns,
+                "gaps": shard.gaps,
             })
         };
         json!({
@@ -111,6 +114,8 @@ impl HostState {
                 next: shard["next"].as_u64()?,
                 checkpoint_ns: shard["checkpoint_ns"].as_u64()?,
                 stalled: text(&shard["stalled"]),
+                // One of an earlier version does not look.
+                lost_ns: shard["lost_ns"].as_u64().unwrap_or(0),
                 gaps: shard["gaps"].as_array()?.iter().map(gap).collect::<Option<_>>()?,
             };
             shards.insert(shard["shard"].as_u64()?, state);
@@ -143,6 +148,7 @@ mod tests {
             next: 9,
             checkpoint_ns: 5,
             stalled: Some("full".into()),
+            lost_ns: 3,
             gaps: vec![(1, 2)],
         };
         let state = HostState {

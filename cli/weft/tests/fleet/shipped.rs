@@ -45,7 +45,9 @@ pub fn assert_whole(world: &World, shards: &[u64]) -> Value {
         entries.sort();
         entries
     };
-    assert!(entries(copy) == entries(world.path("ledger")), "other entries came out than went in");
+    let (out, into) = (entries(copy), entries(world.path("ledger")));
+    let counts = (out.len(), into.len());
+    assert!(out == into, "other entries came out than went in, of {counts:?}");
     told
 }
 
@@ -124,6 +126,34 @@ fn a_limit_below_what_is_stored_is_refused_and_nothing_goes() {
     assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{told}");
     assert!(told.contains("weft-ledger holds ") && told.contains("a limit of 10000"), "{told}");
     assert_whole(&world, &[1_000]);
+    agent.stop();
+}
+
+#[test]
+fn a_stream_that_lost_its_oldest_entries_is_filled_again() {
+    let Some(mut world) = World::new("oldest", &["--duplicate-window", "100ms"]) else { return };
+    let mut shard = Shard::open(&world);
+    let agent = world.agent();
+    for count in [2_000, 4_000] {
+        shard.append(2_000);
+        world.until_shipped(1, count);
+    }
+    wait_for_duplicates_to_be_taken(world.server.address());
+    let access = fleet::Access::new(vec![world.access[1].clone()]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let link = access.connect().await.unwrap();
+        let stream = link.jetstream().get_stream("weft-ledger").await.unwrap();
+        stream.purge().keep(1_500).await.unwrap();
+    });
+    assert_eq!(world.verify().0["wrong"], "missing");
+    // A connection comes anew, and the agent looks.
+    world.server.kill();
+    world.server.restart();
+    agent.until_told("the stream has lost");
+    world.until_shipped(1, 4_000);
+    assert_whole(&world, &[4_000]);
+    until("it in the status", || (world.status()?["shards"][0]["lost_ns"].as_u64()? > 0).then_some(()));
     agent.stop();
 }
 

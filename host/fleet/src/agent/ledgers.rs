@@ -20,6 +20,8 @@ const RETRY_WAIT_MIN: Duration = Duration::from_millis(200);
 pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The least time between two writings of how far is shipped, while there is more to ship.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the stream is asked whether it still has what it acknowledged, besides after each connection.
+const ASK_INTERVAL: Duration = Duration::from_secs(30);
 /// A look at a ledger takes at most this part of the time until the next: a journal that grows is read anew each time.
 const LOOK_SHARE: u32 = 10;
 
@@ -31,8 +33,8 @@ struct Shard {
     shipping: Shipping,
     /// `None` until the stream was asked, where nothing is known.
     position: Option<Position>,
-    /// The connection for which the stream was asked where to go on.
-    asked: Option<u64>,
+    /// The connection for which the stream was asked where to go on, and when.
+    asked: Option<(u64, Instant)>,
     is_held: bool,
     /// Whether it is a ledger that can be read, as far as is known.
     is_shippable: bool,
@@ -138,9 +140,11 @@ impl Agent<'_> {
             // That is told once for all shards.
             return Ok(false);
         }
-        if shard.asked != Some(connections.count) {
+        let is_known =
+            |(count, when): (u64, Instant)| count == connections.count && now < when + ASK_INTERVAL;
+        if !shard.asked.is_some_and(is_known) {
             self.resume(shard).await?;
-            shard.asked = Some(connections.count);
+            shard.asked = Some((connections.count, now));
         }
         let Some(position) = shard.position.clone() else { return Ok(false) };
         let is_held = shard.is_held;
@@ -204,12 +208,20 @@ impl Agent<'_> {
             // What the ledger does not have any more, and the stream has, is no gap.
             Resume::Behind { next, from } if next >= first => from.max(first),
             Resume::Behind { next, .. } => next,
-            Resume::AtFirst => first,
+            Resume::AtFirst | Resume::Beheaded { .. } => first,
         };
         if shard.position.as_ref().is_some_and(|position| position.last.is_some()) {
             (self.tell)(&Notice::Lost(shard.number, next));
+            self.state.borrow_mut().shards.entry(shard.number.number()).or_default().lost_ns = now_ns();
         }
-        shard.position = Some(Position { next, ..Position::default() });
+        let begin = if let Resume::Beheaded { last } = resume { last + 1 } else { 0 };
+        let position = Position { next, begin, ..Position::default() };
+        if begin > 0 {
+            // Another agent goes on with it, and does not take the rest for all.
+            self.positions.borrow_mut().shards.insert(shard.number, position.clone());
+            self.is_dirty.set(true);
+        }
+        shard.position = Some(position);
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use super::*;
 use identity::{Algorithm, SecretKey};
-use ledger::directory::Directory;
 use ledger::{Entry, Event, LogStart, RunEnd, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -82,6 +81,23 @@ fn a_ledger_comes_out_as_it_went_in_over_tiles_and_logs() {
     let rebuilt = rebuild(&folder, &messages).unwrap();
     assert_eq!((rebuilt.entries, rebuilt.unsigned, rebuilt.duplicates), (670, 0, 0));
     assert_eq!(verified(&folder), 670);
+}
+
+/// Whatever the oldest messages are that the stream has lost: all of it comes again behind what is left.
+#[test]
+fn a_stream_that_lost_its_beginning_is_whole_once_all_has_come_again() {
+    let folder = Folder::new("beheaded");
+    let plain = messages(&[&[700, 1_500], &[40, 90], &[30]]);
+    for lost in [1, 400, 701, 1_400, 1_502, 1_503, 1_530, 1_593, 1_594, 1_620, plain.len() - 1] {
+        let left = &plain[lost..];
+        let again = [left, &plain].concat();
+        let rebuilt = rebuild(&folder, &again).unwrap_or_else(|error| panic!("{lost}: {error}"));
+        assert_eq!((rebuilt.entries, rebuilt.unsigned), (1_620, 0), "{lost}");
+        assert_eq!(verified(&folder), 1_620, "{lost}");
+        // Half of it is not all.
+        let half = [left, &plain[..1_000]].concat();
+        assert!(lost < 400 || rebuild(&folder, &half).is_err(), "{lost}");
+    }
 }
 
 #[test]
@@ -180,13 +196,15 @@ fn what_waits_is_bounded() {
     for index in 1..BATCH_ENTRIES_MAX {
         rebuild.handle(SHARD, &entry(index), b"x").unwrap();
     }
-    let far = rebuild.handle(SHARD, &entry(BATCH_ENTRIES_MAX), b"x");
-    assert!(matches!(far, Err(RebuildError::Missing(..))));
+    rebuild.handle(SHARD, &entry(BATCH_ENTRIES_MAX), b"x").unwrap();
+    assert_eq!(rebuild.shards[&SHARD].log.as_ref().unwrap().ahead.len() as u64, BATCH_ENTRIES_MAX - 1);
+    assert!(matches!(rebuild.finish(), Err(RebuildError::Missing(..))), "it was not kept");
     let mut rebuild = folder.rebuild();
     let long = vec![0; ENTRY_BYTES_MAX];
     let fits = (AHEAD_BYTES_MAX / ENTRY_BYTES_MAX) as u64;
     (1..=fits).for_each(|index| rebuild.handle(SHARD, &entry(index), &long).unwrap());
-    assert!(matches!(rebuild.handle(SHARD, &entry(fits + 1), &long), Err(RebuildError::Missing(..))));
+    rebuild.handle(SHARD, &entry(fits + 1), &long).unwrap();
+    assert_eq!(rebuild.shards[&SHARD].log.as_ref().unwrap().ahead.len() as u64, fits);
     let longer = rebuild.handle(SHARD, &entry(0), &vec![0; ENTRY_BYTES_MAX + 1]);
     assert!(matches!(longer, Err(RebuildError::Bound(..))));
     let mut rebuild = folder.rebuild();

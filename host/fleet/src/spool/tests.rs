@@ -128,8 +128,12 @@ fn what_was_let_go_is_a_gap_and_what_was_cut_or_exchanged_is_not_shipped() {
     assert!(matches!(beyond, Err(SpoolError::Exchanged { .. })));
     let checkpoint =
         Checkpoint { origin: "host.example".into(), size: 1, root: ledger::hash::leaf_hash(b"") };
-    let of =
-        |checkpoint: &Checkpoint, key| Position { next, note: Some(checkpoint.sign(&[key])), last: None };
+    let of = |checkpoint: &Checkpoint, key| Position {
+        next,
+        note: Some(checkpoint.sign(&[key])),
+        last: None,
+        begin: 0,
+    };
     // A log that has gone cannot be compared with; one of somebody else's is none of these.
     assert!(spool.hold_to(&of(&checkpoint, key())).is_ok());
     let stranger = SecretKey::from_seed("other.example", Algorithm::Ed25519, &[4; 32]).unwrap();
