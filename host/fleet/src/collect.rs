@@ -7,6 +7,7 @@ use crate::subject::{self, MessageId, STREAM};
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::StreamExt;
 use std::fmt;
 use std::time::Duration;
@@ -44,19 +45,24 @@ pub async fn collect(link: &Link, host: &HostName, into: &mut Rebuild) -> Result
     let failed =
         |reason: String| CollectError::Server(ServerError::Request("read the stream of ledgers", reason));
     let stream = link.jetstream().get_stream(STREAM).await.map_err(|error| failed(chain(&error)))?;
-    // What comes meanwhile is for the next time: a fleet that works never comes to an end.
-    let last = stream.cached_info().state.last_sequence;
+    let subject = subject::ledgers(host);
+    // The leader tells it; whoever the consumer is with may be behind. What comes meanwhile is for the next time: a fleet that
+    // works never comes to an end.
+    let last = match stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(last) => last.sequence,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+            return Ok(Collected::default());
+        }
+        Err(error) => return Err(failed(chain(&error))),
+    };
     let config = OrderedConfig {
-        filter_subject: subject::ledgers(host),
+        filter_subject: subject,
         deliver_policy: DeliverPolicy::All,
         max_batch: WAITING_MESSAGES_MAX,
         ..OrderedConfig::default()
     };
     let consumer = stream.create_consumer(config).await.map_err(|error| failed(chain(&error)))?;
     let mut collected = Collected::default();
-    if consumer.cached_info().num_pending == 0 {
-        return Ok(collected);
-    }
     let mut messages = consumer.messages().await.map_err(|error| failed(chain(&error)))?;
     loop {
         let next = timeout(MESSAGE_WAIT, messages.next()).await;
@@ -64,9 +70,7 @@ pub async fn collect(link: &Link, host: &HostName, into: &mut Rebuild) -> Result
         let message =
             message.ok_or_else(|| failed("it ended".into()))?.map_err(|error| failed(chain(&error)))?;
         let info = message.info().map_err(|error| failed(error.to_string()))?;
-        let (is_beyond, is_last) =
-            (info.stream_sequence > last, info.stream_sequence >= last || info.pending == 0);
-        if !is_beyond {
+        if info.stream_sequence <= last {
             match id_of(&message, host) {
                 Some(id) => {
                     into.handle(id.shard, &id.part, &message.payload).map_err(CollectError::Rebuild)?;
@@ -75,7 +79,7 @@ pub async fn collect(link: &Link, host: &HostName, into: &mut Rebuild) -> Result
                 None => collected.foreign += 1,
             }
         }
-        if is_last {
+        if info.stream_sequence >= last {
             return Ok(collected);
         }
     }
