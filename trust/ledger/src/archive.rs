@@ -5,6 +5,7 @@ use crate::edge::{self, ReadError, read_tile};
 use crate::hash::leaf_hash;
 use crate::layout;
 use crate::reader::{LogView, Reader};
+use crate::regular;
 use crate::storage::{FILE_BYTES_MAX, Source};
 use crate::tile::{self, Records, TILE_WIDTH, Tile};
 use crate::tree::levels;
@@ -127,7 +128,7 @@ impl Archive {
     ///
     /// Where it cannot be read, or is no such archive.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         let length = file.metadata()?.len();
         let (mut files, mut at) = (BTreeMap::new(), 0);
         let mut header = [0; BLOCK_BYTES];

@@ -1,5 +1,6 @@
 //! A directory that holds a ledger.
 
+use crate::regular;
 use crate::storage::{FILE_BYTES_MAX, Source, Storage, SyncJob};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -56,13 +57,20 @@ impl Directory {
     fn resolve(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.path.clone() } else { self.path.join(path) }
     }
+
+    /// Holds to it that what a path leads through are folders, as far as they are there.
+    fn hold_to_folders(&self, path: &str) -> io::Result<()> {
+        let mut folders =
+            path.match_indices('/').map(|(at, _)| &path[..at]).filter(|folder| !folder.is_empty());
+        folders.try_for_each(|folder| regular::hold_to_folder(&self.resolve(folder), folder))
+    }
 }
 
 impl Source for Directory {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(self.resolve(path)) {
+        let file = match regular::open_with(OpenOptions::new().read(true), &self.resolve(path), path) {
             Ok(file) => file,
-            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) if is_absent(&error) => return self.hold_to_folders(path).map(|()| None),
             Err(error) => return Err(error),
         };
         let length = file.metadata()?.len().min(FILE_BYTES_MAX);
@@ -77,7 +85,9 @@ impl Source for Directory {
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.resolve(folder)) {
             Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) if is_absent(&error) => {
+                return self.hold_to_folders(&format!("{folder}/")).map(|()| Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let mut names = Vec::new();
@@ -126,7 +136,8 @@ impl DirectoryStorage {
         let path = path.into();
         let above = make_folder(&path)?;
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK))?;
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let lock = regular::open_with(&mut options, &path.join(LOCK), LOCK)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
                 io::Error::new(ErrorKind::WouldBlock, "another process writes this ledger")
@@ -184,10 +195,11 @@ impl Source for DirectoryStorage {
 impl Storage for DirectoryStorage {
     fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         self.forget(path);
-        let path = self.directory.resolve(path);
+        let (name, path) = (path, self.directory.resolve(path));
         self.make_folders(&path)?;
         let mut options = OpenOptions::new();
-        let mut file = options.create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let mut file = regular::open_with(&mut options, &path, name)?;
         self.dirty.insert(path);
         // A writer that opens a ledger writes tiles as they are already: who reads them, or kills it, finds them whole.
         if file.metadata()?.len() > bytes.len() as u64 {
@@ -199,7 +211,8 @@ impl Storage for DirectoryStorage {
     fn append(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let is_open = self.appended.as_ref().is_some_and(|(open, _)| open == path);
         if !is_open {
-            let file = OpenOptions::new().append(true).open(self.directory.resolve(path))?;
+            let mut options = OpenOptions::new();
+            let file = regular::open_with(options.append(true), &self.directory.resolve(path), path)?;
             self.appended = Some((path.to_owned(), Arc::new(file)));
         }
         self.dirty.insert(self.directory.resolve(path));
@@ -249,7 +262,7 @@ impl Storage for DirectoryStorage {
     fn sync(&mut self, path: &str) -> io::Result<()> {
         match &self.appended {
             Some((open, file)) if open == path => file.sync_data()?,
-            _ => File::open(self.directory.resolve(path))?.sync_data()?,
+            _ => regular::open(&self.directory.resolve(path))?.sync_data()?,
         }
         self.dirty.remove(&self.directory.resolve(path));
         Ok(())
@@ -258,7 +271,7 @@ impl Storage for DirectoryStorage {
     fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
         let file = match &self.appended {
             Some((open, file)) if open == path => file.clone(),
-            _ => Arc::new(File::open(self.directory.resolve(path))?),
+            _ => Arc::new(regular::open(&self.directory.resolve(path))?),
         };
         Ok(Box::new(move || {
             file.sync_data()?;
@@ -271,7 +284,8 @@ impl Storage for DirectoryStorage {
             rustix::fs::syncfs(&self.held)?;
         } else {
             for path in &self.dirty {
-                File::open(path)?.sync_all()?;
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(regular::no_wait()).open(path)?.sync_all()?;
             }
         }
         self.dirty.clear();

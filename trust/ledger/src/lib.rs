@@ -21,6 +21,7 @@ mod nodes;
 pub mod note;
 pub mod proof;
 pub mod reader;
+pub mod regular;
 pub mod shards;
 pub mod simulated;
 pub mod storage;

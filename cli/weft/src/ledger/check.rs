@@ -7,9 +7,8 @@ use identity::{PublicKey, SecretKey};
 use ledger::checkpoint::Checkpoint;
 use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
 use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
-use ledger::{Entry, EntryNumber, Finding, Record, Report, ShardNumber, note};
+use ledger::{Entry, EntryNumber, Finding, Record, Report, ShardNumber, note, regular};
 use serde_json::{Value, json};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -132,10 +131,11 @@ pub fn refuse(told: &Value, json: bool) -> ExitCode {
 
 /// The text of a file that is a proof; `None` where it is something else.
 fn read_proof(path: &Path) -> Result<Option<String>, Failure> {
-    let file = File::open(path).map_err(|error| tell_path(path, error))?;
-    if !file.metadata().map_err(|error| tell_path(path, error))?.is_file() {
+    // What it is if not a file is told by who opens a ledger.
+    if !path.is_file() {
         return Ok(None);
     }
+    let file = regular::open(path).map_err(|error| tell_path(path, error))?;
     let mut bytes = Vec::new();
     file.take(PROOFS_BYTES_MAX.max(PROOF_BYTES_MAX as u64))
         .read_to_end(&mut bytes)
@@ -342,7 +342,10 @@ pub fn read_notes(path: &Path) -> Result<Vec<String>, Failure> {
 
 fn read_text(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(TEXT_BYTES_MAX).read_to_string(&mut text));
-    read.map_err(|error| tell_path(path, error))?;
-    Ok(text)
+    let read =
+        regular::open_given(path).and_then(|file| file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text));
+    match read.map_err(|error| tell_path(path, error))? as u64 > TEXT_BYTES_MAX {
+        true => Err(tell_path(path, format!("it is longer than {} KiB", TEXT_BYTES_MAX >> 10))),
+        false => Ok(text),
+    }
 }

@@ -500,3 +500,31 @@ fn an_export_that_is_cut_short_says_so() {
     assert!(reason.contains("ledger.tar: it cannot be written to its end"), "{reason}");
     assert!(!ledger.path.join("ledger.tar").exists());
 }
+
+/// Nobody waits for a pipe that stands in the place of a file.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_told() {
+    let ledger = Ledger::new("pipe");
+    let (place, key, pipe) = (ledger.file("ledger"), ledger.file("key.pub"), ledger.file("pipe"));
+    let make = |path: &str| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    make(&pipe);
+    for words in [
+        &["verify", &place, "--key", &pipe][..],
+        &["verify", &place, "--key", &key, "--checkpoint", &pipe],
+        &["verify", &pipe, "--key", &key],
+        &["list", "--ledger", &pipe],
+    ] {
+        let (status, reason) = ledger.refuse(words);
+        assert_eq!(status, Some(2), "{reason}");
+        assert!(reason.contains("pipe: it is a pipe, and should be a file"), "{reason}");
+    }
+    let journal = fs::read_dir(ledger.path.join("ledger/journal")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&journal).unwrap();
+    make(&journal.display().to_string());
+    let (status, reason) = ledger.refuse(&["verify", &place, "--key", &key]);
+    assert!(status == Some(1) && reason.contains("is a pipe, and should be a file"), "{reason}");
+    for words in [&["list"][..], &["tail"], &["checkpoint"], &["export", "-o", &ledger.file("tar")]] {
+        let (status, reason) = ledger.refuse(&[words, &["--ledger", &place]].concat());
+        assert!(status == Some(2) && reason.contains("is a pipe, and should be a file"), "{reason}");
+    }
+}

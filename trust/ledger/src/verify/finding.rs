@@ -2,6 +2,7 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::edge::ReadError;
+use crate::regular::WrongKind;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,6 +74,8 @@ pub enum Finding {
         /// Its name.
         origin: String,
     },
+    /// What is no file stands where a file should be, or what is no folder where a folder should be.
+    Kind(WrongKind),
     /// A file cannot be read.
     Read(Arc<ReadError>),
 }
@@ -92,7 +95,11 @@ pub enum Wrong {
 
 impl From<ReadError> for Finding {
     fn from(error: ReadError) -> Self {
-        Self::Read(Arc::new(error))
+        let wrong = match &error {
+            ReadError::Io(error) => WrongKind::of(error).cloned(),
+            _ => None,
+        };
+        wrong.map_or_else(|| Self::Read(Arc::new(error)), Self::Kind)
     }
 }
 
@@ -114,6 +121,7 @@ impl Finding {
             Self::Rewritten { .. } => "rewritten",
             Self::Chain { .. } => "chain-broken",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Kind(_) => "wrong-kind",
             Self::Read(_) => "unreadable",
         }
     }
@@ -131,6 +139,7 @@ impl Finding {
             | Self::Checkpoint { .. }
             | Self::Chain { .. }
             | Self::Elsewhere { .. }
+            | Self::Kind(_)
             | Self::Read(_) => None,
         }
     }
@@ -189,6 +198,7 @@ impl fmt::Display for Finding {
             Self::Elsewhere { origin } => {
                 write!(f, "the log {origin}, of which a checkpoint tells, is not here")
             }
+            Self::Kind(wrong) => wrong.fmt(f),
             Self::Read(error) => error.fmt(f),
         }
     }

@@ -7,6 +7,7 @@ mod killed;
 mod opening;
 mod rotation;
 mod shards;
+mod special;
 mod storage;
 mod tamper;
 mod witnesses;
