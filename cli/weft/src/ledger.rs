@@ -66,7 +66,9 @@ pub fn run(task: LedgerTask) -> ExitCode {
         LedgerTask::Tail { place, select, lines, follow, json } => {
             follow::tail(&place, Selection::new(select), lines, follow, json)
         }
-        LedgerTask::Verify { path, key, checkpoint, json } => check::verify(path, &key, &checkpoint, json),
+        LedgerTask::Verify { path, key, checkpoint, partial, json } => {
+            check::verify(path, &key, &checkpoint, partial, json)
+        }
         LedgerTask::Prove { number, since, key, place, output, json } => {
             let proof = match (number, since) {
                 (Some(number), _) => prove(&place, number),

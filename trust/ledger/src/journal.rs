@@ -21,9 +21,9 @@ use identity::PublicKey;
 /// The folder of journals.
 pub const FOLDER: &str = "journal";
 
-const MAGIC: &[u8; 4] = b"wfrm";
+pub(crate) const MAGIC: &[u8; 4] = b"wfrm";
 /// Of a frame that was appended while others were on their way to the disk.
-const MAGIC_AHEAD: &[u8; 4] = b"wfr2";
+pub(crate) const MAGIC_AHEAD: &[u8; 4] = b"wfr2";
 const HEADER_BYTES: usize = 4 + 4 + 4 + 8 + 8;
 /// The bound of one frame's entries, in bytes: a batch, with a length for each of its entries and a log's own first one.
 pub const FRAME_ENTRIES_BYTES_MAX: usize = 4 << 20;
@@ -72,7 +72,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The frame that these bytes begin with, and what follows it; nothing of it is verified.
-    fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
         let number = |at: usize, length: usize| {
             header[at..at + length].iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
@@ -113,6 +113,8 @@ pub struct Journal<'a> {
     /// How many entries those bytes seem to have, where they have a frame's length: a loss of power leaves that, or a
     /// change.
     pub torn_count: Option<u64>,
+    /// Those bytes.
+    pub tail: &'a [u8],
 }
 
 /// Why a journal cannot be used.
@@ -218,7 +220,8 @@ impl<'a> Journal<'a> {
         let note = frames.last().map_or(first.note, |frame| frame.note);
         // Nobody signs that number.
         let entry_bytes = first.entry_bytes.saturating_add(added as u64);
-        Ok(Self { base: base.clone(), frames, note, entry_bytes, is_torn: !rest.is_empty(), torn_count })
+        let is_torn = !rest.is_empty();
+        Ok(Self { base: base.clone(), frames, note, entry_bytes, is_torn, torn_count, tail: rest })
     }
 }
 

@@ -39,5 +39,5 @@ pub use entry::{
 pub use log::{AppendError, Durability, Log, LogConfig, Position};
 pub use reader::{LogView, Reader, Record};
 pub use shards::{EntryNumber, ShardNumber};
-pub use verify::{Finding, Report, verify};
+pub use verify::{Extent, Finding, Report, verify, verify_extent};
 pub use writer::{OpenError, WriteError, Writer, WriterConfig};

@@ -26,7 +26,7 @@ pub use finding::ShardsFinding;
 pub use number::{EntryNumber, EntryNumberError, ShardNumber};
 pub use open::{ShardsError, open, seen};
 pub use read::{ShardEntry, ShardError, ShardSource, Shards};
-pub use verify::{ShardsReport, verify};
+pub use verify::{ShardsReport, verify, verify_extent};
 
 /// The bound of a ledger's shards, and so of those who write it at once. What is seen of all of them fits in one entry.
 pub const SHARDS_MAX: u64 = 64;

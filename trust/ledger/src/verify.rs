@@ -8,6 +8,7 @@
 //! held to the journal. What lies beside all that must be of the log as well.
 
 mod finding;
+mod grown;
 mod leftover;
 pub(crate) mod published;
 pub(crate) mod tree;
@@ -23,6 +24,7 @@ use crate::reader::{Match, Reader};
 use crate::shards::ShardNumber;
 use crate::storage::Source;
 use crate::tile::Tile;
+use grown::GrownCheck;
 use identity::PublicKey;
 use leftover::LeftoverCheck;
 use published::PublishedCheck;
@@ -45,6 +47,21 @@ pub struct Report {
     pub is_unfinished: bool,
 }
 
+/// How much of a ledger is to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it, as it is written: what is verified can be gone on with.
+    Kept,
+    /// All of it, as it is exported: without its journal.
+    #[default]
+    Exported,
+    /// A part, as somebody has taken it: what is not there is told, and is not wrong.
+    Part,
+}
+
+/// How often a ledger that is written meanwhile is verified anew.
+const TRIES_MAX: usize = 16;
+
 /// Verifies a ledger of one shard, or one of its shards; [`shards::verify`](crate::shards::verify) verifies all that are in a
 /// directory, and what they tell of each other. Each of the notes, checkpoints of the ledger that were kept elsewhere, must be one that it
 /// goes on from.
@@ -53,11 +70,49 @@ pub struct Report {
 ///
 /// The first thing that is wrong.
 pub fn verify(source: &impl Source, keys: &[PublicKey], notes: &[String]) -> Result<Report, Finding> {
+    verify_extent(source, keys, notes, Extent::default())
+}
+
+/// The same of as much as is to be there.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn verify_extent(
+    source: &impl Source,
+    keys: &[PublicKey],
+    notes: &[String],
+    extent: Extent,
+) -> Result<Report, Finding> {
+    let state = || Some((layout::journals(source).ok()?, layout::logs(source).ok()?));
+    let mut tries = 1;
+    loop {
+        let before = state();
+        match verify_once(source, keys, notes, extent) {
+            // A log may have begun or gone meanwhile, or a journal.
+            Err(_) if tries < TRIES_MAX && state() != before => tries += 1,
+            verified => return verified,
+        }
+    }
+}
+
+fn verify_once(
+    source: &impl Source,
+    keys: &[PublicKey],
+    notes: &[String],
+    extent: Extent,
+) -> Result<Report, Finding> {
     let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0 };
     // Read before the journal, which has at least as much, also where it grows meanwhile.
     let before = layout::logs(source).map_err(ReadError::Io)?;
     let seen = before.last().map(|log| Seen::of(source, *log)).transpose()?;
     let newest = check.newest_journal()?;
+    if newest.is_none() && !before.is_empty() {
+        let has_journals = !layout::journals(source).map_err(ReadError::Io)?.is_empty();
+        if has_journals || extent == Extent::Kept {
+            return Err(Finding::NoJournal);
+        }
+    }
     // A log's journal is on disk before the log has a folder.
     let is_stray = |log: &u64| *log == 0 || newest.as_ref().is_some_and(|newest| *log > newest.log);
     if let Some(log) = before.iter().copied().find(is_stray) {
@@ -179,14 +234,15 @@ impl<S: Source> Check<'_, S> {
     fn growing_log(&mut self, newest: &Newest, seen: Option<Seen>) -> Result<bool, Finding> {
         let Newest { log, base, .. } = newest;
         let sequence = self.base_of(*log, base);
-        TreeCheck::new(self.source, *log, sequence, base).run()?;
+        let tiled = TreeCheck::new(self.source, *log, sequence, base);
+        tiled.run()?;
         let start = edge::load(self.source, *log, base.size)?;
         let mut tree = start.0.clone();
-        let batch = |size: u64, count: u64| Finding::Range {
-            first: sequence + size,
-            last: sequence + size + count.max(1) - 1,
-            path: newest.path.clone(),
-        };
+        let (source, keys, note) =
+            (self.source, self.keys, seen.as_ref().and_then(|seen| seen.checkpoint.as_deref()));
+        let Newest { path, bytes, .. } = newest;
+        let grown = GrownCheck { source, keys, log: *log, sequence, base, path, bytes, published: note };
+        let batch = |size: u64, count: u64| grown.blame(size, count);
         let journal =
             Journal::replay(&newest.bytes, Some(self.keys), &mut tree).map_err(|error| match error {
                 JournalError::Damaged { size, count } => batch(size, count),
@@ -196,9 +252,8 @@ impl<S: Source> Check<'_, S> {
         if let Some(count) = journal.torn_count {
             return Err(batch(tree.size(), count));
         }
-        let (source, keys) = (self.source, self.keys);
+        grown.run(&journal, tiled.entry_bytes())?;
         let published = PublishedCheck { source, keys, log: *log, base, sequence, start, journal: &journal };
-        let note = seen.as_ref().and_then(|seen| seen.checkpoint.as_deref());
         published.run(note).map_err(|(_, finding)| finding)?;
         if let Some(seen) = seen.filter(|seen| !seen.beside.is_empty()) {
             let (_, grown) = published.behind(tree.size());

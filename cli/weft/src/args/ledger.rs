@@ -91,6 +91,9 @@ pub enum LedgerTask {
         /// ledger's history; repeatable
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+        /// What is there is a part, as of one shard, or without the journal: tell what is missing, and do not call it wrong
+        #[arg(long)]
+        partial: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

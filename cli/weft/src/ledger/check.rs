@@ -7,7 +7,7 @@ use identity::{PublicKey, SecretKey};
 use ledger::checkpoint::Checkpoint;
 use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
 use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
-use ledger::{Entry, EntryNumber, Finding, Record, Report, ShardNumber, note, regular};
+use ledger::{Entry, EntryNumber, Extent, Finding, Record, Report, ShardNumber, note, regular};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ pub fn verify(
     path: Option<PathBuf>,
     keys: &[String],
     checkpoints: &[PathBuf],
+    is_partial: bool,
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let keys = read_keys(keys)?;
@@ -35,7 +36,12 @@ pub fn verify(
         return tell_proof(&text, &keys, &notes, json);
     }
     let source: AnySource = open_source(&path)?;
-    match shards::verify(&source, &keys, &notes) {
+    let extent = match (is_partial, path.is_dir()) {
+        (true, _) => Extent::Part,
+        (false, true) => Extent::Kept,
+        (false, false) => Extent::Exported,
+    };
+    match shards::verify_extent(&source, &keys, &notes, extent) {
         Ok(report) => {
             let text = match json {
                 true => format!("{:#}\n", report_json(&report)),

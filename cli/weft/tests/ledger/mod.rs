@@ -380,9 +380,10 @@ fn a_shard_that_is_gone_is_told_by_who_has_seen_it() {
         (&told["wrong"], &told["shard"], &told["witness"]),
         (&Value::from("shard-removed"), &Value::from(2), &Value::from("3"))
     );
-    // Without the folder of shards it is the first shard, which says what it lacks; a checkpoint wants the other.
+    // Without the folder of shards as well. Who verifies a part on purpose is told what it lacks; a checkpoint wants the other.
     fs::remove_dir_all(ledger.path.join("ledger/shards")).unwrap();
-    let alone = ledger.ask(&["verify", &place, "--key", &key]);
+    assert_eq!(ledger.refuse(&["verify", &place, "--key", &key]), (Some(1), words.into()));
+    let alone = ledger.ask(&["verify", &place, "--key", &key, "--partial"]);
     assert!(alone.ends_with("not here, and not verified, is what was seen of shard 2\n"), "{alone}");
     assert_eq!(
         ledger.refuse(&["verify", &place, "--key", &key, "--checkpoint", &ledger.file("kept")]).0,
@@ -527,4 +528,14 @@ fn a_pipe_in_the_place_of_a_file_is_told() {
         let (status, reason) = ledger.refuse(&[words, &["--ledger", &place]].concat());
         assert!(status == Some(2) && reason.contains("is a pipe, and should be a file"), "{reason}");
     }
+}
+
+#[test]
+fn a_directory_without_its_journal_is_a_part() {
+    let ledger = Ledger::new("no-journal");
+    let (place, key) = (ledger.file("ledger"), ledger.file("key.pub"));
+    fs::remove_dir_all(ledger.path.join("ledger/journal")).unwrap();
+    let (status, reason) = ledger.refuse(&["verify", &place, "--key", &key]);
+    assert!(status == Some(1) && reason.starts_with("weft: no journal is whole"), "{reason}");
+    assert!(ledger.ask(&["verify", &place, "--key", &key, "--partial"]).contains("3 entries"));
 }

@@ -10,7 +10,7 @@ use crate::edge::ReadError;
 use crate::layout::{self, LogPlace};
 use crate::reader::{Match, Reader};
 use crate::storage::Source;
-use crate::verify::{Finding, Report, hold_to, verify as verify_one};
+use crate::verify::{Extent, Finding, Report, hold_to, verify_extent as verify_one};
 use identity::PublicKey;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ShardsReport {
     /// The shards that are there, in the order of their numbers.
     pub shards: Vec<Report>,
-    /// Of a shard that stands alone, as a copy of its folder or a directory without the folder of shards: those that it has
-    /// seen, of which nothing is here.
+    /// Of a part: the shards that were seen, and of which nothing is here.
     pub absent: BTreeSet<ShardNumber>,
 }
 
@@ -35,13 +34,27 @@ pub fn verify(
     keys: &[PublicKey],
     notes: &[String],
 ) -> Result<ShardsReport, ShardsFinding> {
+    verify_extent(source, keys, notes, Extent::default())
+}
+
+/// The same of as much as is to be there.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub fn verify_extent(
+    source: &impl Source,
+    keys: &[PublicKey],
+    notes: &[String],
+    extent: Extent,
+) -> Result<ShardsReport, ShardsFinding> {
     let first = |error| ShardsFinding::from(ShardError { shard: ShardNumber::FIRST, error });
     let others = layout::shards(source).map_err(|error| first(ReadError::Io(error)))?;
     let is_alone = others.is_none();
     let mut shards = Vec::new();
     for shard in std::iter::once(ShardNumber::FIRST).chain(others.unwrap_or_default()) {
         let within = |finding| ShardsFinding::Within { shard, finding };
-        match verify_one(&ShardSource::new(source, shard), keys, &[]) {
+        match verify_one(&ShardSource::new(source, shard), keys, &[], extent) {
             Ok(report) if report.shard == shard || is_alone => shards.push(report),
             Ok(report) => {
                 let origin = report.logs.last().map(|log| log.origin.clone()).unwrap_or_default();
@@ -55,7 +68,7 @@ pub fn verify(
     if shards.is_empty() {
         return Err(first(ReadError::Nothing));
     }
-    let mut held = Held { source, keys, is_alone, readers: BTreeMap::new(), absent: BTreeSet::new() };
+    let mut held = Held { source, keys, extent, is_alone, readers: BTreeMap::new(), absent: BTreeSet::new() };
     held.hold_to_notes(notes)?;
     held.hold_to_witnesses(&Shards::open(source, Some(keys))?)?;
     Ok(ShardsReport { shards, absent: held.absent })
@@ -65,6 +78,7 @@ pub fn verify(
 struct Held<'a, S> {
     source: &'a S,
     keys: &'a [PublicKey],
+    extent: Extent,
     is_alone: bool,
     /// As each was when something told of it first; `None` where it is not here.
     readers: BTreeMap<ShardNumber, Option<Reader<ShardSource<'a, S>>>>,
@@ -136,10 +150,10 @@ impl<'a, S: Source> Held<'a, S> {
         seen: &Checkpoint,
         witness: EntryNumber,
     ) -> Result<(), ShardsFinding> {
-        let (shard, is_alone) = (place.shard, self.is_alone);
+        let (shard, extent) = (place.shard, self.extent);
         let told = (seen.origin.clone(), seen.size);
         let Some(reader) = self.reader(shard)? else {
-            if is_alone {
+            if extent == Extent::Part {
                 self.absent.insert(shard);
                 return Ok(());
             }

@@ -43,6 +43,15 @@ pub enum Finding {
         /// Which one.
         path: String,
     },
+    /// The journal is not what was written, and no crash leaves it so.
+    Journal {
+        /// Which one.
+        path: String,
+        /// The first entry that it may have had, and has not.
+        first: u64,
+    },
+    /// No journal is whole, which a ledger always has that can be gone on with.
+    NoJournal,
     /// A checkpoint is not signed by the keys.
     Checkpoint {
         /// Which one.
@@ -116,6 +125,8 @@ impl Finding {
             Self::Tile { .. } => "hashes-changed",
             Self::Unpublished { .. } => "not-published",
             Self::Stray { .. } => "stray",
+            Self::Journal { .. } => "journal-changed",
+            Self::NoJournal => "no-journal",
             Self::Checkpoint { .. } => "not-signed",
             Self::Truncated { .. } => "truncated",
             Self::Rewritten { .. } => "rewritten",
@@ -131,11 +142,14 @@ impl Finding {
     pub fn sequence(&self) -> Option<u64> {
         match self {
             Self::Entry { sequence, .. } => Some(*sequence),
-            Self::Range { first, .. } | Self::Rewritten { first, .. } => Some(*first),
+            Self::Range { first, .. } | Self::Rewritten { first, .. } | Self::Journal { first, .. } => {
+                Some(*first)
+            }
             Self::Truncated { have, .. } => Some(*have),
             Self::Unpublished { first, .. } => *first,
             Self::Tile { .. }
             | Self::Stray { .. }
+            | Self::NoJournal
             | Self::Checkpoint { .. }
             | Self::Chain { .. }
             | Self::Elsewhere { .. }
@@ -178,6 +192,13 @@ impl fmt::Display for Finding {
                      next run writes it anew",
                 )
             }
+            Self::Journal { path, first } => {
+                write!(f, "{path} was changed behind all that is before entry {first}, and no crash leaves it so")
+            }
+            Self::NoJournal => f.write_str(
+                "no journal is whole: it was changed or taken away. What an export or a copy in part has is verified with \
+                 --partial",
+            ),
             Self::Checkpoint { path, error } => write!(f, "{path}: {error}"),
             Self::Truncated { have, want } => write!(
                 f,

@@ -4,10 +4,12 @@ use super::{Finding, Wrong};
 use crate::checkpoint::Checkpoint;
 use crate::edge::{ReadError, read_hashes, read_tile};
 use crate::hash::{Hash, leaf_hash};
+use crate::journal::entry_bytes;
 use crate::layout;
 use crate::storage::Source;
 use crate::tile::{self, Records, TILE_HEIGHT, TILE_WIDTH, Tile};
 use crate::tree::{Frontier, Tree, edge_width, levels};
+use std::cell::Cell;
 
 /// The check of one log's tiles and bundles against a root that is signed.
 pub struct TreeCheck<'a, S> {
@@ -17,11 +19,18 @@ pub struct TreeCheck<'a, S> {
     base: u64,
     size: u64,
     root: Hash,
+    /// The bytes of the entries that were looked at.
+    entry_bytes: Cell<u64>,
 }
 
 impl<'a, S: Source> TreeCheck<'a, S> {
     pub fn new(source: &'a S, log: u64, base: u64, checkpoint: &Checkpoint) -> Self {
-        Self { source, log, base, size: checkpoint.size, root: checkpoint.root }
+        Self { source, log, base, size: checkpoint.size, root: checkpoint.root, entry_bytes: Cell::new(0) }
+    }
+
+    /// How many bytes the entries have, once all hold.
+    pub fn entry_bytes(&self) -> u64 {
+        self.entry_bytes.get()
     }
 
     /// Checks all of it, the oldest entries first.
@@ -117,6 +126,7 @@ impl<'a, S: Source> TreeCheck<'a, S> {
             Err(ReadError::Missing(_) | ReadError::Damaged(_)) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
+        self.entry_bytes.set(self.entry_bytes.get() + entry_bytes(&bytes) as u64);
         // One that is cut has those before.
         let leaves = Records::new(&bytes).map_while(|record| record).map(leaf_hash).collect();
         Ok((leaves, Records::new(&bytes).all(|record| record.is_some())))
@@ -128,16 +138,20 @@ impl<'a, S: Source> TreeCheck<'a, S> {
         else {
             return Ok(());
         };
-        let leaf = |at: usize| leaves.get(at);
-        let told = |at: usize| hashes.get(at);
-        let wrong = if leaf(at).is_none() || (leaf(at) == told(at + 1) && leaf(at + 1) != told(at)) {
-            Wrong::Missing
-        } else if told(at).is_none() || (leaf(at + 1) == told(at) && leaf(at) != told(at + 1)) {
-            Wrong::Inserted
-        } else if leaf(at) == told(at + 1) && leaf(at + 1) == told(at) {
-            Wrong::Swapped
-        } else {
-            Wrong::Changed
+        // How far behind each stands what the other has here.
+        let ahead = |of: &[Hash], hash: Option<&Hash>| {
+            of[at.min(of.len())..].iter().position(|found| Some(found) == hash)
+        };
+        let (missing, inserted) = (ahead(hashes, leaves.get(at)), ahead(leaves, hashes.get(at)));
+        let wrong = match (leaves.get(at), hashes.get(at)) {
+            (None, _) => Wrong::Missing,
+            (_, None) => Wrong::Inserted,
+            _ => match (missing, inserted) {
+                (Some(_), None) => Wrong::Missing,
+                (None, Some(_)) => Wrong::Inserted,
+                (Some(1), Some(1)) => Wrong::Swapped,
+                _ => Wrong::Changed,
+            },
         };
         Err(Finding::Entry { sequence: self.base + index * TILE_WIDTH + at as u64, wrong })
     }

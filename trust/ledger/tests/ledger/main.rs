@@ -2,6 +2,7 @@
 
 mod crash;
 mod entries;
+mod journal;
 mod kept;
 mod killed;
 mod opening;

@@ -169,13 +169,13 @@ fn a_journal_that_was_cut_is_found_by_what_was_published() {
     assert_eq!((report.next, report.is_unfinished), (30, false));
     let path = "journal/1";
     let journal = disk.read(path).unwrap().unwrap();
-    // An entry of the second batch was changed: others follow, so that no crash has done it.
+    // An entry of the second batch was changed: it was published, which tells which.
     let mut changed = journal.clone();
     let middle = journal.len() / 2 - 200;
     changed[middle] ^= 1;
     disk.write(path, &changed).unwrap();
     match check(&disk).unwrap_err() {
-        Finding::Range { first: 10, last: 19, .. } => {}
+        Finding::Entry { sequence: 10..20, wrong: Wrong::Changed } => {}
         finding => panic!("{finding}"),
     }
     disk.write(path, &journal[..journal.len() - 1]).unwrap();

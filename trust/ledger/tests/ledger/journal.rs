@@ -1,0 +1,115 @@
+//! Every byte of a journal is looked at: what was changed is found, and what verifies can be gone on with.
+
+use crate::entries::{Pair, keys, public};
+use ledger::simulated::SimulatedDisk;
+use ledger::storage::{Source, Storage};
+use ledger::verify::Wrong;
+use ledger::{Extent, Finding, LogConfig, OpenError, Report, Writer, WriterConfig, layout, verify_extent};
+
+fn check(disk: &SimulatedDisk) -> Result<Report, Finding> {
+    verify_extent(disk, &public(), &[], Extent::Kept)
+}
+
+/// A ledger whose journal has frames of both kinds; with all of it published, or nothing.
+fn ledger(is_published: bool) -> SimulatedDisk {
+    let log = LogConfig { rotate_age_ns: u64::MAX, ..LogConfig::default() };
+    let mut pair = Pair::open(SimulatedDisk::new(1), WriterConfig::default(), log);
+    pair.append(3);
+    assert!(pair.write());
+    for count in [2, 1] {
+        pair.append(count);
+        assert!(pair.begin());
+    }
+    assert!(pair.wait_or_settle() && pair.wait_or_settle());
+    pair.append(2);
+    if is_published {
+        pair.log.publish(time::Instant::ZERO);
+    }
+    assert!(pair.write());
+    pair.writer.into_storage().repaired()
+}
+
+fn path(disk: &SimulatedDisk) -> String {
+    layout::journal(layout::journals(disk).unwrap()[0])
+}
+
+fn with_journal(whole: &SimulatedDisk, bytes: &[u8]) -> SimulatedDisk {
+    let mut disk = whole.clone();
+    disk.write(&path(whole), bytes).unwrap();
+    disk
+}
+
+fn opens(disk: &SimulatedDisk) -> Result<(), OpenError> {
+    Writer::open(disk.clone(), keys(), WriterConfig::default()).map(drop)
+}
+
+#[test]
+fn every_flipped_bit_of_a_journal_is_found() {
+    for is_published in [true, false] {
+        let whole = ledger(is_published);
+        let bytes = whole.read(&path(&whole)).unwrap().unwrap();
+        assert!(bytes.windows(4).any(|magic| magic == b"wfr2"));
+        assert_eq!(check(&whole).unwrap().next, 8);
+        opens(&whole).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let disk = with_journal(&whole, &flipped);
+            assert!(check(&disk).is_err(), "bit {} of byte {}, {is_published}", bit % 8, bit / 8);
+        }
+    }
+}
+
+#[test]
+fn what_is_left_of_a_journal_that_was_cut_verifies_where_it_opens() {
+    for is_published in [true, false] {
+        let whole = ledger(is_published);
+        let bytes = whole.read(&path(&whole)).unwrap().unwrap();
+        for length in 0..bytes.len() {
+            let disk = with_journal(&whole, &bytes[..length]);
+            let (found, opened) = (check(&disk), opens(&disk));
+            assert!(found.is_err() || opened.is_ok(), "{length}: {found:?} {:?}", opened.err());
+            assert!(opened.is_ok() || found.is_err(), "{length}");
+            assert!(!is_published || found.is_err(), "{length}: what was published is missing");
+        }
+        // What a loss of power leaves of a frame is none, and nothing else is behind a whole one.
+        let zeros = with_journal(&whole, &[&bytes[..], &[0; 600]].concat());
+        assert!(check(&zeros).unwrap().is_unfinished && opens(&zeros).is_ok());
+        for behind in [&b"x"[..], b"wfrm\0\0\0\x01\0\0\0\x02\0\0\0\0\0\0\0\x01"] {
+            let disk = with_journal(&whole, &[&bytes[..], behind].concat());
+            assert!(matches!(check(&disk), Err(Finding::Journal { first: 8, .. })));
+        }
+        let begun = with_journal(&whole, &[&bytes[..], b"wfrm\0\0"].concat());
+        assert!(check(&begun).unwrap().is_unfinished && opens(&begun).is_ok());
+    }
+}
+
+#[test]
+fn a_journal_that_was_taken_away_or_emptied_is_missed() {
+    let whole = ledger(true);
+    let mut gone = whole.clone();
+    gone.remove("journal").unwrap();
+    for disk in [&gone, &with_journal(&whole, b""), &with_journal(&whole, b"wfrn")] {
+        assert!(matches!(check(disk), Err(Finding::NoJournal)));
+        assert!(matches!(opens(disk), Err(OpenError::Damaged(_))));
+    }
+    // As an export is.
+    assert_eq!(verify_extent(&gone, &public(), &[], Extent::Exported).unwrap().next, 8);
+}
+
+#[test]
+fn an_entry_that_was_changed_in_the_journal_is_named_where_it_was_published() {
+    for (is_published, expected) in [(true, None), (false, Some((3, 4)))] {
+        let whole = ledger(is_published);
+        let bytes = whole.read(&path(&whole)).unwrap().unwrap();
+        // The second frame's second entry, of the number 4: its reason has four letters.
+        let at = bytes.windows(5).position(|window| window == b"dxxxx").unwrap();
+        let mut changed = bytes.clone();
+        changed[at + 2] = b'y';
+        match (check(&with_journal(&whole, &changed)).unwrap_err(), expected) {
+            (Finding::Entry { sequence: 4, wrong: Wrong::Changed }, None) => {}
+            (Finding::Range { first, last, .. }, Some(range)) => assert_eq!((first, last), range),
+            (finding, _) => panic!("{finding}"),
+        }
+    }
+}
