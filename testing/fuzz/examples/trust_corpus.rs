@@ -152,7 +152,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("change", Event::PolicyChange(change)),
         ("start", Event::RunStart(start)),
         ("end", Event::RunEnd(RunEnd { status: Some(1), ..RunEnd::default() })),
-        ("log", Event::LogStart(LogStart { sequence: 9, previous: "note".into() })),
+        ("log", Event::LogStart(LogStart { sequence: 9, previous: "note".into(), oldest: Some(2) })),
         ("shards", Event::ShardsSeen(ShardsSeen { shards: vec![checkpoint(&tree(3))] })),
         ("later", Event::Unknown { kind: 99 }),
     ]

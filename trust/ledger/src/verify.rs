@@ -41,6 +41,8 @@ pub struct Report {
     pub next: u64,
     /// The ledger's logs, the oldest first, each with what its checkpoint tells.
     pub logs: Vec<Checkpoint>,
+    /// Whether logs before the first that is there were let go, as a later one tells.
+    pub is_retired: bool,
     /// The newest checkpoint, as a signed note.
     pub note: String,
     /// Whether a batch at the end was not written to its end: a writer was killed, or writes it just now.
@@ -102,7 +104,7 @@ fn verify_once(
     notes: &[String],
     extent: Extent,
 ) -> Result<Report, Finding> {
-    let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0 };
+    let mut check = Check { source, keys, logs: Vec::new(), first: None, next: 0, first_log: 0, kept: None };
     // Read before the journal, which has at least as much, also where it grows meanwhile.
     let before = layout::logs(source).map_err(ReadError::Io)?;
     let seen = before.last().map(|log| Seen::of(source, *log)).transpose()?;
@@ -128,6 +130,7 @@ fn verify_once(
         None => false,
     };
     let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
+    let is_retired = check.retired(extent)?;
     let reader = Reader::open(source, Some(keys))?;
     for note in notes {
         let earlier = Checkpoint::open_kept(note, keys)
@@ -135,7 +138,15 @@ fn verify_once(
         hold_to(&reader, &earlier)?;
     }
     let note = reader.checkpoint().to_owned();
-    Ok(Report { shard: reader.shard(), first, next: check.next, logs: check.logs, note, is_unfinished })
+    Ok(Report {
+        shard: reader.shard(),
+        first,
+        next: check.next,
+        logs: check.logs,
+        is_retired,
+        note,
+        is_unfinished,
+    })
 }
 
 /// What a log that may grow had published.
@@ -171,6 +182,10 @@ struct Check<'a, S> {
     logs: Vec<Checkpoint>,
     first: Option<u64>,
     next: u64,
+    /// The number of the oldest.
+    first_log: u64,
+    /// The oldest log that is kept, and the number of the entry that tells so: the newest that does.
+    kept: Option<(u64, u64)>,
 }
 
 impl<S: Source> Check<'_, S> {
@@ -288,6 +303,7 @@ impl<S: Source> Check<'_, S> {
                 if self.logs.last().is_some_and(|before| *before != told || start.sequence != self.next) {
                     return Err(wrong);
                 }
+                self.kept = start.oldest.map(|oldest| (oldest, start.sequence)).or(self.kept);
                 start.sequence
             }
             _ => return Err(wrong),
@@ -295,10 +311,25 @@ impl<S: Source> Check<'_, S> {
         if number == 1 && !self.logs.is_empty() {
             return Err(wrong);
         }
-        self.first = self.first.or(Some(sequence));
+        if self.first.is_none() {
+            (self.first, self.first_log) = (Some(sequence), number);
+        }
         self.next = sequence + checkpoint.size;
         self.logs.push(checkpoint);
         Ok(())
+    }
+}
+
+impl<S> Check<'_, S> {
+    /// Holds the oldest log to what is kept: whether those before it were let go, as one tells.
+    fn retired(&self, extent: Extent) -> Result<bool, Finding> {
+        let Some((oldest, witness)) = self.kept else { return Ok(false) };
+        match self.first_log > oldest {
+            // One that is older may be there still: its writer was killed before it could remove it.
+            false => Ok(self.first_log == oldest && oldest > 1),
+            true if extent == Extent::Part => Ok(false),
+            true => Err(Finding::Unkept { first: oldest, last: self.first_log - 1, witness }),
+        }
     }
 }
 

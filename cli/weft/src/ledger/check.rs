@@ -69,7 +69,7 @@ pub fn report_json(report: &ShardsReport) -> Value {
         json!({
             "shard": shard.shard.number(), "first": shard.first, "next": shard.next,
             "logs": shard.logs.iter().map(log).collect::<Vec<_>>(),
-            "unfinished": shard.is_unfinished, "checkpoint": shard.note,
+            "unfinished": shard.is_unfinished, "let_go": shard.is_retired, "checkpoint": shard.note,
         })
     };
     json!({
@@ -100,7 +100,8 @@ pub fn tell_report(path: &Path, report: &ShardsReport) -> String {
     for shard in &report.shards {
         let first = EntryNumber { shard: shard.shard, sequence: shard.first };
         if shard.first > 0 {
-            text += &format!("the first is {first}: older logs are not here\n");
+            let why = if shard.is_retired { "were let go, as a later one tells" } else { "are not here" };
+            text += &format!("the first is {first}: older logs {why}\n");
         }
         if shard.is_unfinished {
             text += "a batch at the end was not written to its end, and is not counted\n";

@@ -254,7 +254,9 @@ fn event_json(event: &Event) -> Value {
             "received_bytes": end.received_bytes,
             "duration_ns": end.duration_ns,
         }),
-        Event::LogStart(start) => json!({ "begins": start.sequence, "previous": start.previous }),
+        Event::LogStart(start) => json!({
+            "begins": start.sequence, "previous": start.previous, "oldest_log": start.oldest,
+        }),
         Event::ShardsSeen(seen) => {
             json!({ "shards": seen.shards.iter().map(shard_json).collect::<Vec<_>>() })
         }

@@ -44,7 +44,7 @@ fn messages(logs: &[&[u64]]) -> Vec<Message> {
         for size in *checkpoints {
             while tree.size() < *size {
                 let event = match previous.take() {
-                    Some(previous) => Event::LogStart(LogStart { sequence, previous }),
+                    Some(previous) => Event::LogStart(LogStart { sequence, previous, oldest: None }),
                     None => Event::RunEnd(RunEnd::default()),
                 };
                 let entry = Entry::new(sequence, RunId([9; 16]), event).encode().unwrap();

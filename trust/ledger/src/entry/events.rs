@@ -120,6 +120,8 @@ pub struct LogStart {
     pub sequence: u64,
     /// The last checkpoint of the log before, as a signed note.
     pub previous: String,
+    /// The number of the oldest log that is kept from here on; `None` of a writer that did not tell.
+    pub oldest: Option<u64>,
 }
 
 /// What one shard of a ledger has seen of the others: each one's newest checkpoint that was on disk. So each is a witness of
@@ -238,10 +240,15 @@ impl LogStart {
     pub(super) fn write(&self, fields: &mut Fields) {
         fields.put(OWN, &self.sequence);
         fields.put(OWN + 1, &self.previous);
+        fields.put_if(OWN + 2, &self.oldest);
     }
 
     pub(super) fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self { sequence: fields.take(OWN)?, previous: fields.take(OWN + 1)? })
+        Some(Self {
+            sequence: fields.take(OWN)?,
+            previous: fields.take(OWN + 1)?,
+            oldest: fields.take_if(OWN + 2)?,
+        })
     }
 
     pub(super) fn cut(&mut self) -> bool {

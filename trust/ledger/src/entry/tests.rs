@@ -71,7 +71,7 @@ pub(super) fn every_event() -> Vec<Event> {
             outer: Some(RunId([4; 16])),
         }),
         Event::RunEnd(RunEnd { status: Some(137), allowed: 1, ..RunEnd::default() }),
-        Event::LogStart(LogStart { sequence: 1_000, previous: "note".into() }),
+        Event::LogStart(LogStart { sequence: 1_000, previous: "note".into(), oldest: Some(3) }),
         Event::ShardsSeen(ShardsSeen { shards: vec![seen("a/shard-2"), seen("a")] }),
     ]
 }
@@ -183,7 +183,7 @@ fn what_is_too_long_is_cut_and_says_so() {
     };
     for event in [
         Event::RunStart(start),
-        Event::LogStart(LogStart { sequence: 0, previous: long(50_000) }),
+        Event::LogStart(LogStart { sequence: 0, previous: long(50_000), oldest: None }),
         Event::PolicyChange(PolicyChange {
             digest: Digest([0; 32]),
             previous: None,

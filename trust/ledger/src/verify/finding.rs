@@ -78,6 +78,15 @@ pub enum Finding {
         /// Its number.
         log: u64,
     },
+    /// Logs are not here that are to be kept, as the newest log's first entry tells.
+    Unkept {
+        /// The first of them.
+        first: u64,
+        /// The last.
+        last: u64,
+        /// The sequence number of the entry that tells so.
+        witness: u64,
+    },
     /// The checkpoint to compare with is of a log that is not here.
     Elsewhere {
         /// Its name.
@@ -131,6 +140,7 @@ impl Finding {
             Self::Truncated { .. } => "truncated",
             Self::Rewritten { .. } => "rewritten",
             Self::Chain { .. } => "chain-broken",
+            Self::Unkept { .. } => "logs-removed",
             Self::Elsewhere { .. } => "elsewhere",
             Self::Kind(_) => "wrong-kind",
             Self::Read(_) => "unreadable",
@@ -152,6 +162,7 @@ impl Finding {
             | Self::NoJournal
             | Self::Checkpoint { .. }
             | Self::Chain { .. }
+            | Self::Unkept { .. }
             | Self::Elsewhere { .. }
             | Self::Kind(_)
             | Self::Read(_) => None,
@@ -216,6 +227,10 @@ impl fmt::Display for Finding {
                     "log {log} does not go on from the one before it: a log was exchanged, added or taken out"
                 )
             }
+            Self::Unkept { first, last, witness } => write!(
+                f,
+                "the logs {first} to {last} are missing: entry {witness} tells that they are kept from log {first} on"
+            ),
             Self::Elsewhere { origin } => {
                 write!(f, "the log {origin}, of which a checkpoint tells, is not here")
             }

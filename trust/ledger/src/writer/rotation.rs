@@ -14,7 +14,8 @@ impl<S: Storage> Writer<S> {
     pub(super) fn rotate(&mut self, time_ns: u64, records: &[u8]) -> Result<(), WriteError> {
         self.publish()?;
         let sequence = self.next();
-        let start = LogStart { sequence, previous: self.log.note.clone() };
+        let oldest = self.oldest_kept(time_ns)?;
+        let start = LogStart { sequence, previous: self.log.note.clone(), oldest: Some(oldest) };
         let entry = Entry::new(time_ns, RunId::default(), Event::LogStart(start));
         let entry = entry.encode().expect("a log's first entry is bounded");
         // An entry has at most 65,535 bytes.
@@ -36,7 +37,7 @@ impl<S: Storage> Writer<S> {
         self.begin_checkpoint(first)?;
         self.write_full(full)?;
         self.publish()?;
-        self.retire(time_ns)
+        self.retire(oldest)
     }
 
     /// Has a new log tell that it is there, with no entries yet. So where there are tiles there is a checkpoint.
@@ -47,21 +48,31 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
-    /// Removes the logs that need not stay.
-    fn retire(&mut self, now_ns: u64) -> Result<(), WriteError> {
+    /// The oldest log that stays once the next begins, as its first entry tells. A log that somebody has taken away, and that
+    /// was to stay, stays in what is told: it is missed until its time is over.
+    fn oldest_kept(&self, now_ns: u64) -> Result<u64, WriteError> {
+        let logs = layout::logs(&self.storage).map_err(failed("list", "the logs"))?;
+        let (newest, current) = (self.log.number + 1, self.log.number);
+        let first = edge::first_record(&self.storage, current, self.log.tree.size());
+        let told = match first.and_then(|first| Entry::decode(&first).ok()).map(|entry| entry.event) {
+            _ if current == 1 => Some(1),
+            Some(Event::LogStart(start)) => start.oldest,
+            _ => None,
+        };
+        let told = told.or(logs.first().copied()).unwrap_or(current).min(current);
+        let keep = self.config.keep_logs.unwrap_or(layout::LOGS_MAX).clamp(1, layout::LOGS_MAX) as u64;
+        let start = told.max((newest + 1).saturating_sub(keep));
+        // The chain has no gaps: what is younger than one that stays does as well.
+        let left = logs.into_iter().filter(|log| (start..newest).contains(log));
+        let too_old = left.take_while(|log| self.is_too_old(*log, newest, now_ns)).last();
+        Ok(too_old.map_or(start, |log| log + 1))
+    }
+
+    /// Removes the logs before this one.
+    fn retire(&mut self, oldest: u64) -> Result<(), WriteError> {
         let logs = layout::logs(&self.storage).map_err(failed("list", "the logs"))?;
         let newest = self.log.number;
-        let keep = self.config.keep_logs.unwrap_or(layout::LOGS_MAX).clamp(1, layout::LOGS_MAX);
-        for (index, log) in logs.iter().enumerate().filter(|(_, log)| **log < newest) {
-            let is_over = logs.len() - index > keep;
-            if is_over || self.is_too_old(*log, now_ns) {
-                self.remove_log(*log)?;
-            } else {
-                // The chain has no gaps: what is younger stays as well.
-                break;
-            }
-        }
-        Ok(())
+        logs.into_iter().filter(|log| *log < oldest.min(newest)).try_for_each(|log| self.remove_log(log))
     }
 
     /// Its checkpoint goes first: half a log is not taken for one.
@@ -93,10 +104,10 @@ impl<S: Storage> Writer<S> {
         Ok(note.is_none())
     }
 
-    /// A log ended when the next began.
-    fn is_too_old(&self, log: u64, now_ns: u64) -> bool {
+    /// A log ended when the next began; the newest begins now.
+    fn is_too_old(&self, log: u64, newest: u64, now_ns: u64) -> bool {
         let Some(keep_age_ns) = self.config.keep_age_ns else { return false };
-        let ended_ns = match log + 1 == self.log.number {
+        let ended_ns = match log + 1 == newest {
             true => Some(now_ns),
             false => self.size_of(log + 1).and_then(|size| self.started_ns(log + 1, size)),
         };

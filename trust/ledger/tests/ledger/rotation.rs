@@ -2,7 +2,10 @@
 
 use crate::entries::{Pair, keys, public};
 use ledger::simulated::SimulatedDisk;
-use ledger::{LogConfig, Reader, Report, Writer, WriterConfig, verify};
+use ledger::storage::{Source, Storage};
+use ledger::{
+    Extent, Finding, LogConfig, Reader, Report, Writer, WriterConfig, layout, verify, verify_extent,
+};
 
 /// A ledger of a thousand entries, 5 ms from each to the next, in logs of one second.
 fn written(config: WriterConfig) -> SimulatedDisk {
@@ -77,4 +80,64 @@ fn old_logs_go_by_number_and_by_age_and_leave_no_gap() {
         assert_eq!((writer.next(), position.next), (all.next, all.next));
         assert!(position.started_ns.is_some() && position.bytes > 0);
     }
+}
+
+/// Copies what is in a folder of one disk to another.
+fn copy(from: &SimulatedDisk, to: &mut SimulatedDisk, folder: &str) {
+    for name in from.list(folder).unwrap() {
+        let path = format!("{folder}/{name}");
+        match from.read(&path).unwrap() {
+            Some(bytes) => to.write(&path, &bytes).unwrap(),
+            None => copy(from, to, &path),
+        }
+    }
+}
+
+#[test]
+fn logs_that_are_kept_are_missed_where_somebody_takes_them_away() {
+    for (keep, oldest) in [(None, 1), (Some(3), 4)] {
+        let disk = written(WriterConfig { keep_logs: keep, ..WriterConfig::default() });
+        let report = verify(&disk, &public(), &[]).unwrap();
+        let logs = layout::logs(&disk).unwrap();
+        assert_eq!((logs[0], report.is_retired), (oldest, keep.is_some()));
+        let mut less = disk.clone();
+        logs[..2].iter().for_each(|log| less.remove(&log.to_string()).unwrap());
+        match verify(&less, &public(), &[]).unwrap_err() {
+            Finding::Unkept { first, last, witness } => {
+                assert_eq!((first, last), (oldest, oldest + 1));
+                assert!(witness > report.first);
+            }
+            finding => panic!("{finding}"),
+        }
+        assert!(!verify_extent(&less, &public(), &[], Extent::Part).unwrap().is_retired);
+        // Who goes on with it does not take them for logs that were let go.
+        let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+        let config = WriterConfig { keep_logs: Some(20), ..WriterConfig::default() };
+        let mut pair = Pair::open(less, config, log);
+        for _ in 0..30 {
+            pair.append(10);
+            assert!(pair.write());
+        }
+        let grown = verify(pair.writer.storage(), &public(), &[]);
+        assert!(matches!(grown, Err(Finding::Unkept { .. })), "{grown:?}");
+    }
+}
+
+#[test]
+fn a_log_that_is_let_go_and_is_there_still_is_not_wrong() {
+    let mut disk = written(WriterConfig { keep_logs: Some(2), ..WriterConfig::default() });
+    let config = WriterConfig { keep_logs: Some(2), ..WriterConfig::default() };
+    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    let mut pair = Pair::open(disk.clone(), config, log);
+    let gone = layout::logs(&disk).unwrap()[0];
+    while layout::logs(pair.writer.storage()).unwrap()[0] == gone {
+        pair.append(10);
+        assert!(pair.write());
+    }
+    let mut after = pair.writer.into_storage();
+    copy(&disk, &mut after, &gone.to_string());
+    disk = after;
+    assert_eq!(layout::logs(&disk).unwrap()[0], gone);
+    let report = verify(&disk, &public(), &[]);
+    assert!(report.is_ok_and(|report| !report.is_retired));
 }

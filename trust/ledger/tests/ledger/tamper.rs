@@ -83,6 +83,9 @@ fn the_first_entry_that_was_changed_is_named() {
         change(&mut disk, path, |records| drop(records.remove(7)));
         assert_eq!(wrong(&disk), (base + 7, Wrong::Missing));
         let mut disk = whole.clone();
+        change(&mut disk, path, |records| drop(records.drain(7..9)));
+        assert_eq!(wrong(&disk), (base + 7, Wrong::Missing));
+        let mut disk = whole.clone();
         change(&mut disk, path, |records| records.swap(7, 8));
         assert_eq!(wrong(&disk), (base + 7, Wrong::Swapped));
         let mut disk = whole.clone();
@@ -342,14 +345,13 @@ fn a_splice_of_two_ledgers_is_found() {
     let bundle = other.read("1/tile/entries/003.p/232").unwrap().unwrap();
     disk.write("3/tile/entries/000.p/200", &bundle).unwrap();
     assert_eq!(wrong(&disk), (400, Wrong::Changed));
-    // A log taken out, and one cut off at the beginning, which retention does as well.
+    // A log taken out, and all before it as well, which the newest tells to be kept.
     let mut disk = whole.clone();
     disk.remove("3").unwrap();
     assert!(matches!(check(&disk), Err(Finding::Chain { log: 4 })));
     disk.remove("2").unwrap();
     disk.remove("1").unwrap();
-    let report = check(&disk).unwrap();
-    assert_eq!((report.first, report.next), (600, 1_005));
+    assert!(matches!(check(&disk), Err(Finding::Unkept { first: 1, last: 3, witness: 1_000 })));
     // A whole log of another history, with the same key.
     let mut disk = whole.clone();
     let mut pair = Pair::open(
