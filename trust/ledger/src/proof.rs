@@ -202,7 +202,7 @@ impl InclusionProof {
         let mut lines = head.split('\n').enumerate().peekable();
         lines.next_if(|(_, line)| *line == INCLUSION_HEADER).ok_or(ProofError::Line(1))?;
         let extra = lines.next().and_then(|(_, line)| STANDARD.decode(line.strip_prefix("extra ")?).ok());
-        let index = lines.next().and_then(|(_, line)| line.strip_prefix("index ")?.parse().ok());
+        let index = lines.next().and_then(|(_, line)| number(line.strip_prefix("index ")?));
         let (entry, index) = (extra.ok_or(ProofError::Line(2))?, index.ok_or(ProofError::Line(3))?);
         Ok(Self { entry, index, path: parse_path(lines)?, note: note.to_owned() })
     }
@@ -231,7 +231,7 @@ impl ConsistencyProof {
     pub fn parse(text: &str) -> Result<Self, ProofError> {
         let (head, note) = text.split_once("\n\n").ok_or(ProofError::Line(1))?;
         let mut lines = head.split('\n').enumerate().peekable();
-        let old = lines.next().and_then(|(_, line)| line.strip_prefix("old ")?.parse().ok());
+        let old = lines.next().and_then(|(_, line)| number(line.strip_prefix("old ")?));
         let old = old.ok_or(ProofError::Line(1))?;
         Ok(Self { old, path: parse_path(lines)?, note: note.to_owned() })
     }
@@ -253,6 +253,11 @@ impl ConsistencyProof {
             false => Err(ProofError::Path),
         }
     }
+}
+
+/// C2SP tlog-proof and tlog-witness: a number is in decimal, without a sign and without zeros before it.
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
 
 fn parse_path<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Vec<Hash>, ProofError> {
@@ -396,6 +401,8 @@ mod tests {
             (good.replace("@v1", "@v2"), 1),
             (good.replace("extra ", "extra _"), 2),
             (good.replace("index 7", "index -7"), 3),
+            (good.replace("index 7", "index 07"), 3),
+            (good.replace("index 7", "index +7"), 3),
             (good.replace("index 7", "index 7\nhash"), 4),
             // Three lines and so many hashes are one line more than is read.
             (good, HASHES_MAX + 1),
