@@ -24,7 +24,7 @@ use identity::PublicKey;
 use select::Selection;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -188,7 +188,21 @@ fn list(place: &Place, mut selection: Selection, limit: usize, json: bool) -> Re
         }
     }
     out.flush().map_err(Failure::output)?;
+    tell_lost(&shards);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of the logs that were let go while they were read.
+fn tell_lost(shards: &Shards<'_, AnySource>) {
+    for (shard, reader) in shards.readers() {
+        for log in reader.lost() {
+            let number = |sequence| EntryNumber { shard: *shard, sequence };
+            let (first, last) = (number(log.base), number(log.base + log.size.saturating_sub(1)));
+            eprintln!(
+                "weft: the entries {first} to {last} were let go while the ledger was read, as it keeps no log that old"
+            );
+        }
+    }
 }
 
 /// The shard of an entry.
@@ -332,12 +346,32 @@ fn hand_out(text: &str, mut told: Value, output: Option<&Path>, json: bool) -> R
     Ok(if output.is_some() { ExitCode::SUCCESS } else { print(text.as_bytes()) })
 }
 
+/// How often an export is begun anew where logs were let go meanwhile.
+const EXPORT_TRIES_MAX: usize = 16;
+
+/// Takes back what was written.
+fn begin_anew(out: &mut BufWriter<File>) -> io::Result<()> {
+    out.rewind()?;
+    out.get_mut().set_len(0)
+}
+
 fn write_export(place: &Place, output: &Path, json: bool) -> Result<ExitCode, Failure> {
     let (source, path) = open(place)?;
-    let shards = Shards::open_settled(&source, None).map_err(|error| tell_path(&path, error))?;
+    let mut shards = Shards::open_settled(&source, None).map_err(|error| tell_path(&path, error))?;
     let file = File::create_new(output).map_err(|error| tell_path(output, error))?;
     let mut out = BufWriter::new(file);
-    let written = shards.export(&mut out).map_err(|error| match error {
+    let mut written = shards.export(&mut out);
+    // A log may be let go while it is read: what is there then is written anew, some times.
+    for _ in 1..EXPORT_TRIES_MAX {
+        let Err(ExportError::Read(_)) = &written else { break };
+        let now = Shards::open_settled(&source, None).map_err(|error| tell_path(&path, error));
+        match now {
+            Ok(now) if now.starts() != shards.starts() => shards = now,
+            _ => break,
+        }
+        written = begin_anew(&mut out).map_err(ExportError::Write).and_then(|()| shards.export(&mut out));
+    }
+    let written = written.map_err(|error| match error {
         ExportError::Read(error) => tell_path(&path, error),
         ExportError::Write(error) => cut(output, error),
     });

@@ -4,6 +4,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::edge::{self, ReadError, read_tile};
+use crate::entry::{Entry, Event};
 use crate::hash::{Hash, leaf_hash};
 use crate::journal::Journal;
 use crate::layout::{self, LogPlace};
@@ -11,9 +12,9 @@ use crate::shards::ShardNumber;
 use crate::storage::Source;
 use crate::tile::{Records, TILE_WIDTH, Tile};
 use identity::PublicKey;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How often opening is tried anew where a writer replaced the journal meanwhile.
 const TRIES_MAX: usize = 16;
@@ -70,6 +71,8 @@ pub struct Reader<S> {
     journaled: Vec<u8>,
     /// Their hashes, once something was proven by them.
     leaves: OnceLock<Vec<Hash>>,
+    /// The numbers of logs that were let go since it was opened, as far as somebody came to read them.
+    lost: Mutex<BTreeSet<u64>>,
 }
 
 impl<S: Source> Reader<S> {
@@ -102,7 +105,7 @@ impl<S: Source> Reader<S> {
         // A log that others made may be signed by any name, and stands for itself.
         let (name, shard) =
             place.map_or((String::new(), ShardNumber::FIRST), |(name, place)| (name, place.shard));
-        Self { source, name, shard, logs, journaled, leaves: OnceLock::new() }
+        Self { source, name, shard, logs, journaled, leaves: OnceLock::new(), lost: Mutex::default() }
     }
 
     /// The name of the ledger, which is that of its keys; empty where it is none of this kind.
@@ -145,6 +148,36 @@ impl<S: Source> Reader<S> {
     #[must_use]
     pub fn log_of(&self, sequence: u64) -> Option<&LogView> {
         self.logs.iter().find(|log| (log.base..log.base + log.size).contains(&sequence))
+    }
+
+    /// The logs that [`Self::entries`] came to and that had been let go since this was opened, as the ledger tells: their entries
+    /// were passed over.
+    #[must_use]
+    pub fn lost(&self) -> Vec<&LogView> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        self.logs.iter().filter(|log| lost.contains(&log.number)).collect()
+    }
+
+    /// Whether a log that cannot be read was let go since this was opened: its checkpoint is gone, which goes first, and the
+    /// ledger as it is now tells that only younger ones are kept.
+    fn has_lost(&self, log: &LogView) -> bool {
+        let checkpoint = self.source.read(&layout::in_log(log.number, "checkpoint"));
+        let is_lost = matches!(checkpoint, Ok(None))
+            && Reader::open(&self.source, None)
+                .is_ok_and(|now| now.oldest_kept().is_some_and(|oldest| log.number < oldest));
+        if is_lost {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(log.number);
+        }
+        is_lost
+    }
+
+    /// The oldest log that is kept, as the newest one's first entry tells.
+    fn oldest_kept(&self) -> Option<u64> {
+        let bundle = self.bundle(self.logs.last()?, 0).ok()?;
+        match Entry::decode(Records::new(&bundle).next()??).ok()?.event {
+            Event::LogStart(start) => start.oldest,
+            _ => None,
+        }
     }
 
     /// What it is read from.
@@ -278,7 +311,12 @@ fn look_at_log(
     };
     let size = checkpoint.map_err(|_| damaged())?.size;
     let base = edge::first_sequence(number, edge::first_record(source, number, size).as_deref());
-    Ok(Some(LogView { number, base: base.ok_or_else(damaged)?, size, note, tiled: size }))
+    match base {
+        Some(base) => Ok(Some(LogView { number, base, size, note, tiled: size })),
+        // It is being removed just now.
+        None if source.read(&path).map_err(ReadError::Io)?.is_none() => Ok(None),
+        None => Err(damaged()),
+    }
 }
 
 /// The newest log by its journal; `None` where that is not whole.
@@ -350,17 +388,21 @@ impl<S: Source> Iterator for Entries<'_, S> {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.range.is_empty() {
-            return None;
-        }
-        let log = self.reader.log_of(self.range.start)?;
-        if self.ahead.is_empty() {
+        let log = loop {
+            if self.range.is_empty() {
+                return None;
+            }
+            let log = self.reader.log_of(self.range.start)?;
+            if !self.ahead.is_empty() {
+                break log;
+            }
             let index = self.range.start - log.base;
             match self.read(log, index) {
                 Ok(records) => self.ahead = records.into_iter().skip((index % TILE_WIDTH) as usize).collect(),
+                Err(_) if self.reader.has_lost(log) => self.range.start = log.base + log.size,
                 Err(error) => return self.fail(error),
             }
-        }
+        };
         let sequence = self.range.start;
         self.range.start += 1;
         Some(Ok(Self::record(log, sequence, self.ahead.pop_front()?)))
@@ -378,6 +420,11 @@ impl<S: Source> DoubleEndedIterator for Entries<'_, S> {
             let index = sequence - log.base;
             match self.read(log, index) {
                 Ok(records) => self.behind = records,
+                // The oldest goes first: what is before it has gone as well.
+                Err(_) if self.reader.has_lost(log) => {
+                    self.range = 0..0;
+                    return None;
+                }
                 Err(error) => return self.fail(error),
             }
             self.behind.truncate((index % TILE_WIDTH) as usize + 1);

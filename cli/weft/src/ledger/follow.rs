@@ -2,7 +2,7 @@
 
 use super::entry::Style;
 use super::select::Selection;
-use super::{Failure, decoded, open, path_of, read};
+use super::{Failure, decoded, open, path_of, read, tell_lost};
 use crate::args::Place;
 use ledger::{Reader, ShardNumber, journal, layout};
 use rustix::fd::OwnedFd;
@@ -51,6 +51,7 @@ pub fn tail(
             }
         }
         out.flush().map_err(Failure::output)?;
+        tell_lost(&shards);
         next = Some(
             shards
                 .readers()

@@ -195,6 +195,16 @@ impl<'a, S: Source> Shards<'a, S> {
         Merge::new(streams.collect())
     }
 
+    /// The first entry of each shard that is there.
+    #[must_use]
+    pub fn starts(&self) -> Vec<EntryNumber> {
+        let start = |(shard, reader): &(ShardNumber, Reader<_>)| EntryNumber {
+            shard: *shard,
+            sequence: reader.first(),
+        };
+        self.readers.iter().map(start).collect()
+    }
+
     /// How many entries there are in all.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Logs that go on in new ones, and old ones that go.
 
 use crate::entries::{Pair, keys, public};
+use ledger::directory::{Directory, DirectoryStorage};
 use ledger::simulated::SimulatedDisk;
 use ledger::storage::{Source, Storage};
 use ledger::{
@@ -80,6 +81,38 @@ fn old_logs_go_by_number_and_by_age_and_leave_no_gap() {
         assert_eq!((writer.next(), position.next), (all.next, all.next));
         assert!(position.started_ns.is_some() && position.bytes > 0);
     }
+}
+
+#[test]
+fn a_log_that_is_let_go_while_it_is_read_is_passed_over() {
+    let temporary = crate::storage::Temporary::new("let-go");
+    let config = WriterConfig { keep_logs: Some(3), ..WriterConfig::default() };
+    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    let mut pair = Pair::open(DirectoryStorage::open(&temporary.0).unwrap(), config, log);
+    let mut append = || {
+        pair.append(200);
+        assert!(pair.write());
+    };
+    (0..3).for_each(|_| append());
+    let reader = Reader::open(Directory::open(&temporary.0), None).unwrap();
+    let logs = reader.logs().to_vec();
+    assert_eq!(logs.len(), 3);
+    let mut entries = reader.entries(0..u64::MAX);
+    assert_eq!(entries.next().unwrap().unwrap().sequence, logs[0].base);
+    append();
+    append();
+    // What was read already is given; of the second log, which has gone as well, nothing is.
+    let sequences: Vec<u64> = entries.map(|record| record.unwrap().sequence).collect();
+    let passed = logs[0].base + logs[0].size..logs[2].base;
+    assert!(sequences.iter().all(|sequence| !passed.contains(sequence)));
+    assert!(sequences.contains(&logs[2].base));
+    assert_eq!(reader.lost().last().unwrap().number, logs[1].number);
+    let back: Vec<u64> = reader.entries(0..u64::MAX).rev().map(|record| record.unwrap().sequence).collect();
+    assert_eq!(back.last(), Some(&logs[2].base));
+    // What somebody takes away that is to be kept is missed.
+    let reader = Reader::open(Directory::open(&temporary.0), None).unwrap();
+    std::fs::remove_dir_all(temporary.0.join(reader.logs()[0].number.to_string())).unwrap();
+    assert!(reader.entries(0..u64::MAX).any(|record| record.is_err()) && reader.lost().is_empty());
 }
 
 /// Copies what is in a folder of one disk to another.
