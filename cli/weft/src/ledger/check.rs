@@ -7,7 +7,7 @@ use identity::{PublicKey, SecretKey};
 use ledger::checkpoint::Checkpoint;
 use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
 use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
-use ledger::{Entry, EntryNumber, Extent, Finding, Record, Report, ShardNumber, note, regular};
+use ledger::{Entry, EntryNumber, Extent, Finding, Record, Report, ShardNumber, layout, note, regular};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -192,8 +192,17 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
         }
         let record = Record { sequence: proof.index, log: 1, index: proof.index, bytes: proof.entry.clone() };
         let mut told = json!({ "origin": log.origin, "index": proof.index, "size": log.size });
-        let mut words =
-            format!("entry {} of {} is in the log of {} entries:\n", proof.index, log.origin, log.size);
+        let number = number_of(&proof, keys);
+        if let Some(number) = number {
+            (told["shard"], told["sequence"]) = (json!(number.shard.number()), json!(number.sequence));
+        }
+        let mut words = match number {
+            Some(number) => format!("entry {number} is in the log {} of {} entries:\n", log.origin, log.size),
+            None => format!(
+                "entry {} of {}, counted from 0 in that log, is in its {} entries:\n",
+                proof.index, log.origin, log.size
+            ),
+        };
         if let Ok(entry) = Entry::decode(&proof.entry) {
             let mut shown = super::entry::to_json(ShardNumber::FIRST, &record, &entry);
             // A proof tells the index; the number of the entry is the ledger's.
@@ -224,6 +233,13 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
             Ok((json!({ "shards": told }), words.concat()))
         }
     }
+}
+
+/// The number in the ledger of the entry that is proven: the index tells it in a shard's first log, and in those that go on
+/// from it their own first entry, which the proof does not have.
+fn number_of(proof: &InclusionProof, keys: &[PublicKey]) -> Option<EntryNumber> {
+    let (_, place) = layout::place_of_note(&proof.note, Some(keys))?;
+    (place.log == 1).then_some(EntryNumber { shard: place.shard, sequence: proof.index })
 }
 
 /// Holds the checkpoint by which something is proven to one that was kept. Of the same size they are the same; how one of

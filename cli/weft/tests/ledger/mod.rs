@@ -334,6 +334,9 @@ fn shards_are_one_ledger_to_whoever_reads() {
         (&proven["origin"], &proven["index"]),
         (&Value::from("host.example/shard-2"), &Value::from(1))
     );
+    assert_eq!((&proven["shard"], &proven["sequence"]), (&Value::from(2), &Value::from(1)));
+    let proven = ledger.ask(&["verify", &ledger.file("proof"), "--key", &key]);
+    assert!(proven.starts_with("entry 2.1 is in the log host.example/shard-2 of 2 entries:\n"), "{proven}");
 
     let kept = ledger.ask(&["checkpoint", "--ledger", &place]);
     assert!(
