@@ -109,12 +109,6 @@ fn verify_once(
     let before = layout::logs(source).map_err(ReadError::Io)?;
     let seen = before.last().map(|log| Seen::of(source, *log)).transpose()?;
     let newest = check.newest_journal()?;
-    if newest.is_none() && !before.is_empty() {
-        let has_journals = !layout::journals(source).map_err(ReadError::Io)?.is_empty();
-        if has_journals || extent == Extent::Kept {
-            return Err(Finding::NoJournal);
-        }
-    }
     // A log's journal is on disk before the log has a folder.
     let is_stray = |log: &u64| *log == 0 || newest.as_ref().is_some_and(|newest| *log > newest.log);
     if let Some(log) = before.iter().copied().find(is_stray) {
@@ -123,6 +117,13 @@ fn verify_once(
     for number in layout::logs(source).map_err(ReadError::Io)? {
         if newest.as_ref().is_none_or(|newest| number < newest.log) {
             check.complete_log(number)?;
+        }
+    }
+    // An entry that is wrong has a name, and is told before.
+    if newest.is_none() && !before.is_empty() {
+        let has_journals = !layout::journals(source).map_err(ReadError::Io)?.is_empty();
+        if has_journals || extent == Extent::Kept {
+            return Err(Finding::NoJournal);
         }
     }
     let is_unfinished = match &newest {

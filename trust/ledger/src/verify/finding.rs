@@ -227,10 +227,13 @@ impl fmt::Display for Finding {
                     "log {log} does not go on from the one before it: a log was exchanged, added or taken out"
                 )
             }
-            Self::Unkept { first, last, witness } => write!(
-                f,
-                "the logs {first} to {last} are missing: entry {witness} tells that they are kept from log {first} on"
-            ),
+            Self::Unkept { first, last, witness } => {
+                match first == last {
+                    true => write!(f, "log {first} is missing")?,
+                    false => write!(f, "the logs {first} to {last} are missing")?,
+                }
+                write!(f, ": entry {witness} tells that logs are kept from log {first} on")
+            }
             Self::Elsewhere { origin } => {
                 write!(f, "the log {origin}, of which a checkpoint tells, is not here")
             }
