@@ -115,9 +115,9 @@ impl Pool {
                     self.listener.pass(call.id);
                     continue;
                 }
-                Done::Long(socket, address) => {
+                Done::Long(long) => {
                     let left = self.leave();
-                    (connect(&socket, &address).map(|()| 0), left)
+                    (self.finish(call, long).map(|()| 0), left)
                 }
             };
             self.listener.answer(call.id, answer);
@@ -183,25 +183,23 @@ impl Pool {
         }
         let family = bytes.first_chunk().map_or(0, |family| i32::from(u16::from_ne_bytes(*family)));
         let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
-        let deed = match family {
-            libc::AF_INET | libc::AF_INET6 if !inside::stays(bytes) => {
-                Some(Deed::Connects as fn(u32) -> Deed)
-            }
-            libc::AF_UNSPEC => Some(Deed::Disconnects as fn(u32) -> Deed),
-            _ => None,
-        };
-        if let Some(deed) = deed.filter(|_| is_stream) {
-            let inode = rustix::fs::fstat(&socket)?.st_ino as u32;
-            self.announce(call, caller, deed(inode))?;
-        }
         match family {
             // Whether it waits another thread may change at any moment.
-            libc::AF_INET | libc::AF_INET6 if is_stream => Ok(Done::Long(socket, bytes.to_vec())),
+            libc::AF_INET | libc::AF_INET6 if is_stream => {
+                let caller = match inside::stays(bytes) {
+                    true => None,
+                    false => Some(caller.as_descriptor().try_clone().map_err(|_| Errno::MFILE)?),
+                };
+                Ok(Done::Long(Long { socket, address: bytes.to_vec(), caller }))
+            }
             libc::AF_INET | libc::AF_INET6 => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
             // No path is as long as that.
             libc::AF_UNIX if length > UNIX_ADDRESS_BYTES_MAX => Err(Errno::INVAL),
             // The others go by who connects.
             family => {
+                if is_stream && family == libc::AF_UNSPEC {
+                    self.announce(call, caller.as_descriptor(), Deed::Disconnects(inode_of(&socket)?))?;
+                }
                 let (caller, bytes) = (Caller::of(call.thread)?, bytes.to_vec());
                 let is_unix = family == libc::AF_UNIX;
                 self.add(move |pool| pool.connect_as(call, &caller, &socket, &bytes, is_unix))?;
@@ -210,9 +208,17 @@ impl Pool {
         }
     }
 
+    /// Does what may take long, while another worker waits for calls.
+    fn finish(&self, call: Call, Long { socket, address, caller }: Long) -> Result<(), Errno> {
+        if let Some(caller) = caller {
+            self.announce(call, &caller, Deed::Connects(inode_of(&socket)?))?;
+        }
+        connect(&socket, &address)
+    }
+
     /// Has the gateway look who calls, while it can be nobody else: the caller waits, before and afterwards.
-    fn announce(&self, call: Call, caller: &Caller, deed: Deed) -> Result<(), Errno> {
-        self.setting.voice.announce(caller.as_descriptor(), deed);
+    fn announce(&self, call: Call, caller: &OwnedFd, deed: Deed) -> Result<(), Errno> {
+        self.setting.voice.announce(caller, deed);
         if self.listener.waits(call.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
@@ -224,8 +230,7 @@ impl Pool {
             return Ok(Done::Passed);
         }
         let socket = datagram_socket(family, flags, protocol)?;
-        let inode = rustix::fs::fstat(&socket)?.st_ino as u32;
-        self.announce(call, &caller, Deed::Makes(inode))?;
+        self.announce(call, caller.as_descriptor(), Deed::Makes(inode_of(&socket)?))?;
         let number = self.listener.hand_over(call.id, socket.as_fd(), flags & libc::SOCK_CLOEXEC != 0)?;
         Ok(Done::Now(Ok(i64::from(number))))
     }
@@ -287,8 +292,23 @@ enum Done {
     Elsewhere,
     /// The kernel is to go on with it.
     Passed,
-    /// This socket is to be connected to this address, which may take long.
-    Long(OwnedFd, Vec<u8>),
+    /// A connection, which may take long.
+    Long(Long),
+}
+
+/// A connection that is to be made.
+struct Long {
+    socket: OwnedFd,
+    /// As the kernel takes it.
+    address: Vec<u8>,
+    /// Who calls, where the gateway is to look at it.
+    caller: Option<OwnedFd>,
+}
+
+/// The number by which a socket is known.
+fn inode_of(socket: &OwnedFd) -> Result<u32, Errno> {
+    // Those of sockets have 32 bits (fs/inode.c, get_next_ino).
+    Ok(rustix::fs::fstat(socket)?.st_ino as u32)
 }
 
 /// Those who called last, the latest first.
