@@ -8,7 +8,7 @@ use std::time::Duration;
 use interop::peers::echo::Stalled;
 use interop::weft::Running;
 use interop::world::{OTHER_V4, SITE_V4};
-use interop::{Echo, Way, World, in_every_way, needs, wait};
+use interop::{Attach, Echo, User, Way, World, in_every_way, needs, programs, wait};
 
 in_every_way! {
     the_gateway_and_the_host_are_out_of_reach => out_of_reach;
@@ -187,4 +187,25 @@ input()
     assert!(sent < 64 << 20, "{sent} bytes were taken for a child that reads none");
     let held = resident_max_kib(&running);
     assert!(held < RESIDENT_KIB_MAX, "the gateway holds {held} KiB");
+}
+
+/// A setuid program is its caller's inside: no_new_privs.
+#[test]
+fn a_setuid_program_gains_nothing() {
+    needs!["id", "setpriv"];
+    let world = World::new();
+    let id = world.home().join("id");
+    fs::copy(programs::path("id"), &id).expect("a copy");
+    fs::set_permissions(&id, std::os::unix::fs::PermissionsExt::from_mode(0o4755)).expect("setuid");
+    let mut outside = std::process::Command::new(programs::path("setpriv"));
+    outside.args(["--reuid", "1000", "--regid", "1000", "--clear-groups", "--"]).arg(&id).arg("-u");
+    let outside = outside.output().expect("it runs");
+    if outside.stdout != b"0\n" {
+        return eprintln!("setuid programs gain nothing outside either");
+    }
+    for attach in [Attach::Tap, Attach::Veth] {
+        let way = Way { user: User::Ordinary, attach };
+        let outcome = world.weft_as(way).output(&[&id.to_string_lossy(), "-u"]).succeeded();
+        assert_eq!(outcome.stdout, "1000\n", "{outcome}");
+    }
 }
