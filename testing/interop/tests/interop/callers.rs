@@ -65,10 +65,13 @@ def outlive(s):
     become_heir(s)
 
 ways = [become, hand_over] if kind == socket.SOCK_STREAM else [become, hand_over, outlive]
-for way in ways * 5:
+for number, way in enumerate(ways * 5):
     child = os.fork()
     if child == 0:
-        way(socket.socket(socket.AF_INET, kind))
+        s = socket.socket(socket.AF_INET, kind)
+        # A port that another had before would be the same flow.
+        s.bind(("", 20000 + number))
+        way(s)
     assert os.waitpid(child, 0)[1] == 0
 "#;
 
