@@ -167,11 +167,8 @@ impl<W> Authority<W> {
         is_allowed_once: bool,
         now: Instant,
     ) -> Result<(), NotAdmitted> {
-        let (policy, context) = (self.axiom.policy(), self.axiom.context(moment(now)));
-        match is_allowed_once {
-            true => policy.admit_once(proposal, address, context, known),
-            false => policy.admit(proposal, address, context, known),
-        }
+        let context = self.axiom.context(moment(now));
+        self.axiom.policy().admit(proposal, address, context, known, is_allowed_once)
     }
 
     /// Decides and writes that down: [`Axiom::submit`].

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::authority::Authority;
 use crate::namespace::Namespace;
+use crate::peers::echo::Echo;
 use crate::resolver::{Record, Resolver};
 use crate::weft::{ORDINARY_ID, Run, Way};
 
@@ -101,6 +102,15 @@ impl World {
     /// The test's certificate authority.
     pub fn authority(&self) -> &Authority {
         self.authority.get_or_init(|| Authority::new(&self.directory))
+    }
+
+    /// A new one, in which the site is one.test and echoes on TCP port 7.
+    #[must_use]
+    pub fn with_echo() -> Self {
+        let world = Self::new();
+        world.name("one.test");
+        Echo::tcp(&world.internet, (SITE_V4, 7));
+        world
     }
 
     /// Gives `name` the site's IPv4 address.

@@ -354,7 +354,7 @@ mod tests {
         let own = HashSet::new();
         let admit_to = |name: &DomainName, address: &str, port| {
             let proposal = Proposal::connect(Protocol::Tcp, name.clone(), port);
-            policy.admit(&proposal, address.parse().expect(address), Context::default(), (&pins, &own))
+            policy.admit(&proposal, address.parse().expect(address), Context::default(), (&pins, &own), false)
         };
         let admit = |address: &str, port| admit_to(&name, address, port);
         assert_eq!(admit("1.1.1.1", 5432), Ok(()));

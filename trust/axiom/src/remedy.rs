@@ -174,7 +174,7 @@ mod tests {
         let address = proposal.address().filter(|_| led);
         let known = (&Pins::default(), &HashSet::new());
         let inner = address.and_then(|address| {
-            Some((address, axiom.policy().admit(proposal, address, axiom.context(NOW), known).err()?))
+            Some((address, axiom.policy().admit(proposal, address, axiom.context(NOW), known, false).err()?))
         });
         if let (None, Some((address, why))) = (&rejected, inner) {
             let _ = axiom.reject(proposal, why.reason(address), NOW);

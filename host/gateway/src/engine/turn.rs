@@ -259,7 +259,6 @@ impl Engine {
             self.close_all(&Closing::Limited);
             self.cx.handle_cut();
         }
-        let received = self.cx.stack.counters().received;
         for _ in 0..BATCHES_MAX {
             if !self.arrived {
                 break;
@@ -296,9 +295,6 @@ impl Engine {
             self.blocked =
                 self.port.transmit(&mut self.cx.stack, self.cx.now).map_err(EngineError::device)?;
         }
-        // A program's last datagram may have waited for the answer to who its neighbour is.
-        let has_received = self.cx.stack.counters().received != received;
-        self.arrived |= has_received && matches!(self.life, Life::Ended { .. });
         // Sending frees room to write and ends connections.
         self.dispatch();
         // What this turn decided goes to the recorder.

@@ -18,10 +18,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::CapabilitySet;
-use std::ffi::{OsStr, c_int};
+use std::ffi::c_int;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The signals that init reads; all others stay blocked, and none ends it but the gateway's SIGKILL.
 const SIGNALS: [c_int; 2] = [libc::SIGCHLD, libc::SIGINT];
@@ -128,12 +127,11 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
 fn keep_directories(assignment: &Assignment) -> Result<(), LaunchError> {
     let Assignment { hidden, read_only, .. } = assignment;
     let is_root = rustix::process::geteuid().is_root();
-    let step = Step::GuardDirectories;
-    let here = rustix::process::getcwd(Vec::new()).during(step, "the working directory")?;
+    let here = rustix::process::getcwd(Vec::new());
     mounts::expect_outside(hidden, read_only)?;
     mounts::make_read_only(read_only, is_root)?;
     mounts::hide(hidden, is_root)?;
-    mounts::enter_again(Path::new(OsStr::from_bytes(here.as_bytes())), read_only)
+    mounts::enter_again(here, read_only)
 }
 
 /// Has threads of init judge calls, once the command is bound; whether they do.

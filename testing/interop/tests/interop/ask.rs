@@ -29,10 +29,8 @@ for at in range(1, len(sys.argv), 3):
 ";
 
 fn world() -> World {
-    let world = World::new();
-    world.name("one.test");
+    let world = World::with_echo();
     world.name("two.test");
-    Echo::tcp(&world.internet, (SITE_V4, 7));
     Echo::udp(&world.internet, (SITE_V4, 7));
     world
 }

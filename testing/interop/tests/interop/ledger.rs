@@ -15,13 +15,6 @@ in_every_way! {
     the_command_reaches_neither_ledger_nor_keys => hidden;
 }
 
-fn world() -> World {
-    let world = World::new();
-    world.name("one.test");
-    Echo::tcp(&world.internet, (SITE_V4, 7));
-    world
-}
-
 fn tool(words: &[&str]) -> Output {
     Command::new(binary()).args(words).env("PATH", programs::search_path()).output().expect("weft starts")
 }
@@ -50,7 +43,7 @@ pub fn of<'e>(entries: &'e [Value], event: &str) -> Vec<&'e Value> {
 #[test]
 fn every_decision_is_an_entry_and_a_flipped_bit_is_found() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft().allow("one.test:7");
     let ledger = run.ledger();
     let outcome = probe(&world, run, &["tcp one.test 7", "tcp two.test 7", "tcp 203.0.113.90 81"]);
@@ -111,7 +104,7 @@ fn every_decision_is_an_entry_and_a_flipped_bit_is_found() {
 #[test]
 fn what_was_refused_is_explained_afterwards() {
     needs!["curl"];
-    let world = world();
+    let world = World::with_echo();
     world.name_at("inner.test", std::net::Ipv4Addr::new(10, 99, 0, 2));
     let run = world.weft().allow("one.test:7").allow("inner.test:7").deny("two.test");
     let ledger = run.ledger();
@@ -172,7 +165,7 @@ fn what_was_refused_is_explained_afterwards() {
 #[test]
 fn with_sync_an_entry_is_on_disk_before_its_connection_is() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft().allow("one.test:7").option("--durability").option("sync");
     let ledger = run.ledger();
     let program = "import socket, sys\ns = socket.create_connection(('one.test', 7))\n\
@@ -195,7 +188,7 @@ fn with_sync_an_entry_is_on_disk_before_its_connection_is() {
 #[test]
 fn a_ledger_that_cannot_be_written_stops_new_connections() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let small = world.directory().join("small");
     fs::create_dir(&small).expect("a directory");
     let program = format!(
@@ -221,7 +214,7 @@ fn a_ledger_that_cannot_be_written_stops_new_connections() {
 #[test]
 fn a_published_port_is_authorised_and_so_is_who_connects_to_it() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let program = "import socket\nlistener = socket.create_server(('', 80))\nprint('listening', flush=True)\n\
                    s, _ = listener.accept()\ns.sendall(s.recv(9))";
     let run = world.weft().option("--publish").option("18000:80");
@@ -258,7 +251,7 @@ fn a_published_port_is_authorised_and_so_is_who_connects_to_it() {
 #[test]
 fn a_published_port_leads_only_to_programs_that_may_listen() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let policy = world.write(
         "listen.cedar",
         "forbid (principal is Program, action == Action::\"listen\", resource)\n\
@@ -292,7 +285,7 @@ fn a_published_port_leads_only_to_programs_that_may_listen() {
 #[test]
 fn runs_at_the_same_time_write_one_ledger() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let ledger = world.weft().ledger();
     let program = "import socket, sys\ns = socket.create_connection(('one.test', 7))\n\
                    print('connected', flush=True)\nsys.stdin.read()\nprint(s.recv(1) if s.send(b'x') else 0)";
@@ -330,7 +323,7 @@ fn runs_at_the_same_time_write_one_ledger() {
 
 /// By their own names, by others, and by renaming what they lie in; then everything is there, and whole.
 fn hidden(way: Way) {
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft_as(way).allow("one.test:7");
     let ledger = run.ledger();
     let key = ledger.with_extension("key");
@@ -361,7 +354,7 @@ fn kept(world: &World, text: &str) -> (PathBuf, PathBuf) {
 #[test]
 fn a_policy_that_does_not_hold_any_more_closes_everything() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let (policies, policy) = kept(&world, "one.test:7\n");
     let program = "import socket\n\
         s = socket.create_connection(('one.test', 7))\n\
@@ -387,7 +380,7 @@ fn a_policy_that_does_not_hold_any_more_closes_everything() {
 fn a_command_does_not_change_its_own_policy() {
     needs!["python3"];
     for user in [User::Root, User::Ordinary] {
-        let world = world();
+        let world = World::with_echo();
         let reach =
             "python3 -c \"import socket; socket.create_connection(('one.test', 7)); print('reached')\"";
         // Beside its work it may write it, and nothing comes of it.
@@ -420,7 +413,7 @@ fn a_command_does_not_change_its_own_policy() {
 
 #[test]
 fn a_run_without_a_ledger_reaches_none_either() {
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft();
     let ledger = run.ledger();
     let _ = run.output(&["true"]).succeeded();
@@ -438,7 +431,7 @@ fn a_run_without_a_ledger_reaches_none_either() {
 fn a_policy_file_that_changes_closes_what_it_allows_no_more() {
     needs!["python3"];
     for (on_revoke, end) in [("close", "reset"), ("leave", "b'x'")] {
-        let world = world();
+        let world = World::with_echo();
         let (policies, policy) = kept(&world, "one.test:7\n");
         let program = "import socket, sys, time\n\
             s = socket.create_connection(('one.test', 7))\n\
@@ -485,7 +478,7 @@ fn a_policy_file_that_changes_closes_what_it_allows_no_more() {
 #[test]
 fn a_policy_in_cedar_tells_programs_apart() {
     needs!["python3", "curl"];
-    let world = world();
+    let world = World::with_echo();
     let policy = world.write(
         "run.cedar",
         "permit (principal, action == Action::\"resolve\", resource);\n\
@@ -512,7 +505,7 @@ fn what_is_learned_is_enough_and_no_more() {
     for (file, mark) in
         [("learned", "tcp://one.test:7\n"), ("learned.cedar", "Endpoint::\"tcp://one.test:7\"")]
     {
-        let world = world();
+        let world = World::with_echo();
         world.name("only.test");
         world.name_at("inner.test", std::net::Ipv4Addr::new(10, 99, 0, 2));
         let targets = ["tcp one.test 7", "tcp inner.test 7", "udp 203.0.113.80 9"];
@@ -545,7 +538,7 @@ fn what_is_learned_is_enough_and_no_more() {
 
 #[test]
 fn another_users_ledger_is_not_written() {
-    let world = world();
+    let world = World::with_echo();
     let ledger = world.home().join("theirs");
     fs::create_dir(&ledger).expect("a directory");
     std::os::unix::fs::chown(&ledger, Some(1_000), Some(1_000)).expect("another user's");
@@ -558,7 +551,7 @@ fn another_users_ledger_is_not_written() {
 #[test]
 fn a_run_in_a_run_is_allowed_what_both_allow() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     world.name("two.test");
     Echo::tcp(&world.internet, (SITE_V4, 8));
     Echo::tcp(&world.internet, (SITE_V6, 7));
@@ -600,7 +593,7 @@ fn a_run_in_a_run_is_allowed_what_both_allow() {
 /// What is mounted over a directory is not seen by who is in it, or has it open.
 #[test]
 fn no_working_directory_or_stream_leads_around_what_is_mounted() {
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft().option("--read-only").option(world.home().to_string_lossy());
     let ledger = run.ledger();
     let outcome = run.shell("echo x > written; echo tried").succeeded();
@@ -621,5 +614,11 @@ fn no_working_directory_or_stream_leads_around_what_is_mounted() {
         assert!(told.contains(&format!("hiding the ledger and its keys ({name} lies in it)")), "{told}");
     }
     assert_eq!(start(Path::new("/"), null).0, Some(0));
+    // One that has been removed leads nowhere, and is no reason to run nothing.
+    let mut shell = Command::new("sh");
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$@\"";
+    shell.args(["-c", script, "sh"]).arg(binary()).args(["run", "--no-ledger", "--", "echo", "ran"]);
+    let output = shell.current_dir(world.home()).output().expect("a shell");
+    assert_eq!(output.stdout, b"ran\n", "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(verify(&ledger).0, Some(0));
 }

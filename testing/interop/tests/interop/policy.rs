@@ -14,16 +14,9 @@ fn deep() -> [String; 3] {
     ]
 }
 
-fn world() -> World {
-    let world = World::new();
-    world.name("one.test");
-    Echo::tcp(&world.internet, (SITE_V4, 7));
-    world
-}
-
 #[test]
 fn a_policy_that_is_too_deep_runs_nothing() {
-    let world = world();
+    let world = World::with_echo();
     for text in deep() {
         let policy = world.write("deep.cedar", &text);
         let run = world.weft().option("--policy").option(policy.to_string_lossy());
@@ -37,7 +30,7 @@ fn a_policy_that_is_too_deep_runs_nothing() {
 #[test]
 fn a_policy_that_becomes_too_deep_closes_everything_and_the_run_goes_on() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let policies = world.home().join("policies");
     fs::create_dir(&policies).expect("a directory");
     let policy = policies.join("run.cedar");
@@ -70,7 +63,7 @@ fn a_policy_that_becomes_too_deep_closes_everything_and_the_run_goes_on() {
 #[test]
 fn three_thousand_endpoints_are_learned_as_a_few_policies_that_are_enough() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let path = world.home().join("learned.cedar");
     let program = "import socket\n\
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\

@@ -11,17 +11,10 @@ fn some_of_each(world: &World, run: Run<'_>) -> Outcome {
     probe(world, run.allow("one.test:7"), &["tcp one.test 7", "tcp two.test 7", "tcp 203.0.113.90 81"])
 }
 
-fn world() -> World {
-    let world = World::new();
-    world.name("one.test");
-    Echo::tcp(&world.internet, (SITE_V4, 7));
-    world
-}
-
 #[test]
 fn a_refusal_is_one_line_with_the_program_the_target_the_rule_and_the_flag() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let outcome = some_of_each(&world, world.weft());
     let lines: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("203.0.113.90")).collect();
     assert_eq!(lines.len(), 1, "one line for one refusal:\n{outcome}");
@@ -38,7 +31,7 @@ fn a_refusal_is_one_line_with_the_program_the_target_the_rule_and_the_flag() {
 #[test]
 fn a_refusal_by_a_rule_names_that_rule() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let run = world.weft().allow("203.0.113.0/24").deny("203.0.113.90:80-90");
     let _ =
         probe(&world, run, &["tcp 203.0.113.90 81"]).refused(&["203.0.113.90", "--deny 203.0.113.90:80-90"]);
@@ -47,7 +40,7 @@ fn a_refusal_by_a_rule_names_that_rule() {
 #[test]
 fn events_tell_of_resolving_connecting_refusing_and_closing() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let outcome = some_of_each(&world, world.weft());
     for (kind, host) in
         [("resolve", "one.test"), ("connect", "one.test"), ("close", "one.test"), ("deny", "203.0.113.90")]
@@ -68,7 +61,7 @@ fn events_tell_of_resolving_connecting_refusing_and_closing() {
 #[test]
 fn quiet_says_nothing() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let outcome = some_of_each(&world, world.weft().option("--quiet"));
     assert_eq!(outcome.stderr, "", "{outcome}");
     assert!(outcome.has_event("deny", "203.0.113.90"), "events go on:\n{outcome}");
@@ -77,7 +70,7 @@ fn quiet_says_nothing() {
 #[test]
 fn nothing_refused_is_nothing_said_but_the_checkpoint() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let outcome = probe(&world, world.weft().allow("one.test:7"), &["tcp one.test 7"]);
     assert!(outcome.stderr.starts_with("weft: checkpoint "), "{outcome}");
     assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
@@ -89,7 +82,7 @@ fn nothing_refused_is_nothing_said_but_the_checkpoint() {
 #[test]
 fn a_summary_is_shown_at_the_end_on_a_terminal() {
     needs!["python3", "setsid"];
-    let world = world();
+    let world = World::with_echo();
     let script = "python3 - <<'END'\nimport socket\n\
         socket.create_connection(('one.test', 7)).close()\n\
         try: socket.create_connection(('203.0.113.90', 81))\nexcept OSError: print('the command is done')\nEND\n";
@@ -105,7 +98,7 @@ fn a_summary_is_shown_at_the_end_on_a_terminal() {
 #[test]
 fn a_capture_that_cannot_be_written_is_told_with_125() {
     needs![];
-    let world = world();
+    let world = World::with_echo();
     let outcome = world.weft().option("--pcap").option("/dev/full").shell("getent hosts two.test || true");
     let _ = outcome.exited(125).told("the capture").told("No space left");
 }
@@ -113,7 +106,7 @@ fn a_capture_that_cannot_be_written_is_told_with_125() {
 #[test]
 fn every_frame_is_kept_as_pcap_where_that_was_asked_for() {
     needs!["python3"];
-    let world = world();
+    let world = World::with_echo();
     let pcap = world.home().join("frames.pcap");
     let run = world.weft().option("--pcap").option(pcap.to_string_lossy());
     let _ = some_of_each(&world, run);

@@ -97,7 +97,8 @@ impl Policy {
     }
 
     /// Whether a connection that was opened for a name, and is allowed, may go to this address of that name. The proposal
-    /// has the name; the address is one of those that it resolved to. `own` are the addresses of the host's interfaces.
+    /// has the name; the address is one of those that it resolved to. `own` are the addresses of the host's interfaces. Where a
+    /// person has allowed it this once, that no rule speaks of it keeps it from nowhere.
     ///
     /// # Errors
     ///
@@ -108,40 +109,14 @@ impl Policy {
         proposal: &Proposal,
         address: IpAddr,
         context: Context,
-        known: (&Pins, &HashSet<IpAddr>),
-    ) -> Result<(), NotAdmitted> {
-        self.admit_where(proposal, address, context, known, |decision| decision.allowed)
-    }
-
-    /// The same for a connection that a person has allowed this once: that no rule speaks of it keeps it from nowhere.
-    ///
-    /// # Errors
-    ///
-    /// As [`admit`](Self::admit).
-    pub fn admit_once(
-        &self,
-        proposal: &Proposal,
-        address: IpAddr,
-        context: Context,
-        known: (&Pins, &HashSet<IpAddr>),
-    ) -> Result<(), NotAdmitted> {
-        let is_let = |decision: &Decision| decision.allowed || decision.is_unruled();
-        self.admit_where(proposal, address, context, known, is_let)
-    }
-
-    fn admit_where(
-        &self,
-        proposal: &Proposal,
-        address: IpAddr,
-        context: Context,
         (pins, own): (&Pins, &HashSet<IpAddr>),
-        is_let: impl Fn(&Decision) -> bool,
+        is_allowed_once: bool,
     ) -> Result<(), NotAdmitted> {
         let (protocol, port) = (proposal.protocol, proposal.port.unwrap_or(0));
         let remote = Some(std::net::SocketAddr::new(address, port));
         let there = Proposal { remote, ..proposal.clone() };
         let decision = self.decide(&there, context);
-        if !is_let(&decision) {
+        if !decision.allowed && !(is_allowed_once && decision.is_unruled()) {
             return Err(NotAdmitted::Denied { why: decision.to_string().into() });
         }
         let class = classify(address, own);
@@ -178,7 +153,7 @@ impl Policy {
             return None;
         }
         let known = (&Pins::default(), &HashSet::new());
-        self.admit(proposal, address, *context, known).err().map(|why| (address, why))
+        self.admit(proposal, address, *context, known, false).err().map(|why| (address, why))
     }
 
     /// The rules in the short format of the run's own policy, those of flags first.

@@ -307,7 +307,13 @@ fn a_name_leads_to_an_inner_address_only_by_rule_or_pin() {
     let own = HashSet::new();
     let admit = |host: &str, address: &str, port| {
         let proposal = Proposal::connect(Protocol::Tcp, name(host), port);
-        policy.admit(&proposal, address.parse().expect("an address"), Context::default(), (&pins, &own))
+        policy.admit(
+            &proposal,
+            address.parse().expect("an address"),
+            Context::default(),
+            (&pins, &own),
+            false,
+        )
     };
     assert_eq!(admit("db.example", "1.1.1.1", 5432), Ok(()));
     assert_eq!(admit("db.example", "10.0.0.5", 5432), Ok(()));
@@ -495,12 +501,13 @@ fn what_is_allowed_once_still_goes_to_no_address_that_a_rule_denies() {
     let proposal = Proposal::connect(Protocol::Tcp, name("a.example"), 443);
     let admit = |address: &str| {
         let address = address.parse().expect("an address");
-        policy.admit_once(&proposal, address, Context::default(), (&pins, &own))
+        policy.admit(&proposal, address, Context::default(), (&pins, &own), true)
     };
     assert_eq!(admit("1.1.1.1"), Ok(()));
     assert!(matches!(admit("203.0.113.7"), Err(NotAdmitted::Denied { .. })));
     assert!(matches!(admit("10.0.0.5"), Err(NotAdmitted::Class { .. })));
-    let denied = policy.admit(&proposal, "1.1.1.1".parse().expect("one"), Context::default(), (&pins, &own));
+    let denied =
+        policy.admit(&proposal, "1.1.1.1".parse().expect("one"), Context::default(), (&pins, &own), false);
     assert!(denied.is_err(), "nobody has allowed it");
     let once = Decision::allowed_once("tcp://a.example:443");
     assert!(once.is_answered_once() && !once.is_unruled());

@@ -10,7 +10,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags};
 use rustix::io;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags};
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -60,13 +60,16 @@ pub(in crate::sandbox) fn expect_outside(
 }
 
 /// Enters the working directory anew, by its path, so that it has what is mounted there by now.
-pub(in crate::sandbox) fn enter_again(here: &Path, read_only: &[PathBuf]) -> Result<(), LaunchError> {
+pub(in crate::sandbox) fn enter_again(
+    here: io::Result<CString>,
+    read_only: &[PathBuf],
+) -> Result<(), LaunchError> {
     let step = Step::GuardDirectories;
-    let entered = rustix::process::chdir(here);
-    // One that cannot be reached by its path is as it was, if nothing was mounted over it.
+    let entered = here.and_then(rustix::process::chdir);
+    // One that cannot be reached by a path, or has none any more, is as it was, if nothing was mounted over it.
     match entered {
         Err(error) if lies_in(CWD, &identities(read_only, step)?) => {
-            Err(error).during(step, &here.to_string_lossy())
+            Err(error).during(step, "entering the working directory again")
         }
         _ => Ok(()),
     }
@@ -74,6 +77,9 @@ pub(in crate::sandbox) fn enter_again(here: &Path, read_only: &[PathBuf]) -> Res
 
 /// Device and inode of paths, wherever they can be seen.
 fn identities(paths: &[PathBuf], step: Step) -> Result<Vec<(u64, u64)>, LaunchError> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
     let table = std::fs::read("/proc/self/mountinfo").during(step, "/proc/self/mountinfo")?;
     let mounts = parse(&table);
     let mut found = Vec::new();
