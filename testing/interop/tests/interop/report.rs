@@ -2,7 +2,7 @@
 
 use interop::terminal::Terminal;
 use interop::world::SITE_V4;
-use interop::{Echo, Outcome, Run, World, needs};
+use interop::{Outcome, Run, World, needs};
 
 use crate::probe::probe;
 

@@ -116,7 +116,8 @@ impl Policy {
         let remote = Some(std::net::SocketAddr::new(address, port));
         let there = Proposal { remote, ..proposal.clone() };
         let decision = self.decide(&there, context);
-        if !decision.allowed && !(is_allowed_once && decision.is_unruled()) {
+        let is_allowed = decision.allowed || is_allowed_once && decision.is_unruled();
+        if !is_allowed {
             return Err(NotAdmitted::Denied { why: decision.to_string().into() });
         }
         let class = classify(address, own);
