@@ -140,7 +140,7 @@ fn endpoint_attributes(reads: &Reads, proposal: &Proposal) -> Attributes {
     attributes
 }
 
-/// The program, in its run and in the programs above it; or the run.
+/// The program, in its run and in the programs above it, as far as some policy names them; or the run.
 fn principal_entity(reads: &Reads, proposal: &Proposal, principal: EntityUid) -> Result<Entity, Unaskable> {
     let words = &*VOCABULARY;
     let Some(program) = &proposal.program else { return Ok(Entity::new_no_attrs(principal, HashSet::new())) };
@@ -156,9 +156,12 @@ fn principal_entity(reads: &Reads, proposal: &Proposal, principal: EntityUid) ->
     put("command_line", &|| Some(text(&program.command_line.join(" "))));
     put("user", &|| program.user.map(|user| RestrictedExpression::new_long(user.into())));
     put("container", &|| program.container.as_deref().map(text));
-    let above = program.parents.iter().map(|parent| uid(&words.program, &parent.executable));
-    let mut groups: HashSet<EntityUid> = above.collect();
-    groups.insert(uid(&words.run, &proposal.run.to_string()));
+    let above = program.parents.iter().map(|parent| &*parent.executable);
+    let named = above.filter(|executable| reads.programs.contains(*executable));
+    let mut groups: HashSet<EntityUid> = named.map(|executable| uid(&words.program, executable)).collect();
+    if reads.runs || reads.has("run") {
+        groups.insert(uid(&words.run, &proposal.run.to_string()));
+    }
     // A shell that a shell started is in itself, which Cedar knows; said so, it would be a circle.
     groups.remove(&principal);
     entity(principal, attributes, groups)

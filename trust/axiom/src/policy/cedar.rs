@@ -5,14 +5,15 @@ use super::depth::Depth;
 use super::sets::Sets;
 use super::source::Reader;
 use crate::domain::DomainName;
+use crate::proposal::Kind;
 use crate::rules::Network;
 use cedar_policy::{
-    Effect, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, PrincipalConstraint,
-    ResourceConstraint, Schema, ValidationMode, Validator,
+    ActionConstraint, Effect, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet,
+    PrincipalConstraint, ResourceConstraint, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 /// The most policies in Cedar of one policy. Each is evaluated for each decision that is not remembered, and costs about
@@ -101,6 +102,10 @@ pub(super) struct Reads {
     pub principal: bool,
     /// The endpoint's own name.
     pub endpoint: bool,
+    /// Whether runs are named, or compared with.
+    pub runs: bool,
+    /// Programs that are named.
+    pub programs: BTreeSet<String>,
     /// Groups that are forbidden by whichever way they are reached.
     pub reached_by: bool,
     /// Names that are named.
@@ -134,6 +139,10 @@ impl Reads {
                 self.domains.insert(id.to_owned());
             } else if *kind == words.endpoint {
                 self.endpoint = true;
+            } else if *kind == words.run {
+                self.runs = true;
+            } else if *kind == words.program {
+                self.programs.insert(id.to_owned());
             } else if *kind == words.network
                 && let Some(network) = Network::parse(id)
             {
@@ -180,6 +189,8 @@ impl Reads {
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     pub set: PolicySet,
+    /// Those that speak of an action: Cedar looks at every policy that it is given.
+    by_action: HashMap<&'static str, PolicySet>,
     /// By the index that their ids are.
     pub statements: Vec<Statement>,
     pub reads: Reads,
@@ -191,7 +202,8 @@ pub(super) struct Statements {
 
 impl Drop for Statements {
     fn drop(&mut self) {
-        self.depth.with_stack(|| drop(std::mem::take(&mut self.set)));
+        let (set, by_action) = (std::mem::take(&mut self.set), std::mem::take(&mut self.by_action));
+        self.depth.with_stack(|| drop((set, by_action)));
     }
 }
 
@@ -302,8 +314,30 @@ impl Statements {
         // Of our own policies the deny list is found by every way to it already.
         let wide = widened(&policy).filter(|_| matches!(place, Place::File { .. }));
         self.reads.reached_by |= wide.is_some();
-        self.set.add(wide.unwrap_or(policy)).expect("an id that nobody has");
+        let policy = wide.unwrap_or(policy);
+        for action in Kind::ALL.map(Kind::action).into_iter().collect::<BTreeSet<_>>() {
+            if speaks_of(&policy, action) {
+                let of_action = self.by_action.entry(action).or_default();
+                of_action.add(policy.clone()).expect("an id that nobody has");
+            }
+        }
+        self.set.add(policy).expect("an id that nobody has");
         self.statements.push(Statement { name, place });
+    }
+
+    /// The policies that may decide such a question.
+    pub fn speaking_of(&self, kind: Kind) -> &PolicySet {
+        self.by_action.get(kind.action()).unwrap_or(&self.set)
+    }
+}
+
+/// Whether a policy's scope has this action in it. The schema's actions are in no groups.
+fn speaks_of(policy: &Policy, action: &str) -> bool {
+    let is_it = |uid: &EntityUid| uid.id().unescaped() == action;
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(one) => is_it(&one),
+        ActionConstraint::In(several) => several.iter().any(is_it),
     }
 }
 

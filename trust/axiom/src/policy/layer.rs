@@ -88,7 +88,7 @@ struct OwnRules {
 impl Layer {
     pub fn decide(&self, proposal: &Proposal, context: Context) -> Decision {
         let (groups, own) = self.groups(proposal);
-        match self.respond(&self.statements.set, proposal, context, groups) {
+        match self.respond(self.statements.speaking_of(proposal.kind), proposal, context, groups) {
             Ok(response) => self.read(&response, proposal, &own),
             Err(reason) => Decision::failed(reason),
         }

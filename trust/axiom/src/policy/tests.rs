@@ -143,6 +143,19 @@ when { !(resource has name) && principal has digest && principal.digest == "0101
 }
 
 #[test]
+fn a_program_is_in_a_run_that_no_policy_names() {
+    let question = "connect x.example:1 run=00000000000000000000000000000007 program=/bin/a";
+    for condition in ["principal in context.run", "principal has user || [context.run].contains(context.run)"]
+    {
+        let policy = cedar(&format!("permit (principal, action, resource) when {{ {condition} }};"));
+        assert!(ask(&policy, question).allowed, "{condition}");
+    }
+    let of_listeners = cedar("permit (principal, action == Action::\"listen\", resource);");
+    assert!(!ask(&of_listeners, question).allowed);
+    assert!(ask(&of_listeners, "bind udp://0.0.0.0:80 program=/bin/a").allowed);
+}
+
+#[test]
 fn what_is_wrong_with_cedar_is_told_with_line_and_letter() {
     for (text, expected) in [
         ("permit (principal, action, resource)", "p.cedar:1:37: unexpected end of input"),
