@@ -241,7 +241,11 @@ fn entry(
         },
         local: proposal.local,
         remote: proposal.remote,
-        name: proposal.name.as_ref().map(ToString::to_string),
+        name: proposal
+            .name
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| proposal.nameless.as_deref().map(str::to_owned)),
         port: proposal.port,
         count: 1,
         path: proposal.socket.as_deref().map(str::to_owned),

@@ -75,7 +75,7 @@ impl Cache {
 /// Everything of a proposal that may make a difference, as bytes. Each part has a length or a mark before it, so that two
 /// questions that differ never have the same bytes.
 pub(crate) fn write_question(bytes: &mut Vec<u8>, proposal: &Proposal, principal: bool, with_run: bool) {
-    let Proposal { kind, protocol, name, socket, port, program, run, .. } = proposal;
+    let Proposal { kind, protocol, name, nameless, socket, port, program, run, .. } = proposal;
     bytes.clear();
     bytes.push(*kind as u8);
     bytes.push(protocol.map_or(0, |protocol| protocol as u8 + 1));
@@ -93,6 +93,7 @@ pub(crate) fn write_question(bytes: &mut Vec<u8>, proposal: &Proposal, principal
         }
     }
     put(bytes, name.as_ref().map(|name| name.as_str()));
+    put(bytes, nameless.as_deref());
     put(bytes, socket.as_deref());
     if with_run {
         bytes.extend_from_slice(&run.0);

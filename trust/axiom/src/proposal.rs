@@ -81,6 +81,8 @@ pub struct Proposal {
     pub remote: Option<SocketAddr>,
     /// The name that it is asked for by.
     pub name: Option<DomainName>,
+    /// What is asked for by name and can be no host's, so that no rule speaks of it; as RFC 1035 §5.1 writes it.
+    pub nameless: Option<Arc<str>>,
     /// The path of a Unix socket of the host's, where that is asked for.
     pub socket: Option<Arc<str>>,
     /// The port of whoever is connected to: the far end's of what is opened, the program's own of what it takes.
@@ -93,8 +95,8 @@ pub struct Proposal {
 
 impl Proposal {
     fn new(kind: Kind, protocol: Option<Protocol>, port: Option<u16>) -> Self {
-        let (local, remote, name, socket, program) = (None, None, None, None, None);
-        Self { kind, protocol, local, remote, name, socket, port, program, run: RunId::default() }
+        let (local, remote, name, nameless, socket, program) = (None, None, None, None, None, None);
+        Self { kind, protocol, local, remote, name, nameless, socket, port, program, run: RunId::default() }
     }
 
     /// A connection to a name or an address; of ICMP it is an echo request, and the port is nothing.
@@ -143,6 +145,18 @@ impl Proposal {
         }
     }
 
+    /// A question for a name that no host can have, with everything odd in it escaped.
+    ///
+    /// ```
+    /// use axiom::Proposal;
+    ///
+    /// assert_eq!(Proposal::resolve_nameless("x!y.example").endpoint().to_string(), "x!y.example");
+    /// ```
+    #[must_use]
+    pub fn resolve_nameless(text: impl Into<Arc<str>>) -> Self {
+        Self { nameless: Some(text.into()), ..Self::new(Kind::Resolve, None, None) }
+    }
+
     /// The address that a policy looks at, in canonical form: the far end's, or the program's own where it waits.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
@@ -177,7 +191,7 @@ impl fmt::Display for Endpoint<'_> {
         match (&proposal.name, proposal.address()) {
             (Some(name), _) => write!(f, "{name}")?,
             (None, Some(address)) => write!(f, "{}", Host::Address(address))?,
-            (None, None) => f.write_str("?")?,
+            (None, None) => f.write_str(proposal.nameless.as_deref().unwrap_or("?"))?,
         }
         match proposal.port {
             Some(port) => write!(f, ":{port}"),

@@ -13,6 +13,7 @@ use crate::limits::{Direction, Limits};
 use crate::names::Names;
 use crate::report::{Event, Process, Reporter, Target};
 use crate::resolver::{self, Resolution, Resolver};
+use axiom::Proposal;
 use axiom::domain::DomainName;
 use axiom::rules::{Decision, Protocol};
 use packet::Pool;
@@ -171,19 +172,15 @@ impl Cx {
         asker: Option<(Protocol, SocketAddr, SocketAddr)>,
         upstreams: &[SocketAddr],
     ) {
-        let is_refused = matches!(event, resolver::Event::Nameless { .. });
         let process = match asker {
-            Some((protocol, server, asker)) if is_refused || self.reporter.keeps_events() => {
+            _ if matches!(event, resolver::Event::Nameless { .. }) => None,
+            Some((protocol, server, asker)) if self.reporter.keeps_events() => {
                 self.find(protocol, server, asker).as_ref().map(Asker::to_process)
             }
             _ => None,
         };
         let event = match event {
-            resolver::Event::Nameless { name, .. } => {
-                let reason = Decision { allowed: false, by: None }.to_string();
-                let target = Target::of_question(&name);
-                Event::Deny { process, target, reason, hint: None, entry: None }
-            }
+            resolver::Event::Nameless { name, .. } => self.refuse_nameless(&name, asker),
             resolver::Event::Answered { name, record_type, code, addresses, .. } => {
                 Event::Resolve { process, target: Target::of_question(&name), record_type, code, addresses }
             }
@@ -197,6 +194,20 @@ impl Cx {
             }
         };
         self.record(&event);
+    }
+
+    /// Writes down that a name was asked for that no host can have, so that no rule allows it.
+    fn refuse_nameless(&mut self, name: &str, asker: Option<(Protocol, SocketAddr, SocketAddr)>) -> Event {
+        let found = asker.and_then(|(protocol, server, own)| self.find(protocol, server, own));
+        let Identity { process, program, .. } = found.map_or_else(Identity::default, |one| self.know(&one));
+        let target = Target::of_question(name);
+        let local = asker.map(|(_, _, own)| own);
+        let nameless = Proposal::resolve_nameless(target.host.as_str());
+        let proposal = Proposal { local, program, run: self.authority.run(), ..nameless };
+        let reason = Decision { allowed: false, by: None }.to_string();
+        let rejected = self.authority.reject(&proposal, &reason, self.now);
+        let entry = self.authority.entry_id(rejected.sequence);
+        Event::Deny { process, target, reason, hint: None, entry }
     }
 
     /// Says once that the ledger cannot be written, so that nothing new is allowed.
@@ -216,15 +227,19 @@ impl Cx {
         self.reporter.record(event, self.now, unix_ns());
     }
 
-    /// Who listens at the command's socket `own`, as far as that is known now: without a digest that is still being found.
+    /// Who listens at the command's socket `own`, as far as that is known now.
     pub fn identify_listener(&mut self, protocol: Protocol, from: SocketAddr, own: SocketAddr) -> Identity {
         let found = self.search(|processes| processes.find_holding(protocol, own, from));
-        let Some(asker) = found else { return Identity::default() };
+        found.map_or_else(Identity::default, |asker| self.know(&asker))
+    }
+
+    /// Who asks, as far as that is known now: without a digest that is still being found.
+    fn know(&mut self, asker: &Asker) -> Identity {
         let digest = match self.digests.digest(asker.executable()) {
             Digesting::Known(digest) => Some(digest),
             Digesting::Pending(_) | Digesting::Unknown => None,
         };
-        Identity::of(&asker, digest)
+        Identity::of(asker, digest)
     }
 
     /// Who opened the command's socket `own`; `None` where that is still being found: then it comes back with what is

@@ -102,6 +102,36 @@ fn every_decision_is_an_entry_and_a_flipped_bit_is_found() {
 }
 
 #[test]
+fn a_name_that_no_host_can_have_is_refused_written_down_and_explained() {
+    needs!["python3"];
+    let world = World::with_echo();
+    let run = world.weft().allow("*.test");
+    let ledger = run.ledger();
+    // RFC 1035 §4.1: one question for the addresses of "x!y.test" and of two bytes that are no letters.
+    let program = "import re, socket\n\
+        server = re.search(r'nameserver ([0-9.]+)', open('/etc/resolv.conf').read())[1]\n\
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        asking.settimeout(30)\n\
+        for label in [b'x!y', b'\\xff.']:\n    \
+            name = bytes([len(label)]) + label + b'\\x04test\\0'\n    \
+            asking.sendto(b'\\0\\1\\1\\0\\0\\1' + b'\\0' * 6 + name + b'\\0\\1\\0\\1', (server, 53))\n    \
+            assert asking.recv(512)[3] & 15 != 0\n";
+    let outcome = run.output(&["python3", "-c", program]).succeeded();
+    let denials: Vec<_> = outcome.events_of("deny").collect();
+    assert_eq!(denials.len(), 2, "{outcome}");
+    for (denial, name) in denials.iter().zip(["x\\!y.test", "\\377\\..test"]) {
+        assert_eq!(denial["host"], name, "{outcome}");
+        let entry = denial["entry"].as_str().unwrap_or_else(|| panic!("no entry: {denial}"));
+        let words = ["why", entry, "--json", "--ledger", &ledger.to_string_lossy()];
+        let told: Value = serde_json::from_slice(&tool(&words).stdout).expect("JSON");
+        assert_eq!((&told["action"], &told["endpoint"]), (&"resolve".into(), &name.into()), "{told}");
+        assert_eq!(told["allow"], serde_json::json!([]), "{told}");
+        let program = told["asked"]["program"]["executable"].as_str();
+        assert!(program.is_some_and(|path| path.contains("python3")), "{told}");
+    }
+}
+
+#[test]
 fn what_was_refused_is_explained_afterwards() {
     needs!["curl"];
     let world = World::with_echo();
