@@ -97,6 +97,11 @@ impl Axiom {
         self.cache.decide(&self.policy, proposal, context)
     }
 
+    /// What the policy says of a port that a program takes, without an entry: [`Policy::decide_inside`].
+    pub fn decide_inside(&self, proposal: &Proposal, moment: Moment) -> Decision {
+        self.policy.decide_inside(proposal, self.context(moment))
+    }
+
     /// Decides, and writes down what was decided. What is committed may proceed at once, or with durability `sync` when
     /// its entry is on disk. Where the ledger cannot be written, everything is rejected.
     pub fn submit(&mut self, proposal: &Proposal, moment: Moment) -> Verdict {

@@ -8,6 +8,9 @@ use std::sync::Arc;
 // The words of a refusal's reason, which stands in the ledger: `remedy` reads them again.
 pub(crate) const NO_RULE: &str = "no rule allows it";
 pub(crate) const DENIED_BY: &str = "denied by ";
+/// No rule is needed for a port that only programs inside reach.
+pub(crate) const INSIDE: &str =
+    "open inside: no rule speaks of it, and nobody outside reaches it but by --publish";
 pub(crate) const OF_AN_OUTER_RUN: &str = " in the policy of an outer run";
 /// Stands behind [`Decision`]'s own words where somebody was asked, and said nothing.
 pub const UNANSWERED: &str = ", and nobody at the terminal answered for it";
@@ -47,7 +50,7 @@ impl DecidingRule {
 pub struct Decision {
     /// Whether it may be.
     pub allowed: bool,
-    /// The rule that decided; `None` where no rule speaks of it, which denies it.
+    /// The rule that decided; `None` where no rule speaks of it, which denies it, but for a port that a program takes inside.
     pub rule: Option<Arc<DecidingRule>>,
     /// How many runs outwards the policy stands that decided: 0 for the run's own.
     pub outer: usize,
@@ -71,6 +74,16 @@ impl Decision {
     /// The name is allowed, and does not lead to its address.
     pub(super) fn not_admitted(reason: impl Into<Arc<str>>) -> Self {
         Self { not_admitted: Some(reason.into()), ..Self::by(false, None) }
+    }
+
+    /// A program may take a port inside, of which no rule speaks.
+    pub(super) fn open_inside() -> Self {
+        Self::by(true, None)
+    }
+
+    /// Whether it forbids something in so many words: by a rule, or because no answer can be had.
+    pub(super) fn forbids(&self) -> bool {
+        !self.allowed && (self.rule.is_some() || self.failure.is_some())
     }
 
     /// A person has allowed, this once, what no rule speaks of; `endpoint` is what that is, as a rule writes it.
@@ -129,7 +142,8 @@ impl fmt::Display for Decision {
             (Some(reason), _, _) => write!(f, "the policy gives no answer{whose}: {reason}"),
             (None, Some(rule), true) => write!(f, "allowed by {rule}{whose}"),
             (None, Some(rule), false) => write!(f, "{DENIED_BY}{rule}{whose}"),
-            (None, None, _) => write!(f, "{NO_RULE}{whose}"),
+            (None, None, true) => f.write_str(INSIDE),
+            (None, None, false) => write!(f, "{NO_RULE}{whose}"),
         }
     }
 }

@@ -195,8 +195,8 @@ impl fmt::Display for Unmet {
         let verdict = if *expected { "allowed" } else { "denied" };
         write!(f, "{place}: expected to be {verdict}")?;
         match expected_by.as_deref() {
-            // What no rule allows is denied: no rule says more of it.
-            Some("-") if *expected => f.write_str(" without a rule, which none is")?,
+            // Of what no rule speaks only a port is allowed that a program takes inside.
+            Some("-") if *expected => f.write_str(" without a rule")?,
             Some("-") => f.write_str(" because no rule allows it")?,
             Some(rule) => write!(f, " by {rule}")?,
             None => {}
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "e:2:1: expected to be allowed without a rule, which none is, but allowed by --allow a.example:443: connect a.example:443 \
+                "e:2:1: expected to be allowed without a rule, but allowed by --allow a.example:443: connect a.example:443 \
                  by=-",
                 "e:4:1: expected to be denied, but allowed by --allow a.example:443: connect a.example:443",
             ]

@@ -90,6 +90,32 @@ impl Policy {
         own.unwrap_or_else(|| Decision::by(false, None))
     }
 
+    /// Whether a program may take a port inside, to listen there. Only programs inside reach it, so that it needs no rule, and
+    /// a rule of any layer may forbid it. That somebody outside reaches it is [decided](Self::decide) apart, where it is
+    /// published.
+    ///
+    /// ```
+    /// use axiom::{Context, Proposal, policy::Policy, rules::Protocol};
+    ///
+    /// let policy = Policy::of_rules(&[], &["0.0.0.0:22".into()])?;
+    /// let listen = |port| Proposal::listen(Protocol::Tcp, ([0, 0, 0, 0], port).into());
+    /// assert!(policy.decide_inside(&listen(80), Context::default()).allowed);
+    /// assert!(!policy.decide_inside(&listen(22), Context::default()).allowed);
+    /// # Ok::<(), axiom::policy::PolicyError>(())
+    /// ```
+    #[must_use]
+    pub fn decide_inside(&self, proposal: &Proposal, context: Context) -> Decision {
+        let mut allowing = None;
+        for (outer, layer) in self.layers.iter().enumerate() {
+            let decision = layer.decide(proposal, context);
+            if decision.forbids() {
+                return Decision { outer, ..decision };
+            }
+            allowing = allowing.or(Some(decision).filter(|decision| decision.allowed && outer == 0));
+        }
+        allowing.unwrap_or_else(Decision::open_inside)
+    }
+
     /// Whether a connection that is open would be allowed if it were opened now: what a changed policy is asked.
     #[must_use]
     pub fn would_still_allow(&self, proposal: &Proposal, context: Context) -> bool {
@@ -136,9 +162,12 @@ impl Policy {
     }
 
     /// What a run decides of a question: where it has a name and an address of that name, whether the name leads there as
-    /// well. Of the host's own addresses and of names that were given addresses a question tells nothing.
+    /// well; where it is about a port that a program takes, whether it may [inside](Self::decide_inside). Of the host's own addresses and of names that were given addresses a question tells nothing.
     #[must_use]
     pub fn answer(&self, question: &Question) -> Decision {
+        if matches!(question.proposal.kind, Kind::Bind | Kind::Listen) {
+            return self.decide_inside(&question.proposal, question.context);
+        }
         let decision = self.decide(&question.proposal, question.context);
         let Some((address, why)) = self.rejection(question).filter(|_| decision.allowed) else {
             return decision;

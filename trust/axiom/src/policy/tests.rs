@@ -2,6 +2,7 @@
 
 mod model;
 
+use super::decision::INSIDE;
 use super::*;
 use crate::addresses::{NotAdmitted, Pins};
 use crate::domain::DomainName;
@@ -216,6 +217,41 @@ fn a_policy_that_cannot_be_evaluated_denies() {
     let decision = ask(&policy, &format!("connect a.example:1 bytes={}", u64::MAX));
     assert!(!decision.allowed && decision.failure.is_some(), "{decision}");
     assert!(decision.to_string().starts_with("the policy gives no answer: "), "{decision}");
+}
+
+#[test]
+fn a_port_inside_needs_no_rule_and_any_layer_may_forbid_it() {
+    let texts = [(
+        "p.cedar",
+        "@id(\"no ssh\") forbid (principal, action == Action::\"listen\", resource) when { resource.port == 22 };\n\
+         @id(\"web\") permit (principal, action == Action::\"listen\", resource) when { resource.port == 80 };\n\
+         forbid (principal, action == Action::\"listen\", resource) when { context.bytes + 9223372036854775807 > 0 &&\n\
+         resource.port == 9 };",
+    )];
+    let own = PolicyBuilder::default().file("p.cedar", &mut files(&texts)).build().expect("a policy");
+    let outer = Policy::of_rules(&[], &["127.0.0.1".into()]).expect("a policy");
+    let both = own.and(&outer).expect("two layers");
+    for (question, why) in [
+        ("listen 0.0.0.0:81", INSIDE),
+        ("bind udp://[::]:81", INSIDE),
+        ("listen 0.0.0.0:80", "allowed by p.cedar:2:1: web"),
+        ("listen 0.0.0.0:22", "denied by p.cedar:1:1: no ssh"),
+        ("listen 127.0.0.1:80", "denied by --deny 127.0.0.1 in the policy of an outer run"),
+    ] {
+        let question = Question::parse(question).expect("a question");
+        let decision = both.answer(&question);
+        assert_eq!(decision.to_string(), why);
+        assert_eq!(decision.allowed, !why.starts_with("denied"));
+        assert!(!decision.is_unruled() && both.explain(&question).hint.is_none());
+    }
+    let question = Question::parse("listen 0.0.0.0:9 bytes=1").expect("a question");
+    let decision = both.answer(&question);
+    assert!(!decision.allowed && decision.failure.is_some(), "{decision}");
+    // Nobody outside reaches it by that.
+    assert!(ask(&both, "listen 0.0.0.0:81").is_unruled());
+    let expected =
+        Expectations::parse("e", "allow listen 0.0.0.0:81 by=-\ndeny listen 0.0.0.0:22").expect("some");
+    assert!(expected.hold_against(&both).is_met());
 }
 
 #[test]
