@@ -153,6 +153,14 @@ impl<W> Authority<W> {
         }
     }
 
+    /// What the policy says of a port that a program takes inside, without an entry.
+    pub fn decide_inside(&self, proposal: &Proposal, now: Instant) -> Decision {
+        match &self.shut {
+            Some(reason) => Decision::failed(reason.clone()),
+            None => self.axiom.decide_inside(proposal, moment(now)),
+        }
+    }
+
     /// Whether a connection for a name may go to one of its addresses: by the rules, or because a person has allowed it this
     /// once.
     ///

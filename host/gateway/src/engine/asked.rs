@@ -83,6 +83,8 @@ pub(super) enum Waiter {
     Echo { index: usize },
     /// The question with this number for a Unix socket.
     Socket { number: u64 },
+    /// Somebody who is about to listen.
+    Listener,
     /// Something that is wanted of the resolver.
     Resolution { wanted: u64 },
 }

@@ -109,6 +109,7 @@ impl Engine {
             Held::Udp(datagram) => self.udp.handle_identified(cx, datagram, identity),
             Held::Echo(echo) => self.echo.handle_identified(cx, echo, identity),
             Held::Socket(asked) => cx.decide_socket(asked, identity),
+            Held::Listen(asked) => cx.decide_listen(asked, identity),
             Held::Resolution(wanted, asker) => cx.decide_resolution(wanted, asker, identity),
             Held::Led(Opening::Tcp(request), address) => self.tcp.handle_led(cx, request, address, said),
             Held::Led(Opening::Flow(Flow::Udp(local, remote)), address) => {

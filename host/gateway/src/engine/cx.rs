@@ -5,6 +5,7 @@ use super::asked::{Identity, Question, Waiter};
 use super::gate::Gate;
 use super::held::{Held, Waiting};
 use super::inquiry::{Flow, Inquiries};
+use super::listeners::Listeners;
 use super::lookup::Waiters;
 use super::unix::Sockets;
 use crate::attribution::{Asker, Digesting, Digests, Processes};
@@ -115,6 +116,8 @@ pub(super) struct Cx {
     pub inquiries: Option<Inquiries>,
     /// Unix sockets of the host's that are about to be connected.
     pub sockets: Sockets,
+    /// Programs that have taken ports inside.
+    pub listeners: Listeners,
     pub searches: Searches,
 }
 
@@ -292,7 +295,7 @@ impl Cx {
     }
 
     /// Whether each asker is looked for, and not only whom something is refused.
-    fn asks_who(&self) -> bool {
+    pub fn asks_who(&self) -> bool {
         self.authority.asks_who() || self.reporter.keeps_events() || self.lessons.is_some()
     }
 

@@ -3,6 +3,7 @@
 use super::asked::{Identity, Question};
 use super::behind::Behind;
 use super::inquiry::Flow;
+use super::listeners::ListenQuestion;
 use crate::attribution::{Asker, Ticket};
 use crate::resolver::Wanted;
 use crate::sandbox::SocketQuestion;
@@ -30,6 +31,8 @@ pub(super) enum Held {
     Echo(Echo),
     /// A Unix socket of the host's.
     Socket(SocketQuestion),
+    /// A port inside.
+    Listen(ListenQuestion),
     /// A name's address.
     Resolution(Wanted, Option<Question>),
     /// A flow for a name that leads to this address.
@@ -51,7 +54,7 @@ impl Held {
         match self {
             Self::Udp(datagram) => Some(Flow::Udp(datagram.local, datagram.remote)),
             Self::Echo(echo) => Some(Flow::Echo(echo.local, echo.remote, echo.identifier)),
-            Self::Tcp(..) | Self::Socket(_) | Self::Resolution(..) | Self::Led(..) => None,
+            Self::Tcp(..) | Self::Socket(_) | Self::Listen(_) | Self::Resolution(..) | Self::Led(..) => None,
         }
     }
 }

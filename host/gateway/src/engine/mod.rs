@@ -25,6 +25,7 @@ mod gate;
 mod held;
 mod inquiry;
 mod inspection;
+mod listeners;
 mod lookup;
 mod published;
 mod relay;

@@ -1,20 +1,19 @@
 //! Ports of the host that lead to ports inside (`--publish`). The command sees the gateway as the other side.
 
 use super::Sources;
-use super::asked::{Asked, Consent, Identity};
+use super::asked::{Asked, Consent};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::Way;
 use super::tcp::TcpFlows;
 use crate::limits::Direction;
 use crate::options::Publish;
-use crate::report::{Closing, Event, Target};
+use crate::report::Closing;
 use crate::sandbox::plan;
 use crate::uplink::{Listener, UdpSocket};
 use axiom::policy::Policy;
 use axiom::rules::Protocol;
 use axiom::{Committed, Proposal};
-use ledger::Program;
 use packet::Bytes;
 use slab::Slab;
 use stack::{Binding, Datagram, UdpId};
@@ -30,8 +29,8 @@ const PEERS_MAX: usize = 1_024;
 /// How long one is remembered without a datagram (RFC 4787 §4.3, REQ-5).
 const IDLE: Duration = Duration::from_secs(300);
 
-/// How many programs that have taken a published port are remembered; one that is forgotten is asked about again.
-const TAKERS_MAX: usize = 64;
+/// The addresses at which published ports lead inside.
+pub(super) const INSIDE: [IpAddr; 2] = [IpAddr::V4(plan::ADDRESS_V4), IpAddr::V6(plan::ADDRESS_V6)];
 
 /// How many connections or datagrams are taken before the rest of the gateway has its turn.
 const TURN_MAX: usize = 64;
@@ -51,16 +50,6 @@ pub(super) struct Published {
     by_address: HashMap<(usize, SocketAddr), usize>,
     by_inner: HashMap<UdpId, usize>,
     deadlines: Deadlines,
-    /// The latest last.
-    takers: Vec<Taker>,
-}
-
-/// A program that may have a published port.
-#[derive(Debug)]
-struct Taker {
-    protocol: Protocol,
-    port: u16,
-    program: Arc<Program>,
 }
 
 /// Somebody outside who sends to a published UDP port, and the socket of the stack that stands for them inside.
@@ -143,7 +132,7 @@ impl Published {
             };
             let inside = inside(outside, *port);
             let gateway = gateway(outside);
-            let Some((asked, committed)) = self.admit(cx, Protocol::Tcp, outside, inside, gateway) else {
+            let Some((asked, committed)) = Self::admit(cx, Protocol::Tcp, outside, inside, gateway) else {
                 socket.reset();
                 continue;
             };
@@ -206,7 +195,7 @@ impl Published {
             cx.stack.udp_close(inner);
             return None;
         };
-        let accepted = self.admit(cx, Protocol::Udp, outside, inside(outside, port), inner_address);
+        let accepted = Self::admit(cx, Protocol::Udp, outside, inside(outside, port), inner_address);
         let Some((asked, committed)) = accepted else {
             cx.stack.udp_close(inner);
             return None;
@@ -223,7 +212,6 @@ impl Published {
 
     /// Whether somebody outside may connect to a published port, which is told and written down.
     fn admit(
-        &mut self,
         cx: &mut Cx,
         protocol: Protocol,
         outside: SocketAddr,
@@ -232,7 +220,7 @@ impl Published {
     ) -> Option<(Asked, Committed)> {
         // Whoever listens there: no connection has the program's side of it yet.
         let asker = cx.identify_listener(protocol, seen, inside);
-        if !self.may_have(cx, protocol, inside, &asker) {
+        if !cx.may_have(protocol, inside, &asker) {
             return None;
         }
         let (program, run) = (asker.program, cx.authority.run());
@@ -251,30 +239,6 @@ impl Published {
                 None
             }
         }
-    }
-
-    /// Whether the program that has taken a published port may have it, which is told and written down the first time that
-    /// somebody connects to it: nobody reached it before. For one that is not known the run was asked when it began.
-    fn may_have(&mut self, cx: &mut Cx, protocol: Protocol, inside: SocketAddr, taker: &Identity) -> bool {
-        let Some(program) = &taker.program else { return true };
-        let port = inside.port();
-        if self.takers.iter().any(|known| known.is(protocol, port, program)) {
-            return true;
-        }
-        let run = cx.authority.run();
-        let proposal = Proposal { program: Some(program.clone()), run, ..Proposal::listen(protocol, inside) };
-        if let Err(rejected) = cx.authority.submit(&proposal, cx.now) {
-            let host = inside.ip().to_string();
-            let target = Target { host, port: Some(port), kind: protocol.into() };
-            let (process, entry) = (taker.process.clone(), cx.authority.entry_id(rejected.sequence));
-            cx.record(&Event::Deny { process, target, reason: rejected.reason, hint: None, entry });
-            return false;
-        }
-        if self.takers.len() >= TAKERS_MAX {
-            self.takers.remove(0);
-        }
-        self.takers.push(Taker { protocol, port, program: program.clone() });
-        true
     }
 
     /// Whether `socket` stands for an outside peer; then what waits there is sent to that peer.
@@ -313,7 +277,7 @@ impl Published {
 
     /// Closes what a policy would not allow; how many.
     pub fn revoke(&mut self, cx: &mut Cx, policy: &Policy) -> u64 {
-        self.takers.clear();
+        cx.listeners.forget();
         let is_revoked = |peer: &Peer| !cx.is_allowed_by(policy, &peer.asked, None);
         let revoked: Vec<usize> =
             self.peers.iter().filter(|(_, peer)| is_revoked(peer)).map(|(index, _)| index).collect();
@@ -334,17 +298,6 @@ impl Published {
         self.by_inner.remove(&peer.inner);
         cx.stack.udp_close(peer.inner);
         cx.report_close(peer.opened, peer.traffic, closing);
-    }
-}
-
-impl Taker {
-    /// Whether it is this program, whichever of its processes: one executable, started with the same arguments.
-    fn is(&self, protocol: Protocol, port: u16, program: &Program) -> bool {
-        let of = |program: &Program| (program.digest, program.user);
-        (self.protocol, self.port) == (protocol, port)
-            && self.program.executable == program.executable
-            && self.program.command_line == program.command_line
-            && of(&self.program) == of(program)
     }
 }
 

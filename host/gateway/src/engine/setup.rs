@@ -8,6 +8,7 @@ use super::dns::DnsFront;
 use super::echo::EchoFlows;
 use super::held::Waiting;
 use super::inquiry::{Inquiries, Interview};
+use super::listeners::Listeners;
 use super::lookup::Waiters;
 use super::published::{PublishError, Published};
 use super::signals::Signals;
@@ -160,6 +161,7 @@ impl Engine {
                 waiting: Waiting::default(),
                 inquiries,
                 sockets: Sockets::default(),
+                listeners: Listeners::default(),
                 searches: Searches::new(now),
             },
         };
@@ -190,6 +192,7 @@ impl Cx {
             let proposal = Proposal { run: self.authority.run(), ..Proposal::listen(protocol, inside) };
             let committed = self.authority.submit(&proposal, self.now);
             committed.map_err(|rejected| SetupError::Listen(*host, rejected.reason))?;
+            self.listeners.publish(protocol, *port);
             self.record(&Event::Publish { protocol, listen: *host, port: *port });
         }
         Ok(())

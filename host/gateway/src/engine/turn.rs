@@ -317,6 +317,7 @@ impl Engine {
                 Waiter::Udp { index } => self.udp.handle_settled(cx, index, sequence, is_durable),
                 Waiter::Echo { index } => self.echo.handle_settled(cx, index, sequence, is_durable),
                 Waiter::Socket { number } => cx.handle_socket_settled(number, is_durable),
+                Waiter::Listener => cx.handle_listener_settled(sequence, is_durable),
                 Waiter::Resolution { wanted } => cx.resolver.handle_verdict(wanted, is_durable, cx.now),
             }
         }

@@ -12,6 +12,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The longest message in bytes, of which the longest path and the longest rule are most; a longer detail is cut.
 const MESSAGE_BYTES_MAX: usize = 8_704;
@@ -66,6 +67,19 @@ pub enum Deed {
     Disconnects(u32),
     /// It gets this socket for datagrams.
     Makes(u32),
+    /// It wants to take connections at a port.
+    Listens(Listening),
+}
+
+/// Where somebody wants to take connections of TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The inode of the socket.
+    pub inode: u32,
+    /// The socket's own address, with its port.
+    pub address: SocketAddr,
+    /// Whether an IPv6 socket takes those of IPv4 as well.
+    pub is_dual: bool,
 }
 
 /// What the gateway tells init.
@@ -222,15 +236,38 @@ fn encode_deed(bytes: &mut Vec<u8>, deed: Deed) {
         Deed::Connects(inode) => (0, inode),
         Deed::Disconnects(inode) => (1, inode),
         Deed::Makes(inode) => (2, inode),
+        Deed::Listens(Listening { inode, .. }) => (3, inode),
     };
     bytes.extend([CALLED, kind]);
     bytes.extend(inode.to_ne_bytes());
+    if let Deed::Listens(Listening { address, is_dual, .. }) = deed {
+        let ip = match address.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        bytes.extend(ip.octets());
+        bytes.extend(address.port().to_ne_bytes());
+        bytes.push(u8::from(is_dual));
+    }
 }
 
 fn decode_deed(rest: &[u8]) -> Option<Deed> {
-    let (kind, inode) = rest.split_first()?;
-    let inode = u32::from_ne_bytes(inode.try_into().ok()?);
-    [Deed::Connects, Deed::Disconnects, Deed::Makes].get(usize::from(*kind)).map(|deed| deed(inode))
+    let ([kind, inode @ ..], rest) = rest.split_first_chunk::<5>()?;
+    let inode = u32::from_ne_bytes(*inode);
+    match (*kind, rest) {
+        (0, []) => Some(Deed::Connects(inode)),
+        (1, []) => Some(Deed::Disconnects(inode)),
+        (2, []) => Some(Deed::Makes(inode)),
+        (3, rest) => {
+            let (ip, rest) = rest.split_first_chunk::<16>()?;
+            let [port @ .., is_dual] = *<&[u8; 3]>::try_from(rest).ok()?;
+            // An IPv4 address that an IPv6 socket has is one of IPv4.
+            let ip = IpAddr::V6(Ipv6Addr::from(*ip)).to_canonical();
+            let address = SocketAddr::new(ip, u16::from_ne_bytes(port));
+            Some(Deed::Listens(Listening { inode, address, is_dual: is_dual != 0 }))
+        }
+        _ => None,
+    }
 }
 
 /// The number; whether it is denied, and, in the second bit, whether somebody may be asked; the length of the rule, if there
@@ -340,7 +377,18 @@ mod tests {
         });
         let report = gateway.next_report(RecvFlags::empty()).expect("a report");
         assert!(matches!(report, Some(Report::Ready { attachment: Attachment::Veth, guarded: true, .. })));
-        for sent in [Deed::Connects(u32::MAX), Deed::Disconnects(1), Deed::Makes(2)] {
+        let listens = |address: &str, is_dual| {
+            let address = address.parse().expect("an address");
+            Deed::Listens(Listening { inode: 7, address, is_dual })
+        };
+        for sent in [
+            Deed::Connects(u32::MAX),
+            Deed::Disconnects(1),
+            Deed::Makes(2),
+            listens("127.0.0.1:80", false),
+            listens("[::]:65535", true),
+            listens("[fd00::1]:1", false),
+        ] {
             let (one, other) = UnixStream::pair().expect("a pair");
             init.report(&Report::Called { caller: one.into(), answer: other.into(), deed: sent });
             let report = gateway.next_report(RecvFlags::empty()).expect("a report");
@@ -397,8 +445,12 @@ mod tests {
             &[SOCKET, 0, 0, 9, 0],
             &[SOCKET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0],
             &[SOCKET_OPENED, 1, 0, 0, 0, 7],
+            &[CALLED, 0, 1, 0, 0, 0],
         ] {
             assert!(decode(bytes, Vec::new()).is_none(), "{bytes:?}");
+        }
+        for bytes in [&[][..], &[0, 1, 2, 3], &[0, 1, 2, 3, 4, 5], &[3, 1, 2, 3, 4], &[4, 1, 2, 3, 4]] {
+            assert!(decode_deed(bytes).is_none(), "{bytes:?}");
         }
     }
 }

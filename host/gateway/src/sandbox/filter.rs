@@ -6,6 +6,7 @@
 //! | call | what becomes of it |
 //! |---|---|
 //! | connect | judged: the family stands in memory |
+//! | listen | judged: it is no more than a number here which socket that is |
 //! | socket and socketpair for Unix datagrams | judged: each datagram could name another path |
 //! | socket for IPv4's and IPv6's datagrams | made by init, once the gateway has looked who gets it |
 //! | socket of families that lead around the network namespace, or that nobody needs | fails |
@@ -42,6 +43,8 @@ pub(super) struct Numbers {
     pub architecture: u32,
     /// connect(2).
     pub connect: u32,
+    /// listen(2).
+    pub listen: u32,
     /// socket(2).
     pub socket: u32,
     /// socketpair(2).
@@ -65,6 +68,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
     Numbers {
         architecture: 0xc000_003e,
         connect: 42,
+        listen: 50,
         socket: 41,
         socketpair: 53,
         ioctl: 16,
@@ -76,6 +80,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
     Numbers {
         architecture: 0x4000_0003,
         connect: 362,
+        listen: 363,
         socket: 359,
         socketpair: 360,
         ioctl: 54,
@@ -91,6 +96,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
     Numbers {
         architecture: 0xc000_00b7,
         connect: 203,
+        listen: 201,
         socket: 198,
         socketpair: 199,
         ioctl: 29,
@@ -102,6 +108,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
     Numbers {
         architecture: 0x4000_0028,
         connect: 283,
+        listen: 284,
         socket: 281,
         socketpair: 288,
         ioctl: 54,
@@ -171,6 +178,7 @@ fn section(numbers: &Numbers, wanted: Wanted) -> Vec<libc::sock_filter> {
     }
     if wanted.judged {
         on(&mut code, numbers.connect, &connect());
+        on(&mut code, numbers.listen, &[give(libc::SECCOMP_RET_USER_NOTIF)]);
         on(&mut code, numbers.socketpair, &datagrams());
     }
     on(&mut code, numbers.socket, &socket(wanted));

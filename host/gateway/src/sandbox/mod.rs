@@ -42,7 +42,7 @@ mod terminal;
 mod unix_rules;
 
 pub(crate) use confine::landlock_version;
-pub use control::Deed;
+pub use control::{Deed, Listening};
 pub use device::{AttachedDevice, Attachment};
 pub use error::{LaunchError, Step, Warning};
 pub use handle::{Answer, Call, Exit, GuardNews, Launched, Sandbox, SocketQuestion};

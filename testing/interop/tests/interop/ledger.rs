@@ -258,7 +258,7 @@ fn a_published_port_is_authorised_and_so_is_who_connects_to_it() {
     let _ = running.finish().succeeded();
     let entries = entries(&ledger);
     let listens = of(&entries, "listen-authorize");
-    // For the run when it begins, and for the program when somebody connects to it.
+    // For the run when it begins, and for the program when it listens.
     assert_eq!(listens.len(), 2, "{entries:?}");
     for listen in &listens {
         assert_eq!((&listen["direction"], &listen["port"]), (&"listen".into(), &80.into()), "{listen}");
@@ -287,28 +287,44 @@ fn a_published_port_leads_only_to_programs_that_may_listen() {
         "forbid (principal is Program, action == Action::\"listen\", resource)\n\
          unless { principal.command_line like \"*may listen*\" };\n",
     );
-    let program = "import socket, sys\nlistener = socket.create_server(('', 80))\nprint('listening', flush=True)\n\
-                   s, _ = listener.accept()\ns.sendall(s.recv(9))";
-    for (word, may) in [("may listen", true), ("may not", false)] {
+    let program = "import os, socket, sys\n\
+        words = sys.argv[1:]\n\
+        if len(words) < 3: listener = socket.create_server(('', 80))\n\
+        else: listener = socket.socket(fileno=int(words[2]))\n\
+        if len(words) == 2:\n\
+        \x20   listener.set_inheritable(True)\n\
+        \x20   os.execv(sys.executable, [sys.executable, '-c', words[1], 'may not', '', str(listener.fileno())])\n\
+        print('listening', flush=True)\n\
+        s, _ = listener.accept()\n\
+        s.sendall(s.recv(9))";
+    // The last takes what another has opened.
+    for (words, listens, answers) in [
+        (&["may listen"][..], true, true),
+        (&["may not"], false, false),
+        (&["may listen", program], true, false),
+    ] {
         let run = world.weft().option("--policy").option(policy.to_string_lossy());
         let run = run.option("--publish").option("18001:80");
         let ledger = run.ledger();
-        let mut running = run.start(&["python3", "-c", program, word]);
-        let _ = running.line("listening");
+        let mut running = run.start(&[&["python3", "-c", program], words].concat());
         let mut echoed = [0; 4];
-        let answered = world.host.connect(([127, 0, 0, 1], 18001).into()).and_then(|mut stream| {
-            std::io::Write::write_all(&mut stream, b"word")?;
-            std::io::Read::read_exact(&mut stream, &mut echoed)
-        });
-        assert_eq!(answered.is_ok(), may, "{answered:?}");
-        if !may {
-            running.signal(rustix::process::Signal::TERM);
+        if listens {
+            let _ = running.line("listening");
+            let answered = world.host.connect(([127, 0, 0, 1], 18001).into()).and_then(|mut stream| {
+                std::io::Write::write_all(&mut stream, b"word")?;
+                std::io::Read::read_exact(&mut stream, &mut echoed)
+            });
+            assert_eq!(answered.is_ok(), answers, "{answered:?}");
+            if !answers {
+                running.signal(rustix::process::Signal::TERM);
+            }
         }
-        let _ = running.finish();
+        let outcome = running.finish();
+        assert_eq!(outcome.stderr.contains("PermissionError"), !listens, "{outcome}");
         let entries = entries(&ledger);
         let listens = of(&entries, "listen-authorize");
         let taken = listens.iter().rev().find(|entry| entry["program"].is_object()).expect("an entry");
-        assert_eq!(taken["verdict"], if may { "allowed" } else { "refused" }, "{taken}");
+        assert_eq!(taken["verdict"], if answers { "allowed" } else { "refused" }, "{taken}");
     }
 }
 

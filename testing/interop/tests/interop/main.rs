@@ -9,6 +9,7 @@ mod hostile;
 mod ledger;
 mod lifecycle;
 mod limits;
+mod listeners;
 mod names;
 mod nmap;
 mod policy;

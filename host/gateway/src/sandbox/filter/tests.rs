@@ -63,6 +63,17 @@ fn a_connect_is_judged_where_its_address_may_lead_somewhere() {
 }
 
 #[test]
+fn a_listen_is_judged_on_whatever_socket() {
+    for numbers in ARCHITECTURES {
+        let given =
+            |wanted, socket| verdict(wanted, numbers.architecture, numbers.listen, [socket, 128, 0, 0, 0, 0]);
+        for socket in [0, 3, u64::MAX] {
+            assert_eq!((given(ALL, socket), given(NONE, socket)), (JUDGE, ALLOW), "{socket}");
+        }
+    }
+}
+
+#[test]
 fn sockets_for_datagrams_are_judged_and_strange_families_fail() {
     for numbers in ARCHITECTURES {
         let made = |wanted, call: u32, family: i32, kind: i32| {

@@ -137,14 +137,31 @@ pub(super) fn connect_plainly(
     address: &[u8],
     waits: &dyn Fn() -> bool,
 ) -> io::Result<()> {
+    become_caller(base, caller, waits)?;
+    connect_to(socket, address)
+}
+
+/// Has a Unix socket listen, by the caller's rights, whose user and group it tells to whom it connects. Changes the calling
+/// thread for good.
+pub(super) fn listen_plainly(
+    base: &Base,
+    caller: &Caller,
+    socket: &OwnedFd,
+    backlog: i32,
+    waits: &dyn Fn() -> bool,
+) -> io::Result<()> {
+    become_caller(base, caller, waits)?;
+    rustix::net::listen(socket, backlog)
+}
+
+fn become_caller(base: &Base, caller: &Caller, waits: &dyn Fn() -> bool) -> io::Result<()> {
     let place = caller.place()?;
     if !waits() {
         return Err(Errno::INTR);
     }
     set_groups(base, &place)?;
     set_ids(&place)?;
-    hold(CapabilitySet::empty())?;
-    connect_to(socket, address)
+    hold(CapabilitySet::empty())
 }
 
 /// The path in a Unix address; `None` where it is no path, or no Unix address.

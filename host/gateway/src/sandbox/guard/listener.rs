@@ -31,6 +31,8 @@ pub(super) struct Call {
 pub(super) enum Kind {
     /// connect(2): which socket, where the address is, and its length in bytes.
     Connect { socket: i32, address: u64, length: usize },
+    /// listen(2): which socket, and how many connections may wait there.
+    Listen { socket: i32, backlog: i32 },
     /// socket(2) for Unix datagrams: the type and its flags.
     UnixDatagrams { flags: i32 },
     /// socket(2) for IPv4's or IPv6's: the family, the type and its flags, and the protocol.
@@ -139,6 +141,9 @@ impl Kind {
                 address: data.args[1],
                 length: usize::try_from(integer(2)).ok()?,
             }),
+            number if number == numbers.listen => {
+                Some(Self::Listen { socket: integer(0), backlog: integer(1) })
+            }
             number if number == numbers.socket => Some(match integer(0) {
                 libc::AF_UNIX => Self::UnixDatagrams { flags: integer(1) },
                 family => Self::Datagrams { family, flags: integer(1), protocol: integer(2) },

@@ -9,7 +9,9 @@
 //!                                                                finds the file, judges *it*, and connects to *it*
 //! ```
 //!
-//! No call that names an address is given back to the kernel to go on with: the caller could have changed the address by then,
+//! listen(2) goes the same way: the address is the socket's own, and the gateway may say no.
+//!
+//! No call that names an address or a socket is given back to the kernel to go on with: the caller could have changed the address by then,
 //! or the descriptor. What is judged is what is connected to: a file that is held open, by no name.
 //!
 //! A path leads to a socket that was made inside, which is open ([`origin`]); to one that a rule names ([`judgement`]);
@@ -19,6 +21,7 @@
 //! - [`caller`]: who called
 //! - [`pool`]: the workers
 //! - [`judgement`], [`opened`], [`origin`]: what is open
+//! - [`listening`]: which sockets take connections, and where
 //! - [`inside`]: which connections never leave
 //! - [`voice`]: what the gateway is asked and told, before anything leaves or is opened
 
@@ -26,6 +29,7 @@ mod caller;
 mod inside;
 mod judgement;
 mod listener;
+mod listening;
 mod opened;
 mod origin;
 mod pool;

@@ -5,9 +5,10 @@ use super::caller::{Caller, Identity, connect};
 use super::inside;
 use super::judgement::{self, Base};
 use super::listener::{Call, Kind, Listener};
+use super::listening::{self, Socket};
 use super::opened::Opened;
 use super::voice::Voice;
-use crate::sandbox::control::Deed;
+use crate::sandbox::control::{Deed, Listening};
 use crate::sandbox::error::{During, LaunchError, Step};
 use crate::sandbox::filter::ADDRESS_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
@@ -157,6 +158,7 @@ impl Pool {
     fn serve(self: &Arc<Self>, call: Call, callers: &mut Callers) -> Done {
         let done = match call.kind {
             Kind::Connect { socket, address, length } => self.connect(call, callers, socket, address, length),
+            Kind::Listen { socket, backlog } => self.listen(call, callers, socket, backlog),
             Kind::Datagrams { family, flags, protocol } => self.make_datagrams(call, family, flags, protocol),
             Kind::UnixDatagrams { flags } => Ok(Done::Now(self.make_packets(call, flags))),
             Kind::DatagramPair { flags, numbers } => Ok(Done::Now(self.make_pair(call, flags, numbers))),
@@ -178,9 +180,7 @@ impl Pool {
         let mut bytes = [0; ADDRESS_BYTES_MAX];
         let bytes = bytes.get_mut(..length).ok_or(Errno::INVAL)?;
         caller.read(address, bytes)?;
-        if !self.listener.waits(call.id) {
-            return Err(Errno::INTR);
-        }
+        self.expect_waiting(call)?;
         let family = bytes.first_chunk().map_or(0, |family| i32::from(u16::from_ne_bytes(*family)));
         let is_stream = rustix::net::sockopt::socket_type(&socket) != Ok(SocketType::DGRAM);
         match family {
@@ -190,7 +190,8 @@ impl Pool {
                     true => None,
                     false => Some(caller.as_descriptor().try_clone().map_err(|_| Errno::MFILE)?),
                 };
-                Ok(Done::Long(Long { socket, address: bytes.to_vec(), caller }))
+                let long = Long { socket, caller, wish: Wish::Connect(bytes.to_vec()) };
+                Ok(Done::Long(long))
             }
             libc::AF_INET | libc::AF_INET6 => Ok(Done::Now(connect(&socket, bytes).map(|()| 0))),
             // No path is as long as that.
@@ -209,17 +210,63 @@ impl Pool {
     }
 
     /// Does what may take long, while another worker waits for calls.
-    fn finish(&self, call: Call, Long { socket, address, caller }: Long) -> Result<(), Errno> {
-        if let Some(caller) = caller {
-            self.announce(call, &caller, Deed::Connects(inode_of(&socket)?))?;
+    fn finish(&self, call: Call, Long { socket, caller, wish }: Long) -> Result<(), Errno> {
+        match wish {
+            Wish::Connect(address) => {
+                if let Some(caller) = caller {
+                    self.announce(call, &caller, Deed::Connects(inode_of(&socket)?))?;
+                }
+                connect(&socket, &address)
+            }
+            Wish::Listen(listening, backlog) => {
+                let may =
+                    caller.and_then(|caller| self.setting.voice.propose(&caller, Deed::Listens(listening)));
+                may.ok_or(Errno::ACCESS)?;
+                self.expect_waiting(call)?;
+                listening::listen_at(&socket, listening, backlog)
+            }
         }
-        connect(&socket, &address)
+    }
+
+    /// Has the socket listen whose copy this is, whatever the caller puts under its number meanwhile.
+    fn listen(
+        self: &Arc<Self>,
+        call: Call,
+        callers: &mut Callers,
+        number: i32,
+        backlog: i32,
+    ) -> Result<Done, Errno> {
+        let (caller, socket) = callers.descriptor(call.thread, number)?;
+        self.expect_waiting(call)?;
+        match listening::look_at(&socket, self.setting.base.network)? {
+            Socket::Tcp(listening) => {
+                let caller = Some(caller.as_descriptor().try_clone().map_err(|_| Errno::MFILE)?);
+                Ok(Done::Long(Long { socket, caller, wish: Wish::Listen(listening, backlog) }))
+            }
+            Socket::Unix => {
+                let caller = Caller::of(call.thread)?;
+                self.add(move |pool| pool.listen_as(call, &caller, &socket, backlog))?;
+                Ok(Done::Elsewhere)
+            }
+            Socket::Other => Ok(Done::Now(rustix::net::listen(&socket, backlog).map(|()| 0))),
+        }
+    }
+
+    /// Has a Unix socket listen by the caller's rights. The thread has them for good, and ends.
+    fn listen_as(&self, call: Call, caller: &Caller, socket: &OwnedFd, backlog: i32) {
+        let waits = || self.listener.waits(call.id);
+        let done = judgement::listen_plainly(&self.setting.base, caller, socket, backlog, &waits);
+        self.listener.answer(call.id, done.map(|()| 0));
+    }
+
+    fn expect_waiting(&self, call: Call) -> Result<(), Errno> {
+        if self.listener.waits(call.id) { Ok(()) } else { Err(Errno::INTR) }
     }
 
     /// Has the gateway look who calls, while it can be nobody else: the caller waits, before and afterwards.
     fn announce(&self, call: Call, caller: &OwnedFd, deed: Deed) -> Result<(), Errno> {
         self.setting.voice.announce(caller, deed);
-        if self.listener.waits(call.id) { Ok(()) } else { Err(Errno::INTR) }
+        self.expect_waiting(call)
     }
 
     /// Makes a socket for datagrams in the caller's place, so that it is known by whom each of them was made. A caller in
@@ -292,21 +339,28 @@ enum Done {
     Elsewhere,
     /// The kernel is to go on with it.
     Passed,
-    /// A connection, which may take long.
+    /// What may take long.
     Long(Long),
 }
 
-/// A connection that is to be made.
+/// What is to be done with a socket.
 struct Long {
     socket: OwnedFd,
-    /// As the kernel takes it.
-    address: Vec<u8>,
     /// Who calls, where the gateway is to look at it.
     caller: Option<OwnedFd>,
+    wish: Wish,
+}
+
+/// What for.
+enum Wish {
+    /// A connection to an address as the kernel takes it.
+    Connect(Vec<u8>),
+    /// To listen where it says, with room for so many connections.
+    Listen(Listening, i32),
 }
 
 /// The number by which a socket is known.
-fn inode_of(socket: &OwnedFd) -> Result<u32, Errno> {
+pub(super) fn inode_of(socket: &OwnedFd) -> Result<u32, Errno> {
     // Those of sockets have 32 bits (fs/inode.c, get_next_ino).
     Ok(rustix::fs::fstat(socket)?.st_ino as u32)
 }

@@ -38,9 +38,13 @@ impl Voice {
     /// Tells what somebody does who waits in a call, and waits until the gateway has looked who it is. One that is gone
     /// has looked at nobody, and its packets go nowhere.
     pub(super) fn announce(&self, caller: &OwnedFd, deed: Deed) {
-        if let Ok(caller) = caller.try_clone() {
-            let _ = self.put(|answer| Report::Called { caller, answer, deed });
-        }
+        let _ = self.propose(caller, deed);
+    }
+
+    /// The same of what may be refused; `None` where it is, or where the gateway is gone.
+    pub(super) fn propose(&self, caller: &OwnedFd, deed: Deed) -> Option<()> {
+        let caller = caller.try_clone().ok()?;
+        self.put(|answer| Report::Called { caller, answer, deed })
     }
 
     /// Puts something to the gateway, and waits for its yes.
