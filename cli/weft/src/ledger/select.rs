@@ -2,7 +2,7 @@
 
 use crate::args::{Select, SelectedHost};
 use axiom::domain::DomainName;
-use ledger::{Authorization, Entry, EntryNumber, Event, Program, ShardNumber};
+use ledger::{Authorization, Direction, Entry, EntryNumber, Event, Program, ShardNumber};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many connections of each shard that were taken are remembered, to take their ends as well; the oldest are forgotten
@@ -77,7 +77,10 @@ fn is_host(host: &SelectedHost, entry: &Authorization) -> bool {
     match host {
         SelectedHost::Unix(path) => entry.path.as_ref() == Some(path),
         SelectedHost::Network(network) => {
-            entry.remote.is_some_and(|remote| network.contains(remote.ip().to_canonical()))
+            // A listener has no far end: the place that it is about is its own.
+            let is_own = matches!(entry.direction, Some(Direction::Bind | Direction::Listen));
+            let place = if is_own { entry.local } else { entry.remote };
+            place.is_some_and(|place| network.contains(place.ip().to_canonical()))
         }
         SelectedHost::Name(asked) => is_name(&|name| name == asked),
         SelectedHost::Below(parent) => {
@@ -150,6 +153,19 @@ mod tests {
         assert_eq!((host("192.0.2.0/24"), host("a.example.")), (vec![0, 3], vec![0, 3]));
         let verdict = clap::ValueEnum::from_str("refused", false).ok();
         assert_eq!(all(Select { verdict, ..Select::default() }), [1]);
+    }
+
+    #[test]
+    fn a_listener_is_taken_by_its_own_address() {
+        let listener = Authorization {
+            direction: Some(Direction::Listen),
+            local: "127.0.0.1:80".parse().ok(),
+            ..Authorization::default()
+        };
+        let listener = Entry::new(6, RunId([1; 16]), Event::ListenAuthorize(listener));
+        let taken =
+            |text| asked(Select { host: host(text), ..Select::default() }, std::slice::from_ref(&listener));
+        assert_eq!((taken("127.0.0.0/8"), taken("192.0.2.1")), (vec![0], vec![]));
     }
 
     #[test]
