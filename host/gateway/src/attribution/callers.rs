@@ -21,6 +21,7 @@ pub struct Callers {
     sockets: HashMap<u32, Socket>,
     /// The oldest first; some may be forgotten already.
     order: VecDeque<u32>,
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Callers {
 
     /// A socket for datagrams is made.
     pub fn handle_make(&mut self, inode: u32, by: Option<Asker>) {
+        self.made += 1;
         self.insert(inode, by);
     }
 
@@ -70,6 +72,11 @@ impl Callers {
         let socket = self.sockets.get_mut(&inode)?;
         let known = *socket.ends.get_or_insert(ends);
         socket.by.clone().filter(|_| known == ends)
+    }
+
+    /// How many sockets for datagrams have been made.
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// Whether the socket was made by this program.

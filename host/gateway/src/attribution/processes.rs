@@ -78,11 +78,32 @@ impl Processes {
         self.callers.as_mut()
     }
 
+    /// How many sockets for datagrams have been made, as far as a guard tells that.
+    pub fn made(&self) -> u64 {
+        self.callers.as_ref().map_or(0, Callers::made)
+    }
+
     /// Who has opened the socket with these ends, or sent from it, `local` being its own; `None` where that cannot be told.
     /// The port of a ping socket is the identifier of its echo requests. Where several processes of one program hold it, one
     /// of them is told.
     pub fn find(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<Asker> {
-        let socket = self.tables.find(protocol, local, remote)?;
+        let socket = self.look(protocol, local, remote)?;
+        self.find_at(socket, protocol, local, remote)
+    }
+
+    /// The socket with these ends, as [`find`](Self::find) takes them: one question to the kernel, for UDP of a microsecond.
+    pub fn look(&mut self, protocol: Protocol, local: SocketAddr, remote: SocketAddr) -> Option<DiagSocket> {
+        self.tables.find(protocol, local, remote)
+    }
+
+    /// The same as [`find`](Self::find), where that was the socket when it was last looked at.
+    pub fn find_at(
+        &mut self,
+        socket: DiagSocket,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<Asker> {
         match &mut self.callers {
             Some(callers) if protocol == Protocol::Tcp => {
                 callers.find_connecting(socket.inode, (local, remote))
@@ -102,7 +123,18 @@ impl Processes {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Option<Asker> {
-        let socket = self.tables.find(protocol, local, remote)?;
+        let socket = self.look(protocol, local, remote)?;
+        self.find_holding_at(socket, protocol, local, remote)
+    }
+
+    /// The same as [`find_holding`](Self::find_holding), where that was the socket when it was last looked at.
+    pub fn find_holding_at(
+        &mut self,
+        socket: DiagSocket,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<Asker> {
         self.find_holder_of(socket, (protocol, local, remote))
     }
 

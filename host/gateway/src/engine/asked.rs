@@ -349,6 +349,6 @@ fn outcome(closing: &Closing) -> Outcome {
         Closing::Aborted => Outcome::Aborted,
         Closing::Refused => Outcome::Revoked,
         Closing::Limited => Outcome::Limited,
-        Closing::Evicted | Closing::Idle => Outcome::Evicted,
+        Closing::Evicted | Closing::Idle | Closing::Replaced => Outcome::Evicted,
     }
 }

@@ -1,13 +1,15 @@
-//! Packets behind the first of a flow that waits: they go on after it, in the order in which they came.
+//! Packets behind the first of a flow that waits: they go on after it, in the order in which they came. What comes from another
+//! socket meanwhile is none of that flow, and is lost.
 
 use super::held::Held;
 use super::inquiry::Flow;
+use super::origin::Origin;
 use std::collections::HashMap;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    flows: HashMap<Flow, Vec<Held>>,
+    flows: HashMap<Flow, (Origin, Vec<Held>)>,
     count: usize,
 }
 
@@ -15,7 +17,7 @@ impl Behind {
     /// The first packet of a flow waits, if this is one.
     pub fn begin(&mut self, first: &Held) {
         if let Some(flow) = first.flow() {
-            self.flows.entry(flow).or_default();
+            self.flows.entry(flow).or_insert((first.origin(), Vec::new()));
         }
     }
 
@@ -31,15 +33,21 @@ impl Behind {
 
     /// Keeps one, as long as its flow has fewer than `most`; else it is lost.
     pub fn push(&mut self, flow: Flow, packet: impl FnOnce() -> Held, most: usize) {
-        if let Some(packets) = self.flows.get_mut(&flow).filter(|packets| packets.len() < most) {
-            packets.push(packet());
+        let Some((origin, packets)) = self.flows.get_mut(&flow).filter(|(_, packets)| packets.len() < most)
+        else {
+            return;
+        };
+        let packet = packet();
+        if origin.covers(packet.origin()) {
+            packets.push(packet);
             self.count += 1;
         }
     }
 
     /// What follows this one, which waits no more.
     pub fn take(&mut self, first: &Held) -> Vec<Held> {
-        let packets = first.flow().and_then(|flow| self.flows.remove(&flow)).unwrap_or_default();
+        let flow = first.flow().and_then(|flow| self.flows.remove(&flow));
+        let packets = flow.map(|(_, packets)| packets).unwrap_or_default();
         self.count -= packets.len();
         packets
     }

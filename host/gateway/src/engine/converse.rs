@@ -106,17 +106,17 @@ impl Engine {
             Held::Tcp(request, local, remote) => {
                 self.tcp.handle_identified(cx, request, (local, remote), identity);
             }
-            Held::Udp(datagram) => self.udp.handle_identified(cx, datagram, identity),
-            Held::Echo(echo) => self.echo.handle_identified(cx, echo, identity),
+            Held::Udp(datagram, origin) => self.udp.handle_identified(cx, datagram, origin, identity),
+            Held::Echo(echo, origin) => self.echo.handle_identified(cx, echo, origin, identity),
             Held::Socket(asked) => cx.decide_socket(asked, identity),
             Held::Listen(asked) => cx.decide_listen(asked, identity),
             Held::Resolution(wanted, asker) => cx.decide_resolution(wanted, asker, identity),
             Held::Led(Opening::Tcp(request), address) => self.tcp.handle_led(cx, request, address, said),
-            Held::Led(Opening::Flow(Flow::Udp(local, remote)), address) => {
-                self.udp.handle_led(cx, (local, remote), address, said);
+            Held::Led(Opening::Flow(Flow::Udp(local, remote), origin), address) => {
+                self.udp.handle_led(cx, (local, remote), origin, address, said);
             }
-            Held::Led(Opening::Flow(Flow::Echo(local, remote, identifier)), address) => {
-                self.echo.handle_led(cx, (local, remote, identifier), address, said);
+            Held::Led(Opening::Flow(Flow::Echo(local, remote, identifier), origin), address) => {
+                self.echo.handle_led(cx, (local, remote, identifier), origin, address, said);
             }
         }
     }

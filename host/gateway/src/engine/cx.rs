@@ -7,6 +7,7 @@ use super::held::{Held, Waiting};
 use super::inquiry::{Flow, Inquiries};
 use super::listeners::Listeners;
 use super::lookup::Waiters;
+use super::origin::Origin;
 use super::unix::Sockets;
 use crate::attribution::{Asker, Digesting, Digests, Processes};
 use crate::authority::{Authority, Lessons, unix_ns};
@@ -231,8 +232,11 @@ impl Cx {
     }
 
     /// Who listens at the command's socket `own`, as far as that is known now.
-    pub fn identify_listener(&mut self, protocol: Protocol, from: SocketAddr, own: SocketAddr) -> Identity {
-        let found = self.search(|processes| processes.find_holding(protocol, own, from));
+    pub fn identify_listener(&mut self, (protocol, from, own): Question, origin: Origin) -> Identity {
+        let found = self.search(|processes| match origin.socket() {
+            Some(socket) => processes.find_holding_at(socket, protocol, own, from),
+            None => processes.find_holding(protocol, own, from),
+        });
         found.map_or_else(Identity::default, |asker| self.know(&asker))
     }
 
@@ -259,6 +263,23 @@ impl Cx {
         }
         let Some(asker) = self.find(protocol, wanted, own) else { return Some(Identity::default()) };
         self.with_digest(asker, held)
+    }
+
+    /// Who sends from the socket where a flow's first datagram came from; `None` where that is still being found: then it comes
+    /// back with what is `held`.
+    pub fn identify_sender(
+        &mut self,
+        (protocol, wanted, own): Question,
+        origin: Origin,
+        held: impl FnOnce() -> Held,
+    ) -> Option<Identity> {
+        let found = origin
+            .socket()
+            .and_then(|socket| self.search(|processes| processes.find_at(socket, protocol, own, wanted)));
+        match found {
+            Some(asker) => self.with_digest(asker, held),
+            None => Some(Identity::default()),
+        }
     }
 
     /// A process with its executable's digest; `None` where that is still being found: then it comes back with what is

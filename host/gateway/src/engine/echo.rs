@@ -1,13 +1,14 @@
 //! Echo requests of the program, carried on by ping sockets: one for each address and identifier.
 
 use super::Sources;
-use super::asked::{Asked, Identity, Said, Unopened, Waiter};
+use super::asked::{Asked, Identity, Question, Said, Unopened, Waiter};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::{Denial, Way, host_addresses};
 use super::held::{Held, Opening};
 use super::inquiry;
 use super::lookup::Lookup;
+use super::origin::Origin;
 use crate::limits::Direction;
 use crate::report::Closing;
 use crate::resolver::Resolution;
@@ -48,6 +49,7 @@ struct Flow {
     local: IpAddr,
     remote: IpAddr,
     identifier: u16,
+    origin: Origin,
     asked: Asked,
     deadline: Instant,
     lookup: Lookup,
@@ -62,25 +64,39 @@ struct Flow {
 impl EchoFlows {
     /// The program sent an echo request.
     pub fn handle_request(&mut self, cx: &mut Cx, echo: Echo) {
-        if self.by_key.contains_key(&(echo.remote, echo.local, echo.identifier)) {
-            return self.handle_identified(cx, echo, Identity::default());
+        if let Some(&index) = self.by_key.get(&(echo.remote, echo.local, echo.identifier))
+            && self.keep(cx, index)
+        {
+            return self.handle_identified(cx, echo, Origin::default(), Identity::default());
         }
-        let (wanted, own) = (SocketAddr::new(echo.local, 0), SocketAddr::new(echo.remote, echo.identifier));
-        let held = || Held::Echo(echo.clone());
+        let question = question(echo.local, echo.remote, echo.identifier);
+        let origin = cx.trace(question);
+        let held = || Held::Echo(echo.clone(), origin);
         let flow = inquiry::Flow::Echo(echo.local, echo.remote, echo.identifier);
         if cx.joins(flow, held) {
             return;
         }
-        if let Some(identity) = cx.identify(Protocol::Icmp, wanted, own, held) {
-            self.handle_identified(cx, echo, identity);
+        if let Some(identity) = cx.identify_sender(question, origin, held) {
+            self.handle_identified(cx, echo, origin, identity);
         }
     }
 
+    /// Whether the program's end of a flow is still the socket that it was allowed for; else the flow ends.
+    fn keep(&mut self, cx: &mut Cx, index: usize) -> bool {
+        let Some(flow) = self.flows.get_mut(index) else { return false };
+        let question = question(flow.local, flow.remote, flow.identifier);
+        let is_kept = cx.is_still_from(&mut flow.origin, question);
+        if !is_kept {
+            self.remove(cx, index, Closing::Replaced);
+        }
+        is_kept
+    }
+
     /// The same, now that it is known who asks, where that has to be known.
-    pub fn handle_identified(&mut self, cx: &mut Cx, echo: Echo, identity: Identity) {
+    pub fn handle_identified(&mut self, cx: &mut Cx, echo: Echo, origin: Origin, identity: Identity) {
         let key = (echo.remote, echo.local, echo.identifier);
         let known = self.by_key.get(&key).copied();
-        let Some(index) = known.or_else(|| self.open(cx, &echo, identity)) else { return };
+        let Some(index) = known.or_else(|| self.open(cx, &echo, origin, identity)) else { return };
         let Some(flow) = self.flows.get_mut(index) else { return };
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + IDLE);
         if flow.waiting.len() < WAITING_MAX {
@@ -91,11 +107,9 @@ impl EchoFlows {
 
     /// A new flow for a request, where one may be: [`dial`](Self::dial) it once it holds the request, so that the request
     /// is answered where the flow comes to nothing.
-    fn open(&mut self, cx: &mut Cx, echo: &Echo, identity: Identity) -> Option<usize> {
-        let wanted = SocketAddr::new(echo.local, 0);
-        let own = SocketAddr::new(echo.remote, echo.identifier);
-        let held = || Held::Echo(echo.clone());
-        let asked = match cx.ask((Protocol::Icmp, wanted, own), identity, held) {
+    fn open(&mut self, cx: &mut Cx, echo: &Echo, origin: Origin, identity: Identity) -> Option<usize> {
+        let held = || Held::Echo(echo.clone(), origin);
+        let asked = match cx.ask(question(echo.local, echo.remote, echo.identifier), identity, held) {
             Ok(asked) => asked,
             Err(Unopened::Refused) => {
                 cx.stack.refuse_echo(echo, Refusal::Prohibited, cx.now);
@@ -115,6 +129,7 @@ impl EchoFlows {
             local,
             remote,
             identifier,
+            origin,
             asked,
             deadline,
             lookup: Lookup::default(),
@@ -157,8 +172,8 @@ impl EchoFlows {
                 self.connect(cx, index, &admitted);
             }
             Err(mut denial) => {
-                let Flow { local, remote, identifier, .. } = *flow;
-                let opening = Opening::Flow(inquiry::Flow::Echo(local, remote, identifier));
+                let Flow { local, remote, identifier, origin, .. } = *flow;
+                let opening = Opening::Flow(inquiry::Flow::Echo(local, remote, identifier), origin);
                 if !cx.inquire_where_it_leads(&flow.asked, &mut denial, opening) {
                     self.refuse(cx, index, denial);
                 }
@@ -171,11 +186,13 @@ impl EchoFlows {
         &mut self,
         cx: &mut Cx,
         (local, remote, identifier): (IpAddr, IpAddr, u16),
+        origin: Origin,
         address: IpAddr,
         said: Option<Said>,
     ) {
         let Some(&index) = self.by_key.get(&(remote, local, identifier)) else { return };
-        let Some(flow) = self.flows.get_mut(index) else { return };
+        let flow = self.flows.get_mut(index).filter(|flow| origin.socket() == flow.origin.socket());
+        let Some(flow) = flow else { return };
         flow.lookup = Lookup::default();
         flow.asked.consent.take(address, said);
         self.dial(cx, index);
@@ -258,6 +275,9 @@ impl EchoFlows {
 
     /// The socket of the flow at `index` reported. Whether it may have more.
     pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
+        if !self.keep(cx, index) {
+            return false;
+        }
         for _ in 0..TURN_REPLIES_MAX {
             let Some(flow) = self.flows.get_mut(index) else { return false };
             let Some((socket, _)) = &flow.socket else { return false };
@@ -324,4 +344,9 @@ impl EchoFlows {
             cx.report_close(opened, flow.traffic, closing);
         }
     }
+}
+
+/// How a program asks for a flow: the identifier of its socket is its port.
+fn question(local: IpAddr, remote: IpAddr, identifier: u16) -> Question {
+    (Protocol::Icmp, SocketAddr::new(local, 0), SocketAddr::new(remote, identifier))
 }

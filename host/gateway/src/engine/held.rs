@@ -4,6 +4,7 @@ use super::asked::{Identity, Question};
 use super::behind::Behind;
 use super::inquiry::Flow;
 use super::listeners::ListenQuestion;
+use super::origin::Origin;
 use crate::attribution::{Asker, Ticket};
 use crate::resolver::Wanted;
 use crate::sandbox::SocketQuestion;
@@ -25,10 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) enum Held {
     /// A connection, from the second address to the first.
     Tcp(RequestId, SocketAddr, SocketAddr),
-    /// A flow's first datagram.
-    Udp(Datagram),
-    /// The first echo request.
-    Echo(Echo),
+    /// A flow's first datagram, and where it came from.
+    Udp(Datagram, Origin),
+    /// The first echo request, and where it came from.
+    Echo(Echo, Origin),
     /// A Unix socket of the host's.
     Socket(SocketQuestion),
     /// A port inside.
@@ -44,17 +45,27 @@ pub(super) enum Held {
 pub(super) enum Opening {
     /// A TCP connection.
     Tcp(RequestId),
-    /// Another.
-    Flow(Flow),
+    /// Another, and where it comes from.
+    Flow(Flow, Origin),
 }
 
 impl Held {
     /// The flow whose first packet it is.
     pub fn flow(&self) -> Option<Flow> {
         match self {
-            Self::Udp(datagram) => Some(Flow::Udp(datagram.local, datagram.remote)),
-            Self::Echo(echo) => Some(Flow::Echo(echo.local, echo.remote, echo.identifier)),
+            Self::Udp(datagram, _) => Some(Flow::Udp(datagram.local, datagram.remote)),
+            Self::Echo(echo, _) => Some(Flow::Echo(echo.local, echo.remote, echo.identifier)),
             Self::Tcp(..) | Self::Socket(_) | Self::Listen(_) | Self::Resolution(..) | Self::Led(..) => None,
+        }
+    }
+
+    /// Where the first packet of a flow came from; another's has none.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Udp(_, origin) | Self::Echo(_, origin) => *origin,
+            Self::Tcp(..) | Self::Socket(_) | Self::Listen(_) | Self::Resolution(..) | Self::Led(..) => {
+                Origin::default()
+            }
         }
     }
 }
@@ -151,7 +162,8 @@ mod tests {
         let Digesting::Pending(ticket) = digests.digest(asker.executable()) else { panic!("not read yet") };
         let numbered = |from: u16, number: u8| {
             let (there, here) = (([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], from).into());
-            Held::Udp(Datagram::new(there, here, Bytes::copy_from_slice(&[number])))
+            let payload = Bytes::copy_from_slice(&[number]);
+            Held::Udp(Datagram::new(there, here, payload), Origin::default())
         };
         let flow = |from| numbered(from, 0).flow().expect("a datagram is of a flow");
         let (mut waiting, now) = (Waiting::default(), Instant::from_secs(1));
@@ -161,7 +173,7 @@ mod tests {
         assert!((1..4).all(|number| waiting.join(flow(1), || numbered(1, number))));
         let released = waiting.release(Some((ticket, None)), now);
         let number = |held: &Held| match held {
-            Held::Udp(datagram) => datagram.payload[0],
+            Held::Udp(datagram, _) => datagram.payload[0],
             _ => panic!("{held:?}"),
         };
         assert_eq!(released.iter().map(|(_, held)| number(held)).collect::<Vec<_>>(), [0, 1, 2, 3, 9]);

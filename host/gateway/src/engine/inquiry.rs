@@ -279,6 +279,7 @@ impl Inquiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::origin::Origin;
     use axiom::domain::DomainName;
     use packet::Bytes;
     use stack::Datagram;
@@ -295,16 +296,17 @@ mod tests {
         Proposal::connect(Protocol::Udp, name("a.example"), port)
     }
 
-    fn datagram(from: u16) -> Datagram {
-        Datagram::new(([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], from).into(), Bytes::from_static(b"x"))
+    fn held(from: u16) -> Held {
+        let (there, here) = (([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], from).into());
+        Held::Udp(Datagram::new(there, here, Bytes::from_static(b"x")), Origin::default())
     }
 
     fn put(inquiries: &mut Inquiries, proposal: &Proposal, from: u16) -> bool {
-        inquiries.put(proposal, About::Asked, None, Held::Udp(datagram(from)))
+        inquiries.put(proposal, About::Asked, None, held(from))
     }
 
     fn flow(from: u16) -> Flow {
-        Held::Udp(datagram(from)).flow().expect("a datagram is of a flow")
+        held(from).flow().expect("a datagram is of a flow")
     }
 
     #[test]
@@ -332,7 +334,7 @@ mod tests {
         assert!(!inquiries.keeps(flow(1)), "it does not wait");
         assert!(put(&mut inquiries, &endpoint(1), 1) && inquiries.keeps(flow(1)));
         for _ in 0..100 {
-            inquiries.join(flow(1), || Held::Udp(datagram(1)));
+            inquiries.join(flow(1), || held(1));
         }
         let (_, going) = inquiries.take(None).expect("the first");
         assert_eq!(going.len(), PACKETS_MAX);
@@ -344,7 +346,8 @@ mod tests {
         let mut inquiries = inquiries();
         let numbered = |number: u8| {
             let (there, here) = (([198, 18, 0, 1], 9).into(), ([10, 0, 2, 15], 1).into());
-            Held::Udp(Datagram::new(there, here, Bytes::copy_from_slice(&[number])))
+            let payload = Bytes::copy_from_slice(&[number]);
+            Held::Udp(Datagram::new(there, here, payload), Origin::default())
         };
         let put = |inquiries: &mut Inquiries, number| {
             assert!(inquiries.put(&endpoint(1), About::Asked, None, numbered(number)));
@@ -356,7 +359,7 @@ mod tests {
         put(&mut inquiries, 3);
         let (_, going) = inquiries.take(Some(Said::Once)).expect("the first");
         let number = |held: &Held| match held {
-            Held::Udp(datagram) => datagram.payload[0],
+            Held::Udp(datagram, _) => datagram.payload[0],
             _ => panic!("{held:?}"),
         };
         assert_eq!(going.iter().map(|(_, held)| number(held)).collect::<Vec<_>>(), [0, 1, 2, 3]);

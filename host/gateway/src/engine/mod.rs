@@ -27,6 +27,7 @@ mod inquiry;
 mod inspection;
 mod listeners;
 mod lookup;
+mod origin;
 mod published;
 mod relay;
 mod revoke;

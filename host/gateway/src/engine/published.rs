@@ -1,10 +1,11 @@
 //! Ports of the host that lead to ports inside (`--publish`). The command sees the gateway as the other side.
 
 use super::Sources;
-use super::asked::{Asked, Consent};
+use super::asked::{Asked, Consent, Question};
 use super::cx::{Cx, Opened, Traffic};
 use super::deadlines::Deadlines;
 use super::gate::Way;
+use super::origin::Origin;
 use super::tcp::TcpFlows;
 use crate::limits::Direction;
 use crate::options::Publish;
@@ -59,6 +60,8 @@ struct Peer {
     outside: SocketAddr,
     inner: UdpId,
     inner_address: SocketAddr,
+    /// The socket that has the port inside.
+    origin: Origin,
     deadline: Instant,
     asked: Asked,
     opened: Opened,
@@ -132,7 +135,8 @@ impl Published {
             };
             let inside = inside(outside, *port);
             let gateway = gateway(outside);
-            let Some((asked, committed)) = Self::admit(cx, Protocol::Tcp, outside, inside, gateway) else {
+            let question = (Protocol::Tcp, gateway, inside);
+            let Some((asked, committed)) = Self::admit(cx, question, outside, Origin::default()) else {
                 socket.reset();
                 continue;
             };
@@ -171,7 +175,11 @@ impl Published {
 
     fn pass_in(&mut self, cx: &mut Cx, published: usize, port: u16, outside: SocketAddr, payload: Bytes) {
         let known = self.by_address.get(&(published, outside)).copied();
-        let Some(index) = known.or_else(|| self.open_peer(cx, published, port, outside)) else { return };
+        let index = match known {
+            Some(index) => self.keep(cx, index).then_some(index),
+            None => self.open_peer(cx, published, port, outside),
+        };
+        let Some(index) = index else { return };
         let Some(peer) = self.peers.get_mut(index) else { return };
         self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);
         if !cx.passes(Direction::Down, &payload) {
@@ -195,14 +203,17 @@ impl Published {
             cx.stack.udp_close(inner);
             return None;
         };
-        let accepted = Self::admit(cx, Protocol::Udp, outside, inside(outside, port), inner_address);
+        let question = (Protocol::Udp, inner_address, inside(outside, port));
+        let origin = cx.trace(question);
+        let accepted = Self::admit(cx, question, outside, origin);
         let Some((asked, committed)) = accepted else {
             cx.stack.udp_close(inner);
             return None;
         };
         let opened = cx.report_connect(&asked, Some(outside), &committed);
         let (deadline, traffic) = (cx.now + IDLE, Traffic::default());
-        let peer = Peer { published, outside, inner, inner_address, deadline, asked, opened, traffic };
+        let peer =
+            Peer { published, outside, inner, inner_address, origin, deadline, asked, opened, traffic };
         let index = self.peers.insert(peer);
         self.by_address.insert((published, outside), index);
         self.by_inner.insert(inner, index);
@@ -210,16 +221,39 @@ impl Published {
         Some(index)
     }
 
+    /// Whether the socket inside is still the one that a peer was let in to, or its successor may be too; else the peer is
+    /// forgotten.
+    fn keep(&mut self, cx: &mut Cx, index: usize) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else { return false };
+        let Some((_, port)) = self.sockets.get(peer.published) else { return false };
+        let question = (Protocol::Udp, peer.inner_address, inside(peer.outside, *port));
+        if cx.is_still_from(&mut peer.origin, question) {
+            return true;
+        }
+        let (outside, origin) = (peer.outside, cx.trace(question));
+        let admitted = Self::admit(cx, question, outside, origin);
+        let (Some((asked, committed)), Some(peer)) = (admitted, self.peers.get_mut(index)) else {
+            self.remove(cx, index, Closing::Replaced);
+            return false;
+        };
+        let opened = cx.report_connect(&asked, Some(outside), &committed);
+        (peer.asked, peer.origin) = (asked, origin);
+        let (before, traffic) =
+            (std::mem::replace(&mut peer.opened, opened), std::mem::take(&mut peer.traffic));
+        cx.report_close(before, traffic, Closing::Replaced);
+        true
+    }
+
     /// Whether somebody outside may connect to a published port, which is told and written down.
     fn admit(
         cx: &mut Cx,
-        protocol: Protocol,
+        question: Question,
         outside: SocketAddr,
-        inside: SocketAddr,
-        seen: SocketAddr,
+        origin: Origin,
     ) -> Option<(Asked, Committed)> {
+        let (protocol, _, inside) = question;
         // Whoever listens there: no connection has the program's side of it yet.
-        let asker = cx.identify_listener(protocol, seen, inside);
+        let asker = cx.identify_listener(question, origin);
         if !cx.may_have(protocol, inside, &asker) {
             return None;
         }
@@ -244,6 +278,9 @@ impl Published {
     /// Whether `socket` stands for an outside peer; then what waits there is sent to that peer.
     pub fn handle_readable(&mut self, cx: &mut Cx, socket: UdpId) -> bool {
         let Some(&index) = self.by_inner.get(&socket) else { return false };
+        if !self.keep(cx, index) {
+            return true;
+        }
         while let Some(datagram) = cx.stack.udp_receive(socket) {
             let Some(peer) = self.peers.get_mut(index) else { break };
             self.deadlines.postpone(index, &mut peer.deadline, cx.now + IDLE);

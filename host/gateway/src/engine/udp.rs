@@ -11,6 +11,7 @@ use super::held::{Held, Opening};
 use super::inquiry;
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
+use super::origin::Origin;
 use crate::inspect::{self, OpenedConnections};
 use crate::limits::Direction;
 use crate::report::Closing;
@@ -60,6 +61,7 @@ struct Flow {
     /// What the program sends to, and its own address.
     local: SocketAddr,
     remote: SocketAddr,
+    origin: Origin,
     asked: Asked,
     deadline: Instant,
     lookup: Lookup,
@@ -94,24 +96,38 @@ impl UdpFlows {
     /// The program sent a datagram.
     pub fn handle_datagram(&mut self, cx: &mut Cx, datagram: Datagram) {
         let (local, remote) = (datagram.local, datagram.remote);
-        if self.by_addresses.contains_key(&(remote, local)) {
-            return self.handle_identified(cx, datagram, Identity::default());
+        if let Some(&index) = self.by_addresses.get(&(remote, local))
+            && self.keep(cx, index)
+        {
+            return self.handle_identified(cx, datagram, Origin::default(), Identity::default());
         }
-        let held = || Held::Udp(datagram.clone());
+        let question = (Protocol::Udp, local, remote);
+        let origin = cx.trace(question);
+        let held = || Held::Udp(datagram.clone(), origin);
         let flow = inquiry::Flow::Udp(local, remote);
         if cx.joins(flow, held) {
             return;
         }
-        if let Some(identity) = cx.identify(Protocol::Udp, local, remote, held) {
-            self.handle_identified(cx, datagram, identity);
+        if let Some(identity) = cx.identify_sender(question, origin, held) {
+            self.handle_identified(cx, datagram, origin, identity);
         }
     }
 
+    /// Whether the program's end of a flow is still the socket that it was allowed for; else the flow ends.
+    fn keep(&mut self, cx: &mut Cx, index: usize) -> bool {
+        let Some(flow) = self.flows.get_mut(index) else { return false };
+        let is_kept = cx.is_still_from(&mut flow.origin, (Protocol::Udp, flow.local, flow.remote));
+        if !is_kept {
+            self.remove(cx, index, Closing::Replaced);
+        }
+        is_kept
+    }
+
     /// The same, now that it is known who asks, where that has to be known.
-    pub fn handle_identified(&mut self, cx: &mut Cx, datagram: Datagram, identity: Identity) {
+    pub fn handle_identified(&mut self, cx: &mut Cx, datagram: Datagram, origin: Origin, identity: Identity) {
         let key = (datagram.remote, datagram.local);
         let known = self.by_addresses.get(&key).copied();
-        let Some(index) = known.or_else(|| self.open(cx, &datagram, identity)) else { return };
+        let Some(index) = known.or_else(|| self.open(cx, &datagram, origin, identity)) else { return };
         let Some(flow) = self.flows.get_mut(index) else { return };
         // RFC 4787 §4.3, REQ-6: what the program sends keeps the flow alive.
         self.deadlines.postpone(index, &mut flow.deadline, cx.now + idle(flow.local));
@@ -157,8 +173,14 @@ impl UdpFlows {
 
     /// A new flow for a datagram, where one may be: [`dial`](Self::dial) it once it holds the datagram, so that the
     /// datagram is answered where the flow comes to nothing.
-    fn open(&mut self, cx: &mut Cx, datagram: &Datagram, identity: Identity) -> Option<usize> {
-        let held = || Held::Udp(datagram.clone());
+    fn open(
+        &mut self,
+        cx: &mut Cx,
+        datagram: &Datagram,
+        origin: Origin,
+        identity: Identity,
+    ) -> Option<usize> {
+        let held = || Held::Udp(datagram.clone(), origin);
         let asked = match cx.ask((Protocol::Udp, datagram.local, datagram.remote), identity, held) {
             Ok(asked) => asked,
             Err(Unopened::Refused) => {
@@ -178,6 +200,7 @@ impl UdpFlows {
         let index = self.flows.insert(Flow {
             local: datagram.local,
             remote: datagram.remote,
+            origin,
             asked,
             deadline,
             lookup: Lookup::default(),
@@ -215,7 +238,7 @@ impl UdpFlows {
         match cx.admit(&flow.asked, &found) {
             Ok(admitted) => self.connect(cx, index, &admitted),
             Err(mut denial) => {
-                let opening = Opening::Flow(inquiry::Flow::Udp(flow.local, flow.remote));
+                let opening = Opening::Flow(inquiry::Flow::Udp(flow.local, flow.remote), flow.origin);
                 if !cx.inquire_where_it_leads(&flow.asked, &mut denial, opening) {
                     self.refuse(cx, index, denial);
                 }
@@ -228,11 +251,13 @@ impl UdpFlows {
         &mut self,
         cx: &mut Cx,
         (local, remote): (SocketAddr, SocketAddr),
+        origin: Origin,
         address: IpAddr,
         said: Option<Said>,
     ) {
         let Some(&index) = self.by_addresses.get(&(remote, local)) else { return };
-        let Some(flow) = self.flows.get_mut(index) else { return };
+        let flow = self.flows.get_mut(index).filter(|flow| origin.socket() == flow.origin.socket());
+        let Some(flow) = flow else { return };
         flow.lookup = Lookup::default();
         flow.asked.consent.take(address, said);
         self.dial(cx, index);
@@ -322,6 +347,9 @@ impl UdpFlows {
 
     /// The socket of the flow at `index` reported. Whether it may have more.
     pub fn handle_readiness(&mut self, cx: &mut Cx, index: usize) -> bool {
+        if !self.keep(cx, index) {
+            return false;
+        }
         for _ in 0..TURN_DATAGRAMS_MAX {
             let Some(flow) = self.flows.get_mut(index) else { return false };
             let Some((socket, _)) = &flow.socket else { return false };

@@ -131,6 +131,8 @@ pub enum Closing {
     Evicted,
     /// A flow in which nothing was said for long.
     Idle,
+    /// Another socket has the port, or the identifier, that the flow came from.
+    Replaced,
     /// The host's socket failed: how.
     Broken(String),
 }
@@ -149,6 +151,7 @@ impl Closing {
             Self::Limited => "limited",
             Self::Evicted => "evicted",
             Self::Idle => "idle",
+            Self::Replaced => "replaced",
             Self::Broken(how) => how,
         }
     }

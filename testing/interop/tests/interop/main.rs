@@ -18,6 +18,7 @@ mod refusal;
 mod report;
 mod server_name;
 mod status;
+mod takers;
 mod tap;
 mod tools;
 mod unix;

@@ -49,7 +49,7 @@ pub enum Outcome {
     Aborted,
     /// The policy refused it after it had begun, or a changed policy does not allow it any more.
     Revoked,
-    /// It made room for another, or had been idle for too long.
+    /// It made room for another, had been idle for too long, or its socket is another.
     Evicted,
     /// It was over a limit of its run.
     Limited,
