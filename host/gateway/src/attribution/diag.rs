@@ -1,4 +1,4 @@
-//! Messages that ask the kernel for one socket: `inet_diag_req_v2`, `inet_diag_msg`.
+//! Messages that ask the kernel for one socket, or for those of a port: `inet_diag_req_v2`, `inet_diag_msg`.
 //!
 //! ```text
 //!  request   0  length 72 | type 20 | flags REQUEST | sequence | port id            nlmsghdr, 16 bytes
@@ -20,6 +20,10 @@ use std::net::{IpAddr, SocketAddr};
 pub const REQUEST_BYTES: usize = 72;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP: u16 = 0x300;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const HEADER_BYTES: usize = 16;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
@@ -57,20 +61,34 @@ pub fn request(
         (IpAddr::V6(_), IpAddr::V6(_)) => AF_INET6,
         _ => return None,
     };
-    let mut message = [0; REQUEST_BYTES];
-    message[..4].copy_from_slice(&(REQUEST_BYTES as u32).to_ne_bytes());
-    message[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    message[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
-    message[8..12].copy_from_slice(&sequence.to_ne_bytes());
-    message[16] = family;
-    message[17] = protocol;
-    message[20..24].copy_from_slice(&u32::MAX.to_ne_bytes()); // a socket in any state
+    let mut message = header(NLM_F_REQUEST, sequence, (family, protocol));
     message[24..26].copy_from_slice(&source.port().to_be_bytes());
     message[26..28].copy_from_slice(&destination.port().to_be_bytes());
     write_address(&mut message[28..44], source.ip());
     write_address(&mut message[44..60], destination.ip());
     message[COOKIE_OFFSET..].copy_from_slice(&u64::MAX.to_ne_bytes()); // INET_DIAG_NOCOOKIE: with any cookie
     Some(message)
+}
+
+/// Asks for all UDP sockets of this version of IP that have this port.
+#[must_use]
+pub fn port_request(is_v6: bool, port: u16, sequence: u32) -> [u8; REQUEST_BYTES] {
+    let family = if is_v6 { AF_INET6 } else { AF_INET };
+    let mut message = header(NLM_F_REQUEST | NLM_F_DUMP, sequence, (family, IPPROTO_UDP));
+    message[24..26].copy_from_slice(&port.to_be_bytes());
+    message
+}
+
+fn header(flags: u16, sequence: u32, (family, protocol): (u8, u8)) -> [u8; REQUEST_BYTES] {
+    let mut message = [0; REQUEST_BYTES];
+    message[..4].copy_from_slice(&(REQUEST_BYTES as u32).to_ne_bytes());
+    message[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message[6..8].copy_from_slice(&flags.to_ne_bytes());
+    message[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    message[16] = family;
+    message[17] = protocol;
+    message[20..24].copy_from_slice(&u32::MAX.to_ne_bytes()); // a socket in any state
+    message
 }
 
 /// An IPv4 address takes the first four of the sixteen bytes.
@@ -100,6 +118,39 @@ pub fn parse_reply(reply: &[u8]) -> Option<DiagSocket> {
     // The reply's header of its own is four bytes shorter than the request's.
     let cookie = u64::from_ne_bytes(*message[COOKIE_OFFSET - 4..].first_chunk()?);
     Some(DiagSocket { inode, cookie })
+}
+
+/// What one read brings of the answer to a [`port_request`]: sockets that some process holds, and then the end of it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// More comes.
+    Sockets(Vec<DiagSocket>),
+    /// Nothing comes behind these.
+    Last(Vec<DiagSocket>),
+    /// The kernel has failed, or it is none of its messages.
+    Failed,
+}
+
+/// Takes the messages of one read apart.
+#[must_use]
+pub fn parse_part(mut part: &[u8]) -> Part {
+    let mut sockets = Vec::new();
+    while !part.is_empty() {
+        let Some(length) = part.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes) as usize) else {
+            return Part::Failed;
+        };
+        let Some(message) = part.get(..length).filter(|message| message.len() >= HEADER_BYTES) else {
+            return Part::Failed;
+        };
+        match u16::from_ne_bytes([message[4], message[5]]) {
+            NLMSG_DONE => return Part::Last(sockets),
+            NLMSG_ERROR => return Part::Failed,
+            _ => sockets.extend(parse_reply(message)),
+        }
+        // Messages begin at multiples of four bytes.
+        part = part.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Part::Sockets(sockets)
 }
 
 #[cfg(test)]
@@ -135,6 +186,27 @@ mod tests {
         assert_eq!(parse_reply(&reply), None);
     }
 
+    #[test]
+    fn a_part_has_several_messages_and_the_last_one_an_end() {
+        let mut socket = [0; REPLY_BYTES_MIN];
+        socket[..4].copy_from_slice(&(REPLY_BYTES_MIN as u32).to_ne_bytes());
+        socket[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        socket[84..88].copy_from_slice(&7u32.to_ne_bytes());
+        let mut end = [0; 20];
+        end[..4].copy_from_slice(&20u32.to_ne_bytes());
+        end[4..6].copy_from_slice(&NLMSG_DONE.to_ne_bytes());
+        let seven = DiagSocket { inode: 7, cookie: 0 };
+        assert_eq!(parse_part(&[socket, socket].concat()), Part::Sockets(vec![seven; 2]));
+        assert_eq!(parse_part(&[&socket[..], &end].concat()), Part::Last(vec![seven]));
+        end[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        assert_eq!(parse_part(&[&socket[..], &end].concat()), Part::Failed);
+        assert_eq!(parse_part(&socket[..80]), Part::Failed);
+        assert_eq!(
+            port_request(true, 0x1234, 5)[16..26],
+            [AF_INET6, IPPROTO_UDP, 0, 0, 255, 255, 255, 255, 0x12, 0x34]
+        );
+    }
+
     proptest! {
         #[test]
         fn no_reply_makes_the_parser_panic(reply in proptest::collection::vec(any::<u8>(), 0..120), length in 0u32..130) {
@@ -145,6 +217,7 @@ mod tests {
                 framed[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
             }
             let _ = parse_reply(&framed);
+            let _ = parse_part(&framed);
         }
     }
 }

@@ -109,9 +109,12 @@ impl Processes {
                 callers.find_connecting(socket.inode, (local, remote))
             }
             _ => {
-                let asker = self.find_holder_of(socket, (protocol, local, remote))?;
+                let mut budget = Budget::new();
+                let asker = self.find_holder_of(socket, (protocol, local, remote), &mut budget)?;
                 let is_its_own = |callers: &Callers| callers.is_made_by(socket.inode, &asker);
-                self.callers.as_ref().is_none_or(is_its_own).then_some(asker)
+                let is_its_own = self.callers.as_ref().is_none_or(is_its_own);
+                let is_it = is_its_own && self.is_only_sender((protocol, local), &asker, &mut budget);
+                is_it.then_some(asker)
             }
         }
     }
@@ -135,20 +138,45 @@ impl Processes {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Option<Asker> {
-        self.find_holder_of(socket, (protocol, local, remote))
+        let mut budget = Budget::new();
+        let asker = self.find_holder_of(socket, (protocol, local, remote), &mut budget)?;
+        self.is_only_sender((protocol, local), &asker, &mut budget).then_some(asker)
+    }
+
+    /// Whether all UDP sockets that have the port of `local` are this program's. The kernel's table names the one that a datagram
+    /// to there would reach, and that need not be the one that sends.
+    fn is_only_sender(
+        &mut self,
+        (protocol, local): (Protocol, SocketAddr),
+        asker: &Asker,
+        budget: &mut Budget,
+    ) -> bool {
+        if protocol != Protocol::Udp {
+            return true;
+        }
+        let Some(senders) = self.tables.find_senders(local) else { return false };
+        senders.len() <= 1
+            || senders.iter().all(|sender| {
+                let holder = self.find_holder_now(*sender, budget);
+                holder.is_some_and(|holder| holder.is_same_program(asker))
+            })
     }
 
     fn find_holder_of(
         &mut self,
         socket: DiagSocket,
         (protocol, local, remote): (Protocol, SocketAddr, SocketAddr),
+        budget: &mut Budget,
     ) -> Option<Asker> {
-        let link = format!("socket:[{}]", socket.inode);
-        let (known, descriptor) = self.find_holder(&link).ok()??;
+        let asker = self.find_holder_now(socket, budget)?;
         // The inode may have become another socket's since it was looked up.
-        let still = known.folder.compare(descriptor, &link) == Compared::Same
-            && known.is_unchanged()
-            && self.tables.find(protocol, local, remote)? == socket;
+        (self.tables.find(protocol, local, remote)? == socket).then_some(asker)
+    }
+
+    fn find_holder_now(&mut self, socket: DiagSocket, budget: &mut Budget) -> Option<Asker> {
+        let link = format!("socket:[{}]", socket.inode);
+        let (known, descriptor) = self.find_holder(&link, budget).ok()??;
+        let still = known.folder.compare(descriptor, &link) == Compared::Same && known.is_unchanged();
         let asker = still.then(|| known.asker().clone())?;
         self.recent.push_front(known);
         self.recent.truncate(RECENT_MAX);
@@ -174,16 +202,15 @@ impl Processes {
     }
 
     /// One that holds a socket, and by which descriptor; `None` where nobody does, or those who do are not one program.
-    fn find_holder(&mut self, link: &str) -> Result<Option<(Known, u32)>, Unsure> {
-        let mut budget = Budget::new();
-        let (mut found, mut all) = (self.take_recent(link, &mut budget)?, Vec::new());
+    fn find_holder(&mut self, link: &str, budget: &mut Budget) -> Result<Option<(Known, u32)>, Unsure> {
+        let (mut found, mut all) = (self.take_recent(link, budget)?, Vec::new());
         if found.is_none() {
-            all = family(self.root, &mut budget)?;
+            all = family(self.root, budget)?;
             // The youngest are the likeliest to have just opened something, and mostly have the highest ids.
             all.sort_unstable_by_key(|id| Reverse(*id));
             for id in &all {
                 if let Some(Holder { folder, descriptor, closes_at_exec, image }) =
-                    Holder::find(*id, link, &mut budget)?
+                    Holder::find(*id, link, budget)?
                 {
                     let known = Known::read(folder, image, self.root, self.container.clone());
                     found = Some(Found { known: known.ok_or(Unsure)?, descriptor, closes_at_exec });
@@ -194,12 +221,12 @@ impl Processes {
         let Some(Found { known, descriptor, closes_at_exec }) = found else { return Ok(None) };
         let id = known.folder.id();
         let others = match closes_at_exec {
-            true => family(id, &mut budget)?,
-            false if all.is_empty() => family(self.root, &mut budget)?,
+            true => family(id, budget)?,
+            false if all.is_empty() => family(self.root, budget)?,
             false => all,
         };
         for other in others.into_iter().filter(|other| *other != id) {
-            let other = Holder::find(other, link, &mut budget)?;
+            let other = Holder::find(other, link, budget)?;
             if other.is_some_and(|other| !other.image.is_same_program(&known.image)) {
                 return Ok(None);
             }

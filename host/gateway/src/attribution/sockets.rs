@@ -1,6 +1,6 @@
 //! The socket tables of a sandbox: from a connection's addresses to its socket.
 
-use super::diag::{self, DiagSocket};
+use super::diag::{self, DiagSocket, Part};
 use super::ping;
 use axiom::rules::Protocol;
 use rustix::fd::OwnedFd;
@@ -8,6 +8,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+
+/// How many sockets may have one port where it is looked whose they are.
+pub(super) const SENDERS_MAX: usize = 16;
 
 /// The tables of one network namespace.
 #[derive(Debug)]
@@ -43,6 +46,42 @@ impl SocketTables {
             let reply = reply.get(..count)?;
             if diag::sequence(reply) == Some(self.sequence) {
                 return diag::parse_reply(reply);
+            }
+        }
+    }
+
+    /// All sockets that datagrams from this address can come from: whatever address a socket is bound to, each datagram may
+    /// name another. `None` where the kernel fails, or there are too many.
+    pub fn find_senders(&mut self, local: SocketAddr) -> Option<Vec<DiagSocket>> {
+        let mut senders = self.find_port(true, local.port())?;
+        if local.ip().to_canonical().is_ipv4() {
+            senders.append(&mut self.find_port(false, local.port())?);
+        }
+        (senders.len() <= SENDERS_MAX).then_some(senders)
+    }
+
+    /// All UDP sockets of one version of IP that have this port. The answer is read to its end, since there can be no other
+    /// question before that.
+    fn find_port(&mut self, is_v6: bool, port: u16) -> Option<Vec<DiagSocket>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = diag::port_request(is_v6, port, self.sequence);
+        send(&self.diag, &request, SendFlags::DONTWAIT).ok()?;
+        let (mut found, mut reply) = (Vec::new(), [0; 16_384]);
+        loop {
+            let (count, _) = recv(&self.diag, &mut reply[..], RecvFlags::DONTWAIT).ok()?;
+            let part = reply.get(..count)?;
+            if diag::sequence(part) != Some(self.sequence) {
+                continue;
+            }
+            let (mut sockets, is_last) = match diag::parse_part(part) {
+                Part::Sockets(sockets) => (sockets, false),
+                Part::Last(sockets) => (sockets, true),
+                Part::Failed => return None,
+            };
+            sockets.truncate(SENDERS_MAX + 1 - found.len());
+            found.append(&mut sockets);
+            if is_last {
+                return Some(found);
             }
         }
     }

@@ -142,6 +142,50 @@ fn an_unconnected_ipv6_socket_that_speaks_ipv4_is_found() {
 }
 
 #[test]
+fn a_port_that_two_programs_have_is_nobodys_and_one_that_one_has_twice_is_that_ones() {
+    let bind = || {
+        let (family, flags) = (AddressFamily::INET, SocketFlags::CLOEXEC);
+        let socket = socket_with(family, SocketType::DGRAM, flags, None).expect("a socket");
+        rustix::net::sockopt::set_socket_reuseport(&socket, true).expect("a port that is shared");
+        socket
+    };
+    let own = UdpSocket::from(bind_to(bind(), "127.0.0.1:0"));
+    let (local, remote) = (own.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
+    let mut processes = below(std::process::id());
+    let mut find = || processes.find(Protocol::Udp, local, remote);
+    let looked = find().expect("this process alone");
+    let second = bind_to(bind(), &local.to_string());
+    assert!(find().expect("this process twice").is_same_program(&looked));
+    // The other program's socket has another address, so that answers never reach it.
+    drop(second);
+    let other = bind_to(bind(), &format!("127.0.0.2:{}", local.port()));
+    let mut command = Command::new(cat());
+    let _running = Running::start(command.stdin(other).stdout(Stdio::null()));
+    drop(command);
+    assert!(find().is_none(), "it may send from there as well");
+}
+
+fn bind_to(socket: OwnedFd, address: &str) -> OwnedFd {
+    rustix::net::bind(&socket, &address.parse::<SocketAddr>().expect("an address")).expect("a port");
+    socket
+}
+
+#[test]
+fn a_port_that_is_taken_by_another_socket_is_another_sockets() {
+    let mut processes = below(std::process::id());
+    let first = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let (local, remote) = (first.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));
+    let mut look = || processes.look(Protocol::Udp, local, remote);
+    let seen = look().expect("the first");
+    first.connect(remote).expect("connected");
+    assert_eq!(look(), Some(seen), "it is the same");
+    drop(first);
+    assert_eq!(look(), None);
+    let _second = UdpSocket::bind(local).expect("the port is free");
+    assert_ne!(look().expect("the second"), seen);
+}
+
+#[test]
 fn a_grandchild_is_found_with_those_above_it() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let remote = listener.local_addr().expect("its address");
