@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 /// How many sockets are remembered: the latest.
 pub const SOCKETS_MAX: usize = 4_096;
 
+/// How many programs that make sockets for datagrams are remembered; one that is forgotten counts as another for all.
+pub const MAKERS_MAX: usize = 64;
+
 /// A connection's ends, the program's own first.
 type Ends = (SocketAddr, SocketAddr);
 
@@ -21,7 +24,12 @@ pub struct Callers {
     sockets: HashMap<u32, Socket>,
     /// The oldest first; some may be forgotten already.
     order: VecDeque<u32>,
+    /// How many sockets for datagrams have been made.
     made: u64,
+    /// Who has made some, each with the number of its latest; the longest ago first.
+    makers: VecDeque<(Option<Asker>, u64)>,
+    /// The number of the latest by one that is forgotten.
+    forgotten: u64,
 }
 
 #[derive(Debug)]
@@ -52,6 +60,16 @@ impl Callers {
     /// A socket for datagrams is made.
     pub fn handle_make(&mut self, inode: u32, by: Option<Asker>) {
         self.made += 1;
+        self.makers.retain(|(maker, _)| match (maker, &by) {
+            (Some(maker), Some(by)) => !maker.is_same_program(by),
+            (maker, by) => maker.is_some() || by.is_some(),
+        });
+        self.makers.push_back((by.clone(), self.made));
+        if self.makers.len() > MAKERS_MAX
+            && let Some((_, latest)) = self.makers.pop_front()
+        {
+            self.forgotten = latest;
+        }
         self.insert(inode, by);
     }
 
@@ -77,6 +95,18 @@ impl Callers {
     /// How many sockets for datagrams have been made.
     pub fn made(&self) -> u64 {
         self.made
+    }
+
+    /// The number of the latest that was made by another program than this socket; of the latest of all where its maker is not
+    /// known.
+    pub fn made_by_others(&self, inode: u32) -> u64 {
+        let Some(own) = self.sockets.get(&inode).and_then(|socket| socket.by.as_ref()) else {
+            return self.made;
+        };
+        let is_other =
+            |maker: &Option<Asker>| !maker.as_ref().is_some_and(|maker| maker.is_same_program(own));
+        let others = self.makers.iter().rev().find(|(maker, _)| is_other(maker));
+        others.map_or(self.forgotten, |(_, latest)| *latest)
     }
 
     /// Whether the socket was made by this program.

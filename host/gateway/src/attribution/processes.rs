@@ -83,6 +83,12 @@ impl Processes {
         self.callers.as_ref().map_or(0, Callers::made)
     }
 
+    /// The number of the latest socket for datagrams that was made by another program than this one.
+    pub fn made_by_others(&self, socket: Option<DiagSocket>) -> u64 {
+        let Some(callers) = &self.callers else { return 0 };
+        socket.map_or(callers.made(), |socket| callers.made_by_others(socket.inode))
+    }
+
     /// Who has opened the socket with these ends, or sent from it, `local` being its own; `None` where that cannot be told.
     /// The port of a ping socket is the identifier of its echo requests. Where several processes of one program hold it, one
     /// of them is told.

@@ -467,6 +467,27 @@ fn under_a_guard_a_connection_is_told_as_its_callers_only() {
 }
 
 #[test]
+fn a_guard_counts_the_sockets_of_other_programs() {
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut processes = below(std::process::id()).with_guard();
+    let own = processes.find_thread(here()).expect("this process");
+    let cat = Running::start(Command::new("cat").stdin(Stdio::piped()));
+    let other = processes.find_thread(pid(cat.0.id())).expect("cat");
+    let guard = processes.callers().expect("there is one");
+    let socket = inode(&udp);
+    let mut others = |made: u32, by: Option<&Asker>| {
+        guard.handle_make(made, by.cloned());
+        (guard.made_by_others(socket), guard.made())
+    };
+    assert_eq!(others(1, Some(&other)), (1, 1), "nobody knows who has made this one");
+    assert_eq!(others(socket, Some(&own)), (1, 2));
+    assert_eq!(others(3, Some(&own)), (1, 3));
+    assert_eq!(others(4, Some(&other)), (4, 4));
+    assert_eq!(others(5, Some(&own)), (4, 5));
+    assert_eq!(others(6, None), (6, 6), "it may be any");
+}
+
+#[test]
 fn under_a_guard_a_datagram_is_told_as_its_sockets_makers_only() {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let (local, remote) = (udp.local_addr().expect("its address"), "127.0.0.1:9".parse().expect("one"));

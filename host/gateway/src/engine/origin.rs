@@ -1,10 +1,10 @@
 //! The socket that a flow's datagrams come from. A flow is known by its addresses, and is its socket's alone: who takes the
-//! port afterwards asks for a flow of its own.
+//! port afterwards asks for a flow of its own. Sockets that the flow's own program makes are no reason to look.
 //!
 //! ```text
-//!   datagram ──> looked at, and no socket made since, and that just now ──> the flow's
-//!      └──> look again ──> the same socket ───────────────────────────────> the flow's
-//!                └──> another, or none while sockets were made ───────────> the flow ends; the first of another
+//!   datagram ──> looked at just now, and no socket made since ──> the flow's
+//!      └──> look again ──> the same socket ─────────────────────> the flow's
+//!                └──> another, or none while some were made ────> the flow ends; the first of another
 //! ```
 
 use super::asked::Question;
@@ -31,6 +31,8 @@ struct Look {
     socket: Option<DiagSocket>,
     /// How many sockets for datagrams had been made.
     made: u64,
+    /// The number of the latest that was made by another program than this one.
+    others: u64,
     at: Instant,
 }
 
@@ -43,21 +45,17 @@ impl Origin {
     /// Whether what has come from `later` is of the same flow.
     pub fn covers(&self, later: Self) -> bool {
         match (&self.0, &later.0) {
-            (Some(first), Some(later)) => first.covers(later),
+            (Some(first), Some(later)) => first.is_of(later.socket, first.made != later.made),
             _ => true,
         }
     }
 }
 
 impl Look {
-    /// Where there is no socket any more, and none was made, the one that there was has sent and been closed.
-    fn covers(&self, later: &Self) -> bool {
-        self.socket == later.socket || later.socket.is_none() && self.made == later.made
-    }
-
-    /// Whether it tells nothing of what comes `now`, when so many sockets have been made.
-    fn is_over(&self, made: u64, holds: Duration, now: Instant) -> bool {
-        self.made != made || now.since(self.at) >= holds
+    /// Whether what is sent from `later` is of the same flow, if sockets `are_made` meanwhile, or not. Where there is none any
+    /// more, and none was made, the one that there was has sent and been closed.
+    fn is_of(&self, later: Option<DiagSocket>, are_made: bool) -> bool {
+        self.socket == later || later.is_none() && !are_made
     }
 }
 
@@ -69,22 +67,31 @@ impl Cx {
 
     /// Whether a datagram is of the flow that has come from `origin`, as far as that matters.
     pub fn is_still_from(&mut self, origin: &mut Origin, question: Question) -> bool {
-        let holds = if question.0 == Protocol::Icmp { PING_HOLDS } else { UDP_HOLDS };
-        let is_over = |look: Look| look.is_over(self.processes.made(), holds, self.now);
-        if !self.asks_who() || origin.0.is_some_and(|look| !is_over(look)) {
+        if !self.asks_who() {
             return true;
         }
-        let later = self.look(question);
-        // A flow from a time when nobody asked is nobody's.
-        let first = origin.0.get_or_insert(later);
-        let is_same = first.covers(&later);
-        (first.made, first.at) = (later.made, later.at);
-        is_same
+        let Some(first) = &mut origin.0 else {
+            // A flow from a time when nobody asked is nobody's.
+            *origin = self.trace(question);
+            return true;
+        };
+        let (made, before) = (self.processes.made(), first.others);
+        if made != first.made {
+            (first.made, first.others) = (made, self.processes.made_by_others(first.socket));
+        }
+        let are_made = first.others != before;
+        let holds = if question.0 == Protocol::Icmp { PING_HOLDS } else { UDP_HOLDS };
+        if !are_made && self.now.since(first.at) < holds {
+            return true;
+        }
+        first.at = self.now;
+        first.is_of(self.look(question).socket, are_made)
     }
 
     fn look(&mut self, (protocol, wanted, own): Question) -> Look {
         let socket = self.processes.look(protocol, own, wanted);
-        Look { socket, made: self.processes.made(), at: self.now }
+        let (made, others) = (self.processes.made(), self.processes.made_by_others(socket));
+        Look { socket, made, others, at: self.now }
     }
 }
 
@@ -92,30 +99,19 @@ impl Cx {
 mod tests {
     use super::*;
 
-    fn look(socket: Option<u64>, made: u64, at_ms: u64) -> Look {
-        let socket = socket.map(|cookie| DiagSocket { inode: 7, cookie });
-        Look { socket, made, at: Instant::ZERO + Duration::from_millis(at_ms) }
-    }
-
-    #[test]
-    fn a_look_holds_for_its_time_and_until_a_socket_is_made() {
-        let first = look(Some(1), 4, 1_000);
-        let after = |made, millis| first.is_over(made, UDP_HOLDS, first.at + Duration::from_micros(millis));
-        assert!(!after(4, 999));
-        assert!(after(4, 1_000));
-        assert!(after(5, 0));
-    }
-
     #[test]
     fn a_flow_is_of_its_socket_and_of_no_other() {
-        let first = look(Some(1), 4, 0);
-        assert!(first.covers(&look(Some(1), 5, 9)), "another was made, for another port");
-        assert!(!first.covers(&look(Some(2), 4, 9)), "one that had been made before");
-        assert!(first.covers(&look(None, 4, 9)), "it was closed, and nobody can have taken the port");
-        assert!(!first.covers(&look(None, 5, 9)), "another may have, and been closed too");
-        let (unseen, seen) = (Origin::default(), Origin(Some(first)));
-        assert!(unseen.covers(seen) && seen.covers(unseen), "nobody asks");
-        assert!(!seen.covers(Origin(Some(look(Some(2), 5, 9)))));
-        assert!(!Origin(Some(look(None, 4, 0))).covers(seen), "who had gone is not who is there");
+        let origin = |cookie: Option<u64>, made| {
+            let socket = cookie.map(|cookie| DiagSocket { inode: 7, cookie });
+            Origin(Some(Look { socket, made, others: made, at: Instant::ZERO }))
+        };
+        let first = origin(Some(1), 4);
+        assert!(first.covers(origin(Some(1), 5)), "another was made, for another port");
+        assert!(!first.covers(origin(Some(2), 4)), "one that had been made before");
+        assert!(first.covers(origin(None, 4)), "it was closed, and nobody can have taken the port");
+        assert!(!first.covers(origin(None, 5)), "another may have, and been closed too");
+        assert!(!origin(None, 4).covers(first), "who had gone is not who is there");
+        let unseen = Origin::default();
+        assert!(unseen.covers(first) && first.covers(unseen), "nobody asks");
     }
 }

@@ -69,7 +69,7 @@ for number, way in enumerate(ways * 5):
     child = os.fork()
     if child == 0:
         s = socket.socket(socket.AF_INET, kind)
-        # A port that another had before would be the same flow.
+        # With a port of its own each is a flow of its own.
         s.bind(("", 20000 + number))
         way(s)
     assert os.waitpid(child, 0)[1] == 0

@@ -106,6 +106,33 @@ fn identifier(way: interop::Way) {
     take(way, "icmp");
 }
 
+/// No other can have had the port.
+#[test]
+fn the_last_datagram_before_a_programs_next_socket_is_its_flows() {
+    needs!["python3"];
+    let world = World::new();
+    Echo::udp(&world.internet, (SITE_V4, 7));
+    let program = "import socket\n\
+        for number in range(50):\n\
+        \x20   s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+        \x20   s.settimeout(20)\n\
+        \x20   s.bind(('', 20000 + number))\n\
+        \x20   s.connect(('203.0.113.80', 7))\n\
+        \x20   s.send(b'word')\n\
+        \x20   assert s.recv(4) == b'word'\n\
+        \x20   if number < 49: s.send(b'last')\n\
+        \x20   s.close()\n";
+    let run = under_policy(&world, interop::Way::default());
+    let ledger = run.ledger();
+    let _ = run.output(&["python3", "-c", program, "first"]).succeeded();
+    let entries = entries(&ledger);
+    let opened = of(&entries, "connection-authorize");
+    assert!(opened.len() == 50 && opened.iter().all(|entry| is_of(entry, "first")), "{opened:?}");
+    let mut sent: Vec<_> = of(&entries, "connection-close").iter().map(|e| e["sent_bytes"].clone()).collect();
+    sent.sort_by_key(|bytes| bytes.as_u64());
+    assert_eq!((sent.len(), &sent[0], &sent[1]), (50, &4.into(), &8.into()), "{sent:?}");
+}
+
 const SERVERS: &str = r#"
 import socket, subprocess, sys
 if sys.argv[1:]:
