@@ -5,7 +5,7 @@ mod report;
 use crate::args::{FilterTask, TestArguments, USAGE_STATUS};
 use crate::print;
 use ::filter::{Config, Errors, Filter, Judgement, Ruleset, Sample, Verdict};
-use gateway::filtering;
+use gateway::filtering::{self, ReadError};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,19 +16,20 @@ const SEED: [u8; 32] = [0; 32];
 
 /// Does what is asked for.
 pub fn run(task: &FilterTask) -> ExitCode {
-    match task {
-        FilterTask::Check { file, json } => check(file, *json),
-        FilterTask::List { file, formatted, json } => list(file, *formatted, *json),
-        FilterTask::Test(test) => match try_packets(test) {
-            Ok(status) => status,
-            Err(Failure::Rules(errors)) => {
-                refuse(&test.file, &errors, test.json, ExitCode::from(USAGE_STATUS))
-            }
-            Err(Failure::Usage(reason)) => {
-                eprintln!("weft: {reason}");
-                ExitCode::from(USAGE_STATUS)
-            }
-        },
+    let (told, file, json, wrong) = match task {
+        FilterTask::Check { file, json } => (check(file, *json), file, *json, ExitCode::FAILURE),
+        FilterTask::List { file, formatted, json } => {
+            (list(file, *formatted, *json), file, *json, ExitCode::FAILURE)
+        }
+        FilterTask::Test(test) => (try_packets(test), &test.file, test.json, ExitCode::from(USAGE_STATUS)),
+    };
+    match told {
+        Ok(status) => status,
+        Err(Failure::Rules(errors)) => refuse(file, &errors, json, wrong),
+        Err(Failure::Usage(reason)) => {
+            eprintln!("weft: {reason}");
+            ExitCode::from(USAGE_STATUS)
+        }
     }
 }
 
@@ -38,31 +39,25 @@ fn tell(text: &str, status: ExitCode) -> ExitCode {
     if printed == ExitCode::SUCCESS { status } else { printed }
 }
 
-fn check(file: &Path, json: bool) -> ExitCode {
-    let rules = match filtering::read(file) {
-        Ok(rules) => rules,
-        Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
-    };
+fn check(file: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let rules = filtering::read(file)?;
     let count: usize = rules.chains.iter().map(|chain| chain.rules.len()).sum();
     let sets = rules.sets.len();
     let text = match json {
         true => format!("{:#}\n", json!({ "file": file, "valid": true, "rules": count, "sets": sets })),
         false => format!("{}: {count} rules, {sets} sets\n", file.display()),
     };
-    print(text.as_bytes())
+    Ok(print(text.as_bytes()))
 }
 
-fn list(file: &Path, formatted: bool, json: bool) -> ExitCode {
-    let rules = match filtering::read(file) {
-        Ok(rules) => rules,
-        Err(errors) => return refuse(file, &errors, json, ExitCode::FAILURE),
-    };
+fn list(file: &Path, formatted: bool, json: bool) -> Result<ExitCode, Failure> {
+    let rules = filtering::read(file)?;
     let text = match (json, formatted) {
         (true, _) => format!("{:#}\n", filtering::rules_to_json(&rules, None)),
         (false, true) => rules.to_string(),
         (false, false) => filtering::rules_to_text(&rules, None),
     };
-    print(text.as_bytes())
+    Ok(print(text.as_bytes()))
 }
 
 /// Tells what is wrong with a file.
@@ -76,12 +71,21 @@ fn refuse(file: &Path, errors: &Errors, json: bool, status: ExitCode) -> ExitCod
     status
 }
 
-/// Why no packet was tried.
+/// Why nothing was done.
 enum Failure {
     /// The file is wrong.
     Rules(Errors),
-    /// Something else is not understood.
+    /// It cannot be read, or something else is not understood.
     Usage(String),
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::File(reason) => Self::Usage(reason),
+            ReadError::Rules(errors) => Self::Rules(errors),
+        }
+    }
 }
 
 /// What became of one packet.
@@ -92,7 +96,7 @@ struct Tried<'a> {
 }
 
 fn try_packets(test: &TestArguments) -> Result<ExitCode, Failure> {
-    let rules = filtering::read(&test.file).map_err(Failure::Rules)?;
+    let rules = filtering::read(&test.file)?;
     let samples = read_samples(&test.packets).map_err(Failure::Usage)?;
     let names = interfaces(&rules, &samples);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -5,6 +5,7 @@ use crate::print;
 use axiom::policy::{Expectations, Policy, PolicyBuilder, PolicyError, Question, format};
 use gateway::load_policy;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why nothing came of it.
 enum Failure {
-    /// What was asked for is not understood.
+    /// What was asked for is not understood, or cannot be read.
     Usage(String),
     /// A policy, or a file of expected verdicts, is wrong.
     Wrong(PolicyError),
@@ -30,15 +31,19 @@ type Told = (String, bool);
 /// Does what is asked for.
 pub fn run(task: &PolicyTask) -> ExitCode {
     let (told, json) = match task {
-        PolicyTask::Check { policy, json } => return check(policy, *json),
+        PolicyTask::Check { policy, json } => (check(policy, *json), *json),
         PolicyTask::Fmt { files, check, json } => (fmt(files, *check, *json), *json),
         PolicyTask::Test { policy, expectations, json } => (test(policy, expectations, *json), *json),
         PolicyTask::Explain { policy, question, json } => (explain(policy, question, *json), *json),
     };
+    let wrong = match task {
+        PolicyTask::Check { .. } => ExitCode::FAILURE,
+        _ => ExitCode::from(USAGE_STATUS),
+    };
     match told {
         Ok((text, true)) => print(text.as_bytes()),
         Ok((text, false)) => tell(&text, ExitCode::FAILURE),
-        Err(Failure::Wrong(error)) => refuse(&error, json, ExitCode::from(USAGE_STATUS)),
+        Err(Failure::Wrong(error)) => refuse(&error, json, wrong),
         Err(Failure::Usage(reason)) => {
             eprintln!("weft: {reason}");
             ExitCode::from(USAGE_STATUS)
@@ -61,19 +66,23 @@ pub fn refuse(error: &PolicyError, json: bool, status: ExitCode) -> ExitCode {
     status
 }
 
-fn read(files: &PolicyFiles) -> Result<Policy, PolicyError> {
+/// The policy of a file and of lists, each of which is read once.
+fn read(files: &PolicyFiles) -> Result<Policy, Failure> {
+    let mut given = HashMap::new();
+    for path in files.lists.iter().map(|list| &list.path).chain([&files.file]) {
+        let text = load_policy(path);
+        let unable = |reason| Failure::Usage(format!("{path} cannot be read: {reason}"));
+        given.insert(path.as_str(), text.map_err(unable)?);
+    }
+    let mut load = |path: &str| given.remove(path).map_or_else(|| load_policy(path), Ok);
     let lists = files.lists.iter();
-    let builder = lists.fold(PolicyBuilder::default(), |builder, list| {
-        builder.list(&list.name, &list.path, &mut load_policy)
-    });
-    builder.file(&files.file, &mut load_policy).build()
+    let builder =
+        lists.fold(PolicyBuilder::default(), |builder, list| builder.list(&list.name, &list.path, &mut load));
+    Ok(builder.file(&files.file, &mut load).build()?)
 }
 
-fn check(files: &PolicyFiles, json: bool) -> ExitCode {
-    let policy = match read(files) {
-        Ok(policy) => policy,
-        Err(error) => return refuse(&error, json, ExitCode::FAILURE),
-    };
+fn check(files: &PolicyFiles, json: bool) -> Result<Told, Failure> {
+    let policy = read(files)?;
     let (rules, cedar) = policy.counts();
     let warnings = policy.warnings();
     if json {
@@ -82,10 +91,10 @@ fn check(files: &PolicyFiles, json: bool) -> ExitCode {
         let document = json!({
             "valid": true, "rules": rules, "policies": cedar, "digest": digest, "warnings": warnings,
         });
-        return print(format!("{document:#}\n").as_bytes());
+        return Ok((format!("{document:#}\n"), true));
     }
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    print(format!("{}: {rules} rules, {cedar} policies in Cedar\n", files.file).as_bytes())
+    Ok((format!("{}: {rules} rules, {cedar} policies in Cedar\n", files.file), true))
 }
 
 fn fmt(files: &[String], check: bool, json: bool) -> Result<Told, Failure> {

@@ -1,8 +1,6 @@
 //! Rules files of the packet filter: read, and told with what each rule has met.
 
-use filter::{
-    Chain, Config, Counter, DefaultVerdict, Errors, FILE_BYTES_MAX, Filter, Hook, RulesError, Ruleset,
-};
+use filter::{Chain, Config, Counter, DefaultVerdict, Errors, FILE_BYTES_MAX, Filter, Hook, Ruleset};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs::File;
@@ -18,23 +16,33 @@ pub const INTERFACE: &str = "eth0";
 ///
 /// All that is wrong with the file, a line for each.
 pub(crate) fn filter_of(file: &Path, seed: &[u8; 32]) -> Result<Filter, String> {
-    let rules = read(file).map_err(|errors| errors_to_text(file, &errors).trim_end().to_owned())?;
+    let rules = read(file).map_err(|error| match error {
+        ReadError::File(reason) => reason,
+        ReadError::Rules(errors) => errors_to_text(file, &errors).trim_end().to_owned(),
+    })?;
     Filter::new(rules, &[INTERFACE], Config::default(), seed)
         .map_err(|error| format!("{}: {error}; the interface of a run is {INTERFACE}", file.display()))
+}
+
+/// Why there are no rules.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file cannot be read, in words.
+    File(String),
+    /// All that is wrong with it.
+    Rules(Errors),
 }
 
 /// Reads a rules file; its sets' files stand beside it, unless their names say otherwise.
 ///
 /// # Errors
 ///
-/// All that is wrong with it.
-pub fn read(file: &Path) -> Result<Ruleset, Errors> {
-    let text = text_of(file).map_err(|message| {
-        let whole = RulesError { file: None, line: 1, column: 1, message };
-        Errors(vec![whole])
-    })?;
+/// Where it cannot be read, or is wrong.
+pub fn read(file: &Path) -> Result<Ruleset, ReadError> {
+    let failed = |reason| ReadError::File(format!("{} cannot be read: {reason}", file.display()));
+    let text = text_of(file).map_err(failed)?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    Ruleset::parse_with(&text, |name| text_of(&folder.join(name)))
+    Ruleset::parse_with(&text, |name| text_of(&folder.join(name))).map_err(ReadError::Rules)
 }
 
 /// The text of a file that is not longer than a rules file may be.

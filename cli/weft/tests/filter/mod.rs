@@ -86,9 +86,11 @@ fn every_error_has_its_file_line_and_column() {
         let document: serde_json::Value = serde_json::from_str(&told).expect("JSON");
         assert_eq!((&document["valid"], &document["errors"][2]["line"]), (&false.into(), &3.into()));
     }
-    let (code, _, errors) = status(&["filter", "check", "no/such/file"]);
-    assert_eq!(code, Some(1));
-    assert!(errors.starts_with("no/such/file:1:1: No such file"), "{errors}");
+    for task in ["check", "list"] {
+        let (code, told, errors) = status(&["filter", task, "--json", "no/such/file"]);
+        assert_eq!((code, told), (Some(2), String::new()));
+        assert!(errors.starts_with("weft: no/such/file cannot be read: No such file"), "{errors}");
+    }
 }
 
 #[test]

@@ -53,6 +53,13 @@ fn check_tells_what_is_wrong_with_its_place() {
     assert!(told.contains("bad.list:2:17: expected a port from 1 to 65535"), "{told}");
     assert!(told.contains("bad.list:3:9: ") && told.contains("none.list cannot be read"), "{told}");
 
+    let absent = directory.path("none.list");
+    for words in [&["check"][..], &["explain", "connect", "a.example:1"]] {
+        let told = weft(&[&["policy", words[0], &absent, "--json"], &words[1..]].concat());
+        assert_eq!((told.status.code(), told.stdout.is_empty()), (Some(2), true));
+        assert!(text(&told.stderr).contains("none.list cannot be read: "), "{}", text(&told.stderr));
+    }
+
     let cedar = weft(&["policy", "check", &directory.path("bad.cedar"), "--json"]);
     assert_eq!(cedar.status.code(), Some(1));
     let document: serde_json::Value = serde_json::from_slice(&cedar.stdout).expect("JSON");
