@@ -179,6 +179,12 @@ impl<W> Authority<W> {
         self.axiom.policy().admit(proposal, address, context, known, is_allowed_once)
     }
 
+    /// What denies an address by a rule that what is allowed goes to: [`Policy::denying`], of this policy or another.
+    pub fn denying(&self, policy: Option<&Policy>, proposal: &Proposal, now: Instant) -> Option<Decision> {
+        let policy = policy.unwrap_or_else(|| self.axiom.policy());
+        policy.denying(proposal, self.axiom.context(moment(now)))
+    }
+
     /// Decides and writes that down: [`Axiom::submit`].
     ///
     /// # Errors

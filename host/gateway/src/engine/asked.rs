@@ -95,6 +95,12 @@ impl Asked {
         self.proposal.protocol.unwrap_or(Protocol::Tcp)
     }
 
+    /// The same, to this address of those that it leads to.
+    pub fn leading_to(&self, address: IpAddr) -> Proposal {
+        let remote = Some(SocketAddr::new(address, self.way.port()));
+        Proposal { remote, ..self.proposal.clone() }
+    }
+
     fn target(&self) -> Target {
         let (protocol, port) = (self.protocol(), self.way.port());
         Target { host: self.way.host(), port: protocol.has_ports().then_some(port), kind: protocol.into() }
@@ -162,14 +168,13 @@ impl Cx {
         }
     }
 
-    /// The addresses that a name leads to and that may be used for what was asked, or why none may be.
+    /// Those of the addresses that what was asked for leads to and that may be used, or why none may be.
     pub fn admit(&self, asked: &Asked, found: &[IpAddr]) -> Result<Vec<IpAddr>, Denial> {
-        let Way::Name(name, port) = &asked.way else { return Ok(found.to_vec()) };
         let (mut denial, mut admitted) = (None, Vec::new());
         for address in found {
             match self.admit_one(asked, *address) {
                 Ok(()) => admitted.push(*address),
-                Err(why) => denial = Some(Denial::not_admitted(name, *port, *address, why)),
+                Err(why) => denial = Some(Denial::not_admitted(&asked.way, *address, why)),
             }
         }
         match denial {

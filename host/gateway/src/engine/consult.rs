@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Consent, Said};
 use super::cx::Cx;
-use super::gate::Denial;
+use super::gate::{Denial, Way};
 use super::held::{Held, Opening};
 use super::inquiry::About;
 use crate::report::Process;
@@ -49,8 +49,18 @@ impl Cx {
         }
     }
 
-    /// Whether a connection for a name may go to one of its addresses.
+    /// Whether a connection may go to one of the addresses that it leads to.
     pub fn admit_one(&self, asked: &Asked, address: IpAddr) -> Result<(), NotAdmitted> {
+        match asked.way {
+            Way::Address(_) => return Ok(()),
+            // Whoever is allowed to reach the host needs no rule for its loopback.
+            Way::Host(_) => {
+                let denial = self.authority.denying(None, &asked.leading_to(address), self.now);
+                return denial
+                    .map_or(Ok(()), |said| Err(NotAdmitted::Denied { why: said.to_string().into() }));
+            }
+            Way::Name(..) => {}
+        }
         let known = (&*self.gate.pins, &self.gate.own);
         match self.authority.admit(&asked.proposal, address, known, asked.consent.is_once, self.now) {
             Err(NotAdmitted::Class { .. }) if asked.consent.address == Some(address) => Ok(()),

@@ -163,13 +163,13 @@ impl Denial {
         Self { hint, ..Self::because(way, refusal.to_string()) }
     }
 
-    pub fn not_admitted(name: &DomainName, port: u16, address: IpAddr, why: NotAdmitted) -> Self {
+    pub fn not_admitted(way: &Way, address: IpAddr, why: NotAdmitted) -> Self {
         let reason = why.reason(address);
         let (hint, leads_to) = match why {
             NotAdmitted::Class { hint, .. } => (Some(hint), Some(address)),
             NotAdmitted::Denied { .. } => (None, None),
         };
-        Self { host: name.as_str().to_owned(), port, reason, hint, leads_to, entry: Entry::Unwritten }
+        Self { hint, leads_to, ..Self::because(way, reason) }
     }
 
     fn stale(address: IpAddr, port: u16) -> Self {

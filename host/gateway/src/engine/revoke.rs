@@ -5,7 +5,6 @@ use super::cx::Cx;
 use super::gate::Way;
 use super::turn::Engine;
 use crate::options::OnRevoke;
-use axiom::Proposal;
 use axiom::policy::{DecidingRule, Place, Policy};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -89,8 +88,14 @@ impl Engine {
 impl Cx {
     /// Whether a policy would allow what was asked for, to the address that it goes to.
     pub(super) fn is_allowed_by(&self, policy: &Policy, asked: &Asked, address: Option<SocketAddr>) -> bool {
-        let proposal = match (&asked.way, address) {
-            (Way::Name(..), Some(remote)) => &Proposal { remote: Some(remote), ..asked.proposal.clone() },
+        let there = address.map(|remote| asked.leading_to(remote.ip()));
+        if let (Way::Host(_), Some(there)) = (&asked.way, &there)
+            && self.authority.denying(Some(policy), there, self.now).is_some()
+        {
+            return false;
+        }
+        let proposal = match (&asked.way, &there) {
+            (Way::Name(..), Some(there)) => there,
             _ => &asked.proposal,
         };
         // What was allowed once was so without a rule.

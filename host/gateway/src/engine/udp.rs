@@ -220,7 +220,10 @@ impl UdpFlows {
         let Some(flow) = self.flows.get(index) else { return };
         match flow.asked.way.clone() {
             Way::Address(address) => self.connect(cx, index, &[address.ip()]),
-            Way::Host(_) => self.connect(cx, index, &host_addresses()),
+            Way::Host(_) => match cx.admit(&flow.asked, &host_addresses()) {
+                Ok(admitted) => self.connect(cx, index, &admitted),
+                Err(denial) => self.refuse(cx, index, denial),
+            },
             Way::Name(name, _) => {
                 let known = cx.resolve(Sources::Udp, index, &name);
                 self.handle_resolved(cx, index, &name, known);

@@ -181,6 +181,13 @@ fn the_hosts_loopback_is_reached_by_its_name_and_rule_alone() {
     assert!(!outcome.stdout.contains("reached"), "{outcome}");
     let outcome = probe(&world, world.weft().allow("10.0.2.2:8080"), &targets[1..2]);
     assert_eq!(result(&outcome, targets[1]), "reached reached", "{outcome}");
+
+    // An address that is denied is denied by whichever name.
+    let denied = world.weft().allow("host.weft.internal:8080").deny("127.0.0.0/8").deny("[::1]");
+    let outcome = probe(&world, denied, &targets[..3]);
+    assert!(!outcome.stdout.contains("reached"), "{outcome}");
+    assert!(outcome.stderr.contains("127.0.0.0/8") || outcome.stderr.contains("[::1]"), "{outcome}");
+    assert_eq!(allowed.seen(), 4, "{outcome}");
 }
 
 #[test]

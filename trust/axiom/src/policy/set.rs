@@ -122,6 +122,16 @@ impl Policy {
         self.decide(proposal, context).allowed
     }
 
+    /// What denies a proposal by a rule, or because no answer can be had: for an address that what is allowed already goes
+    /// to, and that needs no rule of its own, as the host's loopback where `host.weft.internal` is allowed.
+    #[must_use]
+    pub fn denying(&self, proposal: &Proposal, context: Context) -> Option<Decision> {
+        let decide =
+            |(outer, layer): (usize, &Arc<Layer>)| Decision { outer, ..layer.decide(proposal, context) };
+        let denies = |said: &Decision| !said.allowed && (said.rule.is_some() || said.failure.is_some());
+        self.layers.iter().enumerate().map(decide).find(denies)
+    }
+
     /// Whether a connection that was opened for a name, and is allowed, may go to this address of that name. The proposal
     /// has the name; the address is one of those that it resolved to. `own` are the addresses of the host's interfaces. Where a
     /// person has allowed it this once, that no rule speaks of it keeps it from nowhere.
