@@ -5,10 +5,12 @@ use super::decision::{DecidingRule, Decision};
 use super::layer::{Layer, host};
 use super::query::Question;
 use super::set::Policy;
-use crate::addresses::NotAdmitted;
+use crate::addresses::{NotAdmitted, classify};
+use crate::proposal::Proposal;
 use crate::rules::Host;
 use cedar_policy::PolicySet;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fmt;
 
 /// How many rules that nearly decided are told of.
@@ -41,7 +43,7 @@ pub struct Explanation {
     pub near: Vec<Near>,
     /// The lists, names and networks that a policy names and that the endpoint is in, as Cedar writes them.
     pub groups: Vec<String>,
-    /// The flag that would allow it, where one would.
+    /// The flags that together would allow it, where any would.
     pub hint: Option<String>,
 }
 
@@ -87,6 +89,9 @@ impl Policy {
             if !matches!(proposal.kind, crate::Kind::Connect | crate::Kind::Ping) {
                 explanation.hint = None;
             }
+            if let Some((hint, inner)) = explanation.hint.as_mut().zip(self.inner_hint(question)) {
+                *hint = format!("{hint} {inner}");
+            }
         }
         if explanation.decision.not_admitted.is_some() {
             explanation.hint = match self.rejection(question) {
@@ -95,6 +100,16 @@ impl Policy {
             };
         }
         explanation
+    }
+
+    /// The flag that a name needs besides its own, where the address that it leads to is an inner one that no rule allows.
+    fn inner_hint(&self, Question { proposal, context, .. }: &Question) -> Option<String> {
+        let (protocol, address) = (proposal.protocol?, proposal.address()?);
+        let there = Proposal { name: None, ..proposal.clone() };
+        let is_open = proposal.name.is_none()
+            || classify(address, &HashSet::new()).is_reachable_by_name()
+            || self.decide(&there, *context).allowed;
+        (!is_open).then(|| crate::rules::hint(protocol, address, proposal.port.unwrap_or(0)))
     }
 }
 
