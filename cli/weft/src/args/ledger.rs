@@ -98,7 +98,7 @@ pub enum LedgerTask {
         #[arg(long)]
         json: bool,
     },
-    /// Prove one entry, or all since a checkpoint, by a file that `verify` takes alone
+    /// Prove one entry, or all since a checkpoint, by a file for `verify`, which takes the latter with that checkpoint
     Prove {
         /// The number of the entry: 17, or 3.17 in shard 3
         #[arg(required_unless_present = "since")]

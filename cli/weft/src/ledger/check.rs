@@ -214,6 +214,14 @@ fn prove(text: &str, keys: &[PublicKey], notes: &[String]) -> Result<(Value, Str
         }
         return Ok((told, words));
     }
+    if notes.is_empty() {
+        let ConsistencyProof { old, note, .. } = ConsistencyProof::parse(text)?;
+        let log = Checkpoint::open(&note, keys).map_err(ProofError::Checkpoint)?;
+        return Err(Unproven::Unable(format!(
+            "the proof says how {} goes on from a checkpoint of {old} entries: give that one with --checkpoint",
+            log.origin
+        )));
+    }
     let (mut all, mut is_held) = (Vec::new(), vec![false; notes.len()]);
     for text in split_proofs(text) {
         all.push(prove_one(text, keys, notes, &mut is_held)?);

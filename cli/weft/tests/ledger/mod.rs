@@ -235,6 +235,9 @@ fn a_ledger_and_its_proofs_are_held_to_the_line_that_a_run_prints() {
     ledger.ask(&["prove", "--since", &second, "--ledger", &place, "-o", &since]);
     let (status, told) = verify(&since, &second);
     assert_eq!((status, told.contains("goes on from 1 to 1")), (Some(0), true), "{told}");
+    // It may hold, but by the earlier checkpoint alone.
+    let (status, told) = ledger.refuse(&["verify", &since, "--key", &ledger.file("key.pub")]);
+    assert_eq!((status, told.contains("give that one with --checkpoint")), (Some(2), true), "{told}");
 }
 
 #[test]
@@ -468,8 +471,8 @@ fn a_ledger_its_export_and_its_proofs_verify_until_they_are_changed() {
     ledger.ask(&both.split(' ').collect::<Vec<_>>());
     refuse_to_prove_since_another(&ledger, &place);
 
-    // Without it the proof proves nothing; with another key neither does anything else.
-    assert_eq!(ledger.refuse(&since[..4]).0, Some(1));
+    // Without it nothing can be told; with another key nothing is proven.
+    assert_eq!(ledger.refuse(&since[..4]).0, Some(2));
     weft(&["key", "new", "--name", "host.example", "-o", &ledger.file("other")]);
     let other = text(&weft(&["key", "show", &ledger.file("other")]).stdout);
     let (status, reason) = ledger.refuse(&["verify", &place, "--key", other.lines().next().unwrap()]);
