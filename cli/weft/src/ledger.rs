@@ -140,8 +140,8 @@ fn open_source(path: &Path) -> Result<AnySource, Failure> {
     if metadata.is_dir() {
         return Ok(Box::new(Directory::open(path)));
     }
-    let archive = Archive::open(path);
-    archive.map(|archive| Box::new(archive) as AnySource).map_err(|error| tell_path(path, error))
+    let archive = Archive::open(path).map_err(|error| tell_path(path, error))?;
+    Ok(Box::new(archive))
 }
 
 fn cut(path: &Path, error: impl std::fmt::Display) -> Failure {

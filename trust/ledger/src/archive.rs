@@ -119,6 +119,8 @@ pub struct Archive {
     file: File,
     /// Where each file's content begins, and its length.
     files: BTreeMap<String, (u64, u64)>,
+    /// The last file that it begins, where it ends before its end; empty where it begins none.
+    cut_in: Option<String>,
 }
 
 impl Archive {
@@ -126,30 +128,59 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, or is no such archive.
+    /// Where it cannot be read, or is no such archive, or one that is cut off.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let archive = Self::open_cut(path)?;
+        archive.expect_whole().map(|()| archive)
+    }
+
+    /// Opens an exported file, or what is whole of one that is cut off: [`Self::expect_whole`] tells which.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is no such archive.
+    pub fn open_cut(path: &Path) -> io::Result<Self> {
         let file = regular::open(path)?;
         let length = file.metadata()?.len();
-        let (mut files, mut at) = (BTreeMap::new(), 0);
+        let (mut files, mut at, mut last) = (BTreeMap::new(), 0, String::new());
         let mut header = [0; BLOCK_BYTES];
         loop {
-            file.read_exact_at(&mut header, at).map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => bad("it ends without an end"),
-                _ => error,
-            })?;
+            match file.read_exact_at(&mut header, at) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(Self { file, files, cut_in: Some(last) });
+                }
+                read => read?,
+            }
             if header == [0; BLOCK_BYTES] {
-                return Ok(Self { file, files });
+                return Ok(Self { file, files, cut_in: None });
             }
             let (path, size) =
                 parse_header(&header).ok_or_else(|| bad("a header in it is none of a tar archive"))?;
             at += BLOCK_BYTES as u64;
-            if size > FILE_BYTES_MAX || at + size > length || files.len() == FILES_MAX {
+            if size > FILE_BYTES_MAX || files.len() == FILES_MAX {
                 return Err(bad("a file in it is longer than a ledger's can be"));
             }
+            if at + size > length {
+                return Ok(Self { file, files, cut_in: Some(path) });
+            }
+            last.clone_from(&path);
             if files.insert(path, (at, size)).is_some() {
                 return Err(bad("a file is in it twice"));
             }
             at += size.next_multiple_of(BLOCK_BYTES as u64);
+        }
+    }
+
+    /// That it is whole.
+    ///
+    /// # Errors
+    ///
+    /// Where it is cut off.
+    pub fn expect_whole(&self) -> io::Result<()> {
+        match self.cut_in.as_deref() {
+            None => Ok(()),
+            Some("") => Err(bad("it has no end")),
+            Some(path) => Err(bad(&format!("it is cut off in {path}, or behind that"))),
         }
     }
 }

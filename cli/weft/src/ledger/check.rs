@@ -4,6 +4,7 @@ use super::{AnySource, Failure, open_source, path_of, tell_path};
 use crate::args::Place;
 use crate::print;
 use identity::{PublicKey, SecretKey};
+use ledger::archive::Archive;
 use ledger::checkpoint::Checkpoint;
 use ledger::proof::{ConsistencyProof, INCLUSION_HEADER, InclusionProof, PROOF_BYTES_MAX, ProofError};
 use ledger::shards::{self, SHARDS_MAX, ShardsFinding, ShardsReport};
@@ -35,7 +36,7 @@ pub fn verify(
     if let Some(text) = read_proof(&path)? {
         return tell_proof(&text, &keys, &notes, json);
     }
-    let source: AnySource = open_source(&path)?;
+    let (source, whole) = open_whole_or_cut(&path)?;
     let extent = match (is_partial, path.is_dir()) {
         (true, _) => Extent::Part,
         (false, true) => Extent::Kept,
@@ -43,6 +44,7 @@ pub fn verify(
     };
     match shards::verify_extent(&source, &keys, &notes, extent) {
         Ok(report) => {
+            whole?;
             let text = match json {
                 true => format!("{:#}\n", report_json(&report)),
                 false => tell_report(&path, &report),
@@ -59,6 +61,16 @@ pub fn verify(
         }
         Err(finding) => Ok(tell_finding(&finding, json)),
     }
+}
+
+/// A directory, or an exported file and whether that is whole: of one that is cut off, what is missing has a name.
+fn open_whole_or_cut(path: &Path) -> Result<(AnySource, Result<(), Failure>), Failure> {
+    if !path.is_file() {
+        return Ok((open_source(path)?, Ok(())));
+    }
+    let archive = Archive::open_cut(path).map_err(|error| tell_path(path, error))?;
+    let whole = archive.expect_whole().map_err(|error| tell_path(path, error));
+    Ok((Box::new(archive), whole))
 }
 
 /// What was verified, as JSON.

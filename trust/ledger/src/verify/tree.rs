@@ -95,18 +95,23 @@ impl<'a, S: Source> TreeCheck<'a, S> {
                 Err(finding) => return finding,
             };
             leaves.iter().for_each(|leaf| frontier.push(*leaf, |_, _, _| {}));
-            let told = read_hashes(self.source, self.log, Tile { level: Some(0), ..bundle });
-            if let Ok(told) = told
-                && let Err(finding) = self.compare(index, &leaves, &told)
-            {
-                disagreement = disagreement.or(Some(finding));
-            }
+            let compared = match read_hashes(self.source, self.log, Tile { level: Some(0), ..bundle }) {
+                Ok(told) => self.compare(index, &leaves, &told),
+                Err(_) => self.count(bundle, leaves.len() as u64),
+            };
+            disagreement = disagreement.or(compared.err());
         }
         match disagreement {
             _ if frontier.root() == *root => Finding::Tile { path },
             Some(finding) => finding,
             None => Finding::Range { first: self.base + first, last: self.base + end.max(1) - 1, path },
         }
+    }
+
+    /// Holds how many entries are there to how many there must be.
+    fn count(&self, bundle: Tile, count: u64) -> Result<(), Finding> {
+        let sequence = self.base + bundle.index * TILE_WIDTH + count;
+        if count < bundle.width { Err(Finding::Entry { sequence, wrong: Wrong::Missing }) } else { Ok(()) }
     }
 
     /// Checks the entries of a bundle whose hashes are right.

@@ -400,11 +400,32 @@ fn an_exported_file_is_the_ledger() {
             std::process::Command::new("tar").arg("-xf").arg(&path).arg("-C").arg(&temporary.0).status();
         assert!(status.unwrap().success());
         assert_eq!(verify(&Directory::open(&temporary.0), &public(), &[]).unwrap().logs, original.logs);
-        // Half of it is none.
+        // Half of it is none, and what is missing has a name.
         let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1_024]).unwrap();
+        let endless = Archive::open_cut(&path).unwrap();
+        assert!(endless.expect_whole().is_err() && verify(&endless, &public(), &[]).is_ok());
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(Archive::open(&path).is_err());
+        let error = Archive::open(&path).unwrap_err().to_string();
+        assert!(
+            original.next == 0 || error.contains("it is cut off in 1/") || error.contains("in 3/"),
+            "{error}"
+        );
+        let half = verify(&Archive::open_cut(&path).unwrap(), &public(), &[]);
+        let is_named = matches!(half, Err(Finding::Entry { wrong: Wrong::Missing, .. }));
+        assert!(original.next == 0 || is_named || original.logs.len() > 1, "{half:?}");
     }
+}
+
+#[test]
+fn entries_that_are_gone_with_their_hashes_are_missing() {
+    let mut disk = ledger(1_000);
+    let remove = |disk: &mut SimulatedDisk, path: &str| disk.remove(path).expect(path);
+    remove(&mut disk, "1/tile/entries/003.p");
+    remove(&mut disk, "1/tile/0/003.p");
+    assert_eq!(wrong(&disk), (768, Wrong::Missing));
+    remove(&mut disk, "1/tile");
+    assert_eq!(wrong(&disk), (0, Wrong::Missing));
 }
 
 #[test]
