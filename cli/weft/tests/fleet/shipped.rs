@@ -165,6 +165,7 @@ fn one_agent_ships_a_ledger_and_tells_where_there_is_none() {
     until("the reason in the status", || {
         world.status()?["shards"][0]["stalled"].as_str()?.contains("there is no ledger").then_some(())
     });
+    assert!(!agent.told().contains("shipped again"), "there was nothing to ship:\n{}", agent.told());
     let mut shard = Shard::open(&world);
     shard.append(10);
     world.until_shipped(1, 10);

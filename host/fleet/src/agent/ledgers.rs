@@ -134,6 +134,8 @@ impl Agent<'_> {
                 }
                 looked => looked.map_err(|error| error.to_string())?,
             }
+        } else if !shard.is_shippable {
+            return Ok(false);
         }
         let connections = self.link.connections().borrow().clone();
         if !connections.is_up {
