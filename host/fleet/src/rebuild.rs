@@ -391,6 +391,10 @@ impl Shard {
     }
 
     fn finish(mut self) -> Result<Rebuilt, RebuildError> {
+        let is_begun = self.rebuilt.entries > 0;
+        if let Some(log) = self.log.as_mut().filter(|log| is_begun || log.signed.is_some()) {
+            self.rebuilt.unsigned += log.drop_unfinished();
+        }
         self.end_log(false)?;
         if let Some((log, _)) = self.owed.first_key_value() {
             let index = self.broken.filter(|broken| broken.log == *log).map_or(0, |broken| broken.index);
@@ -422,6 +426,15 @@ impl Growing {
     fn told(&self) -> Option<u64> {
         let told = self.checkpoints.keys().next_back().and_then(|told| told.checked_sub(1));
         told.max(self.ahead.keys().next_back().copied())
+    }
+
+    /// Drops entries of a batch that has not come whole yet, and that nothing signs for; how many.
+    fn drop_unfinished(&mut self) -> u64 {
+        if !self.checkpoints.is_empty() {
+            return 0;
+        }
+        self.ahead_bytes = 0;
+        std::mem::take(&mut self.ahead).len() as u64
     }
 
     /// The entry that waits for this moment.

@@ -93,6 +93,13 @@ fn verify(
         );
         return Ok(tell_wrong("gap", &text, json));
     }
+    if let (0, unsigned @ 1..) = (sum(fetched, |shard| shard.entries), sum(fetched, |shard| shard.unsigned)) {
+        let text = format!(
+            "{unsigned} entries of {host} have come, and none is signed for yet: their checkpoint comes once all of the ledger \
+             is shipped; weft fleet status tells whether it is stalled"
+        );
+        return Ok(tell_wrong("unreadable", &text, json));
+    }
     match shards::verify(&Directory::open(path), keys, notes) {
         Ok(report) => Ok(tell_verified(host, fetched, &report, json)),
         Err(finding) => Ok(tell_finding(&finding, json)),
@@ -134,7 +141,7 @@ fn tell_verified(host: &HostName, fetched: &Fetched, report: &ShardsReport, json
 }
 
 fn tell_fetched(host: &HostName, fetched: &Fetched, path: &Path, json: bool) -> ExitCode {
-    let entries: u64 = fetched.shards.values().map(|shard| shard.entries).sum();
+    let entries = sum(fetched, |shard| shard.entries);
     let text = match json {
         true => {
             let told = json!({
@@ -148,13 +155,16 @@ fn tell_fetched(host: &HostName, fetched: &Fetched, path: &Path, json: bool) -> 
     print(text.as_bytes())
 }
 
+fn sum(fetched: &Fetched, of: fn(&Rebuilt) -> u64) -> u64 {
+    fetched.shards.values().map(of).sum()
+}
+
 fn counts(fetched: &Fetched) -> Value {
-    let sum = |of: fn(&Rebuilt) -> u64| fetched.shards.values().map(of).sum::<u64>();
     json!({
         "messages": fetched.collected.messages,
         "foreign": fetched.collected.foreign,
-        "duplicates": sum(|shard| shard.duplicates),
-        "unsigned": sum(|shard| shard.unsigned),
+        "duplicates": sum(fetched, |shard| shard.duplicates),
+        "unsigned": sum(fetched, |shard| shard.unsigned),
     })
 }
 

@@ -110,6 +110,26 @@ fn what_is_not_signed_yet_is_not_counted() {
     assert_eq!(verified(&folder), 300);
 }
 
+/// A server that refuses an entry may take shorter ones behind it, and the agent publishes the batch again.
+#[test]
+fn a_batch_that_has_not_come_whole_is_not_counted_until_it_is_signed_for() {
+    let folder = Folder::new("unfinished");
+    let plain = messages(&[&[300, 340], &[20]]);
+    // The 20th of the batch is not there, and of the second log the first.
+    for (sent, lost, entries, unsigned) in [(341, 320, 300, 39), (350, 342, 340, 7)] {
+        let mut messages = plain[..sent].to_vec();
+        messages.remove(lost);
+        let rebuilt = rebuild(&folder, &messages).unwrap();
+        assert_eq!((rebuilt.entries, rebuilt.unsigned), (entries, unsigned));
+        assert_eq!(verified(&folder), entries);
+    }
+    for (sent, lost) in [(342, 320), (plain.len(), 342), (200, 10)] {
+        let mut messages = plain[..sent].to_vec();
+        messages.remove(lost);
+        assert!(matches!(rebuild(&folder, &messages), Err(RebuildError::Missing(..))), "{lost}");
+    }
+}
+
 /// Whatever a publisher does that publishes each batch until all of it is acknowledged.
 #[test]
 fn batches_that_are_published_again_and_out_of_order_lead_to_the_same_ledger() {
