@@ -8,7 +8,7 @@
 //! - [`server`], [`setup`]: how servers are reached, and the stream and the buckets
 //! - [`policy`], [`signed`], [`policies`]: policies as documents, who has signed them, and the bucket of them
 //! - [`agent`]: what runs on each host
-//! - [`spool`], [`shipping`], [`position`]: from a ledger's directory to the stream
+//! - [`spool`], [`shipping`], [`room`], [`position`]: from a ledger's directory to the stream, which may be full
 //! - [`rebuild`], [`collect`]: from the stream back to a ledger that can be verified
 //! - [`state`], [`hosts`]: what an agent tells of itself, and the bucket of that
 
@@ -22,6 +22,7 @@ pub mod policies;
 pub mod policy;
 pub mod position;
 pub mod rebuild;
+pub mod room;
 pub mod server;
 pub mod setup;
 pub mod shipping;

@@ -59,6 +59,8 @@ pub enum ServerError {
     Request(&'static str, String),
     /// A stream holds more bytes than it would be allowed to; which, how many it holds, and how many it would.
     Held(String, u64, u64),
+    /// A stream takes no more of what is shipped; which, how many bytes it may hold, and how many of them are kept free.
+    Full(&'static str, u64, u64),
 }
 
 /// A connection, which is made anew as often as it is lost.
@@ -259,6 +261,11 @@ impl fmt::Display for ServerError {
                 f,
                 "the stream {stream} holds {held} bytes, and the server would delete what is above a limit of {bound}: nothing \
                  was changed; give a limit of {held} or more"
+            ),
+            Self::Full(stream, bytes_max, margin) => write!(
+                f,
+                "the stream {stream} is full: of its {bytes_max} bytes the last {margin} are kept free, as the server would let go \
+                 of the oldest; give it more with weft fleet setup --ledger-bytes"
             ),
         }
     }

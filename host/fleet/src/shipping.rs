@@ -4,16 +4,19 @@
 //! A batch of entries is published at once and waited for as a whole; where one of them is not acknowledged, the batch is
 //! published again. So whatever is in the stream is less than a batch ahead of what is not, and whoever reads needs no
 //! more than a batch of memory to bring it into order. What is published twice has the same id twice.
+//!
+//! Of a stream with a limit, a batch is as long as there is [`Room`].
 
 use crate::host::HostName;
 use crate::position::{Acknowledged, Position};
+use crate::room::{self, Room};
 use crate::server::{Link, ServerError, chain};
 use crate::spool::{BATCH_ENTRIES_MAX, Step};
 use crate::subject::{self, MessageId, Part, STREAM};
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::{DirectGetErrorKind, Info, Stream};
 use bytes::Bytes;
 use ledger::ShardNumber;
 
@@ -27,6 +30,7 @@ pub struct Shipping {
     host: HostName,
     shard: ShardNumber,
     subject: String,
+    room: Room,
 }
 
 /// Where the stream says that shipping goes on.
@@ -51,6 +55,10 @@ pub enum Resume {
     },
 }
 
+/// The bound of what the server stores of a message besides its subject, its id and its payload: 34 bytes of its own, and the
+/// names and other values of the headers.
+const MESSAGE_BYTES: usize = 192;
+
 /// One message before it is published.
 struct Outgoing {
     part: Part,
@@ -64,30 +72,30 @@ impl Shipping {
     #[must_use]
     pub fn new(link: Link, host: HostName, shard: ShardNumber) -> Self {
         let subject = subject::ledger(&host, shard);
-        Self { link, host, shard, subject }
+        Self { link, host, shard, subject, room: Room::Unknown }
     }
 
-    /// Publishes a step; the position afterwards.
+    /// Publishes a step, or as much of it as there is room for; the position afterwards.
     ///
     /// # Errors
     ///
-    /// Where not all of it was acknowledged. Some of it may be in the stream, and the position is what it was.
-    pub async fn ship(&self, position: &Position, step: Step) -> Result<Position, ServerError> {
-        let (messages, next, note) = match step {
+    /// Where there is no room, or not all of it was acknowledged. Some of it may be in the stream, and the position is what
+    /// it was.
+    pub async fn ship(&mut self, position: &Position, step: Step) -> Result<Position, ServerError> {
+        let (mut messages, note): (Vec<Outgoing>, _) = match step {
             Step::Idle | Step::After(_) => return Ok(position.clone()),
             Step::Entries(records) => {
-                let next = records.last().map_or(position.next, |record| record.sequence + 1);
                 let outgoing = |record: ledger::Record| Outgoing {
                     part: Part::Entry { log: record.log, index: record.index },
                     next: record.sequence + 1,
                     payload: record.bytes,
                 };
-                (records.into_iter().map(outgoing).collect(), next, position.note.clone())
+                (records.into_iter().map(outgoing).collect(), position.note.clone())
             }
             Step::Checkpoint { log, size, next, note } => {
                 let part = Part::Checkpoint { log, size };
                 let payload = note.clone().into_bytes();
-                (vec![Outgoing { part, next, payload }], next, Some(note))
+                (vec![Outgoing { part, next, payload }], Some(note))
             }
             Step::Gap { from, to } => {
                 let text = format!(
@@ -95,9 +103,12 @@ impl Shipping {
                     to.saturating_sub(1)
                 );
                 let part = Part::Gap { from, to };
-                (vec![Outgoing { part, next: to, payload: text.into_bytes() }], to, position.note.clone())
+                (vec![Outgoing { part, next: to, payload: text.into_bytes() }], position.note.clone())
             }
         };
+        let count = self.take_room(&messages).await?;
+        messages.truncate(count);
+        let next = messages.last().map_or(position.next, |message| message.next);
         let (first, last) = self.publish(messages).await?;
         if first < position.begin {
             // The whole is to be behind what it has lost, so that whoever reads finds it in order.
@@ -107,6 +118,33 @@ impl Shipping {
         }
         let begin = if position.begin == 0 { first } else { position.begin };
         Ok(Position { next, note, last: last.or_else(|| position.last.clone()), begin })
+    }
+
+    /// Takes room for messages; for how many. Where what was taken before is used up, the stream is asked anew.
+    async fn take_room(&mut self, messages: &[Outgoing]) -> Result<usize, ServerError> {
+        let extra = MESSAGE_BYTES + 2 * self.subject.len();
+        let sizes = || messages.iter().map(move |message| (message.payload.len() + extra) as u64);
+        let mut count = self.room.take(sizes());
+        if count == 0 && !messages.is_empty() {
+            self.ask().await?;
+            count = self.room.take(sizes());
+        }
+        match self.room {
+            Room::Limited { bytes_max, .. } if count == 0 && !messages.is_empty() => {
+                Err(ServerError::Full(STREAM, bytes_max, room::margin(bytes_max)))
+            }
+            _ => Ok(count),
+        }
+    }
+
+    /// Asks for the stream, and how much room there is in it.
+    async fn ask(&mut self) -> Result<Stream<Info>, ServerError> {
+        let stream = self.link.jetstream().get_stream(STREAM).await;
+        let stream =
+            stream.map_err(|error| ServerError::Request("find the stream of ledgers", chain(&error)))?;
+        let Info { config, state, .. } = stream.cached_info();
+        self.room = Room::new(config.max_bytes, state.bytes);
+        Ok(stream)
     }
 
     /// Publishes messages and waits for all acknowledgements; the place of the one that is the first in the stream, and the
@@ -141,10 +179,8 @@ impl Shipping {
     /// # Errors
     ///
     /// Where it does not answer, or there is none.
-    pub async fn resume(&self, position: Option<&Position>) -> Result<Resume, ServerError> {
-        let stream = self.link.jetstream().get_stream(STREAM).await;
-        let stream =
-            stream.map_err(|error| ServerError::Request("find the stream of ledgers", chain(&error)))?;
+    pub async fn resume(&mut self, position: Option<&Position>) -> Result<Resume, ServerError> {
+        let stream = self.ask().await?;
         // By the subject, so that a host needs no leave to read what others have shipped.
         let last = match stream.direct_get_last_for_subject(&self.subject).await {
             Ok(message) => message,

@@ -1,6 +1,7 @@
 //! `weft fleet` with a real server, which is killed, partitioned, full, and forgetful.
 
 mod cluster;
+mod full;
 mod secured;
 mod server;
 mod shipped;

@@ -100,10 +100,10 @@ fn a_partition_and_a_full_stream_delay_and_lose_nothing() {
     agent.until_told("timed out");
     proxy.open(true);
     // There is not enough room for all of them.
-    agent.until_told("maximum bytes exceeded");
+    agent.until_told("is full");
     until("the reason in the status", || {
         let stalled = &world.status()?["shards"][0]["stalled"];
-        stalled.as_str()?.contains("maximum bytes").then_some(())
+        stalled.as_str()?.contains("is full").then_some(())
     });
     let (told, status) = world.verify();
     assert_eq!(status, Some(0), "what is there verifies: {told}");

@@ -86,9 +86,14 @@ impl World {
 
     /// Waits until the agent has told that so many entries of a shard are shipped and signed for.
     pub fn until_shipped(&self, shard: usize, count: u64) {
-        until(&format!("{count} entries of shard {shard}"), || {
+        self.until_shipped_by(HOST, shard, count);
+    }
+
+    /// Waits until the agent of another host has.
+    pub fn until_shipped_by(&self, host: &str, shard: usize, count: u64) {
+        until(&format!("{count} entries of shard {shard} of {host}"), || {
             let output =
-                self.try_ask(&["ledger", "verify", "--host", HOST, "--key", &self.path("key.pub"), "--json"]);
+                self.try_ask(&["ledger", "verify", "--host", host, "--key", &self.path("key.pub"), "--json"]);
             let told: Value = serde_json::from_slice(&output.stdout).ok()?;
             (told["shards"][shard - 1]["next"].as_u64()? >= count).then_some(())
         });
@@ -108,12 +113,28 @@ impl World {
     }
 
     pub fn agent_with(&mut self, words: &[&str]) -> Agent {
+        let (ledger, policy) = (self.path("ledger"), self.path("policy.list"));
+        let words = [&["--ledger", &ledger, "--policy", &policy], words].concat();
+        self.start(HOST, &self.path("agent"), &words)
+    }
+
+    /// Starts the agent of another host, which has a copy of the ledger as it is now.
+    pub fn agent_of(&mut self, host: &str) -> Agent {
+        let (ledger, directory) =
+            (self.path(&format!("ledger.{host}")), self.path(&format!("directory.{host}")));
+        let copied = Command::new("cp").arg("-a").args([&self.path("ledger"), &ledger]).status().unwrap();
+        assert!(copied.success());
+        self.start(host, &directory, &["--ledger", &ledger])
+    }
+
+    fn start(&mut self, host: &str, directory: &str, words: &[&str]) -> Agent {
         self.agents += 1;
         let told = self.folder.join(format!("agent.{}", self.agents));
         let mut command = Command::new(env!("CARGO_BIN_EXE_weft"));
-        command.args(["fleet", "agent", "--host", HOST]).args(&self.access).args(words);
-        command.args(["--ledger", &self.path("ledger"), "--policy", &self.path("policy.list")]);
-        command.args(["--directory", &self.path("agent")]);
+        command
+            .args(["fleet", "agent", "--host", host, "--directory", directory])
+            .args(&self.access)
+            .args(words);
         let output = File::create(&told).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         Agent { child: command.spawn().unwrap(), told }
