@@ -23,7 +23,8 @@ pub struct Position {
     pub note: Option<String>,
     /// The last message that the server has acknowledged.
     pub last: Option<Acknowledged>,
-    /// The place in the stream of the first one, since which all that was shipped is there; 0 where that is not known.
+    /// The place in the stream of the first one, or one before that: since it all that was shipped is there; 0 where that is
+    /// not known.
     pub begin: u64,
 }
 

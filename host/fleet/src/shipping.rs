@@ -31,6 +31,8 @@ pub struct Shipping {
     shard: ShardNumber,
     subject: String,
     room: Room,
+    /// Whether what was published last was not acknowledged.
+    is_refused: bool,
 }
 
 /// Where the stream says that shipping goes on.
@@ -47,11 +49,15 @@ pub enum Resume {
         from: u64,
     },
     /// At the ledger's first entry: the stream has nothing of it.
-    AtFirst,
-    /// At the ledger's first entry: the stream has lost the oldest of what it had acknowledged.
+    AtFirst {
+        /// The place in the stream behind which it comes.
+        begin: u64,
+    },
+    /// At the ledger's first entry: the stream has lost the oldest of what it had acknowledged, or its oldest messages, where
+    /// it is not known which of them were this shard's.
     Beheaded {
-        /// The place of the last message in the stream: what is shipped anew is behind it.
-        last: u64,
+        /// The place in the stream behind which all of it comes anew.
+        begin: u64,
     },
 }
 
@@ -72,7 +78,7 @@ impl Shipping {
     #[must_use]
     pub fn new(link: Link, host: HostName, shard: ShardNumber) -> Self {
         let subject = subject::ledger(&host, shard);
-        Self { link, host, shard, subject, room: Room::Unknown }
+        Self { link, host, shard, subject, room: Room::Unknown, is_refused: false }
     }
 
     /// Publishes a step, or as much of it as there is room for; the position afterwards.
@@ -109,15 +115,16 @@ impl Shipping {
         let count = self.take_room(&messages).await?;
         messages.truncate(count);
         let next = messages.last().map_or(position.next, |message| message.next);
-        let (first, last) = self.publish(messages).await?;
+        let published = self.publish(messages).await;
+        self.is_refused = published.is_err();
+        let (first, last) = published?;
         if first < position.begin {
             // The whole is to be behind what it has lost, so that whoever reads finds it in order.
             let text =
                 "it still takes what it has lost for what comes twice, until its duplicate window is over";
             return Err(ServerError::Request("ship anew to the stream", text.into()));
         }
-        let begin = if position.begin == 0 { first } else { position.begin };
-        Ok(Position { next, note, last: last.or_else(|| position.last.clone()), begin })
+        Ok(Position { next, note, last: last.or_else(|| position.last.clone()), begin: position.begin })
     }
 
     /// Takes room for messages; for how many. Where what was taken before is used up, the stream is asked anew.
@@ -181,30 +188,46 @@ impl Shipping {
     /// Where it does not answer, or there is none.
     pub async fn resume(&mut self, position: Option<&Position>) -> Result<Resume, ServerError> {
         let stream = self.ask().await?;
+        let state = stream.cached_info().state.clone();
+        let behind_all = state.last_sequence.saturating_add(1);
         // By the subject, so that a host needs no leave to read what others have shipped.
         let last = match stream.direct_get_last_for_subject(&self.subject).await {
             Ok(message) => message,
-            Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => return Ok(Resume::AtFirst),
+            Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => {
+                // A server of 2.9 does not find it either where it took one back that was over its account's limit.
+                let is_there = |last: &Acknowledged| last.stream_sequence <= state.last_sequence;
+                let is_whole = |position: &&Position| (state.first_sequence..).contains(&position.begin);
+                let known = position.filter(is_whole).and_then(|position| position.last.as_ref());
+                return Ok(match self.is_refused && known.is_some_and(is_there) {
+                    true => Resume::AsKnown,
+                    false => Resume::AtFirst { begin: behind_all },
+                });
+            }
             Err(error) => {
                 return Err(ServerError::Request("ask the stream for its last entry", chain(&error)));
             }
         };
-        if let Some(known) = position.and_then(|position| position.last.as_ref()) {
-            // Messages keep their places: what was acknowledged is that one, or before it.
-            let is_same = last.sequence == known.stream_sequence && id_of(&last) == Some(&known.id);
-            let (state, begin) = (&stream.cached_info().state, position.map_or(0, |position| position.begin));
-            if is_same || last.sequence > known.stream_sequence {
-                // Places count up, and none is given twice: what is before the first message is gone.
-                return Ok(match begin > 0 && state.first_sequence > begin {
-                    true => Resume::Beheaded { last: state.last_sequence },
-                    false => Resume::AsKnown,
-                });
-            }
+        let begin = position.map_or(0, |position| position.begin);
+        // Messages keep their places: what was acknowledged is that one, or before it.
+        let is_known = match position.and_then(|position| position.last.as_ref()) {
+            Some(known) if last.sequence == known.stream_sequence => id_of(&last) == Some(&known.id),
+            Some(known) => last.sequence > known.stream_sequence,
+            // Shipping anew has begun, behind what was left, and none of it was acknowledged yet.
+            None => state.first_sequence > 1 && (1..=behind_all).contains(&begin),
+        };
+        // Places count up, and none is given twice: what is before the first message is gone. Where it is not known which of
+        // them were this shard's, all of it is shipped again, rather than missed.
+        let needed = if is_known { begin.max(1) } else { 1 };
+        if state.first_sequence > needed {
+            return Ok(Resume::Beheaded { begin: behind_all });
+        }
+        if is_known {
+            return Ok(Resume::AsKnown);
         }
         // Of the last batch any may be missing before it.
         Ok(match next_of(&last) {
             Some(next) => Resume::Behind { next, from: next.saturating_sub(BATCH_ENTRIES_MAX) },
-            None => Resume::AtFirst,
+            None => Resume::AtFirst { begin: 1 },
         })
     }
 }

@@ -174,9 +174,17 @@ impl Agent<'_> {
             return Ok(false);
         }
         let told = step_told(&step);
-        let position = shard.shipping.ship(&position, step).await.map_err(|error| error.to_string())?;
-        self.shipped(shard, position, told);
-        Ok(true)
+        match shard.shipping.ship(&position, step).await {
+            Ok(position) => {
+                self.shipped(shard, position, told);
+                Ok(true)
+            }
+            Err(error) => {
+                // A server that refuses may have let go of what it had.
+                shard.asked = None;
+                Err(error.to_string())
+            }
+        }
     }
 
     /// Why there is nothing to ship.
@@ -206,19 +214,30 @@ impl Agent<'_> {
             shard.shipping.resume(shard.position.as_ref()).await.map_err(|error| error.to_string())?;
         let first = shard.spool.as_ref().map_or(0, Spool::first);
         let next = match resume {
-            Resume::AsKnown => return Ok(()),
+            Resume::AsKnown => {
+                if let Some(position) = shard.position.as_mut().filter(|position| position.begin == 0) {
+                    // An earlier version of the agent did not note it.
+                    position.begin = 1;
+                }
+                return Ok(());
+            }
             // What the ledger does not have any more, and the stream has, is no gap.
             Resume::Behind { next, from } if next >= first => from.max(first),
             Resume::Behind { next, .. } => next,
-            Resume::AtFirst | Resume::Beheaded { .. } => first,
+            Resume::AtFirst { .. } | Resume::Beheaded { .. } => first,
         };
-        if shard.position.as_ref().is_some_and(|position| position.last.is_some()) {
+        let is_told = shard.position.as_ref().is_some_and(|position| position.last.is_some());
+        if is_told || matches!(resume, Resume::Beheaded { .. }) {
             (self.tell)(&Notice::Lost(shard.number, next));
             self.state.borrow_mut().shards.entry(shard.number.number()).or_default().lost_ns = now_ns();
         }
-        let begin = if let Resume::Beheaded { last } = resume { last + 1 } else { 0 };
+        let begin = match resume {
+            Resume::AtFirst { begin } | Resume::Beheaded { begin } => begin,
+            // The stream has let go of nothing yet.
+            Resume::AsKnown | Resume::Behind { .. } => 1,
+        };
         let position = Position { next, begin, ..Position::default() };
-        if begin > 0 {
+        if let Resume::Beheaded { .. } = resume {
             // Another agent goes on with it, and does not take the rest for all.
             self.positions.borrow_mut().shards.insert(shard.number, position.clone());
             self.is_dirty.set(true);
