@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many files are synced one by one; of more, the whole file system is. Each that is new takes a commit of the file
 /// system's own journal, milliseconds where others write as well.
@@ -37,13 +38,17 @@ pub struct Directory {
 pub struct DirectoryStorage {
     directory: Directory,
     /// What `directory` leads to.
-    held: File,
+    held: Arc<File>,
+    /// The same for who waits beside: each is told of a failure of the disk.
+    held_beside: Arc<File>,
     /// Held as long as it is written.
     _lock: File,
     /// The file that was appended to last; who waits for the disk has it too.
     appended: Option<(String, Arc<File>)>,
     /// What is not known to be on disk: files, and folders whose names have changed.
     dirty: BTreeSet<PathBuf>,
+    /// Whether the last wait beside for all of it is over: what that was for is not in `dirty`.
+    is_synced_beside: Arc<AtomicBool>,
     /// Folders whose own names are on disk, or are synced with the rest: who made them may not have done it.
     known: BTreeSet<PathBuf>,
 }
@@ -100,6 +105,21 @@ impl Source for Directory {
     }
 }
 
+/// What is not known to be on disk.
+enum Dirty {
+    All(Arc<File>),
+    Each(Vec<File>),
+}
+
+impl Dirty {
+    fn sync(self) -> io::Result<()> {
+        match self {
+            Self::All(held) => Ok(rustix::fs::syncfs(&*held)?),
+            Self::Each(files) => files.iter().try_for_each(File::sync_all),
+        }
+    }
+}
+
 /// Makes a folder and those above it. Gives those in which a name is new.
 fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
     let absent = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
@@ -144,13 +164,40 @@ impl DirectoryStorage {
             }
             TryLockError::Error(error) => error,
         })?;
-        let held = File::open(&path)?;
+        let held = Arc::new(File::open(&path)?);
+        let held_beside = Arc::new(File::open(&path)?);
         // Its path may be another's later: what is written goes to what was locked.
         let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
         let path = if by_descriptor.is_dir() { by_descriptor } else { path };
         let dirty = above.into_iter().chain([path.clone()]).collect();
         let known = BTreeSet::from([path.clone()]);
-        Ok(Self { directory: Directory { path }, held, _lock: lock, appended: None, dirty, known })
+        Ok(Self {
+            directory: Directory { path },
+            held,
+            held_beside,
+            _lock: lock,
+            appended: None,
+            dirty,
+            is_synced_beside: Arc::new(AtomicBool::new(true)),
+            known,
+        })
+    }
+
+    /// What is to be synced so that everything is on disk; this leads to the file system.
+    fn take_dirty(&mut self, held: Arc<File>) -> io::Result<Dirty> {
+        let is_beside = !self.is_synced_beside.load(Ordering::Acquire);
+        if self.dirty.len() > SYNCS_MAX || is_beside {
+            self.dirty.clear();
+            return Ok(Dirty::All(held));
+        }
+        let open = |path| {
+            let mut options = OpenOptions::new();
+            options.read(true).custom_flags(regular::no_wait()).open(path)
+        };
+        // Opened now: what is removed while somebody waits for it is not missed.
+        let files = self.dirty.iter().map(open).collect::<io::Result<_>>()?;
+        self.dirty.clear();
+        Ok(Dirty::Each(files))
     }
 
     /// Has the names of these folders above it be on disk with all else: another may have made them, just now.
@@ -259,36 +306,33 @@ impl Storage for DirectoryStorage {
         Ok(())
     }
 
-    fn sync(&mut self, path: &str) -> io::Result<()> {
-        match &self.appended {
-            Some((open, file)) if open == path => file.sync_data()?,
-            _ => regular::open(&self.directory.resolve(path))?.sync_data()?,
-        }
-        self.dirty.remove(&self.directory.resolve(path));
-        Ok(())
-    }
-
     fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
         let file = match &self.appended {
             Some((open, file)) if open == path => file.clone(),
             _ => Arc::new(regular::open(&self.directory.resolve(path))?),
         };
+        // Now: by the time that the wait is over its writer may have let it go.
+        check_name(&file)?;
+        Ok(Box::new(move || file.sync_data()))
+    }
+
+    fn sync_all_beside(&mut self) -> io::Result<SyncJob> {
+        let dirty = self.take_dirty(self.held_beside.clone())?;
+        let is_synced = Arc::new(AtomicBool::new(false));
+        self.is_synced_beside = is_synced.clone();
+        if let Some((_, appended)) = &self.appended {
+            check_name(appended)?;
+        }
         Ok(Box::new(move || {
-            file.sync_data()?;
-            check_name(&file)
+            dirty.sync()?;
+            is_synced.store(true, Ordering::Release);
+            Ok(())
         }))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {
-        if self.dirty.len() > SYNCS_MAX {
-            rustix::fs::syncfs(&self.held)?;
-        } else {
-            for path in &self.dirty {
-                let mut options = OpenOptions::new();
-                options.read(true).custom_flags(regular::no_wait()).open(path)?.sync_all()?;
-            }
-        }
-        self.dirty.clear();
+        self.take_dirty(self.held.clone())?.sync()?;
+        self.is_synced_beside = Arc::new(AtomicBool::new(true));
         Ok(())
     }
 }
@@ -313,6 +357,13 @@ mod tests {
         (0..SYNCS_MAX).for_each(|number| storage.write(&format!("{number}"), b"").unwrap());
         storage.sync_all().unwrap();
         assert!(storage.dirty.is_empty());
+        // Who waits beside has what was written before; what it has not done is synced by who waits himself.
+        storage.write("a/c", b"d").unwrap();
+        let job = storage.sync_all_beside().unwrap();
+        storage.remove("a/c").unwrap();
+        assert!(matches!(storage.take_dirty(storage.held.clone()), Ok(Dirty::All(_))));
+        job().unwrap();
+        assert!(matches!(storage.take_dirty(storage.held.clone()), Ok(Dirty::Each(_))));
         fs::remove_dir_all(&path).unwrap();
     }
 
@@ -322,9 +373,9 @@ mod tests {
         let mut storage = DirectoryStorage::open(&path).unwrap();
         storage.write("journal/1", b"a").unwrap();
         storage.append("journal/1", b"b").unwrap();
-        let sync = storage.sync_beside("journal/1").unwrap();
         fs::remove_dir_all(&path).unwrap();
-        for error in [storage.append("journal/1", b"c").unwrap_err(), sync().unwrap_err()] {
+        let synced = storage.sync_beside("journal/1").map(drop);
+        for error in [storage.append("journal/1", b"c").unwrap_err(), synced.unwrap_err()] {
             assert!(error.kind() == ErrorKind::NotFound && error.to_string().contains("removed"), "{error}");
         }
     }

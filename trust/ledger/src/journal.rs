@@ -8,15 +8,28 @@
 //!
 //! Numbers are big-endian. One frame is one batch. Where it is appended before those in front of it are known to be on disk,
 //! it begins with "wfr2" instead, and tells behind its other numbers how many entries are: synced: u64. So only frames behind
-//! what a later one tells to be on disk can be torn, and their root and signature tell. A journal is never changed but at its end; a new one takes its place once all
-//! that it has is in tiles, and is on disk before the old one goes.
+//! what a later one tells to be on disk can be torn, and their root and signature tell. A journal is never changed but at its
+//! end, and goes once all that it has is in tiles.
+//!
+//! ```text
+//! journal/17   base frame frame frame              base frame: where 17 ends, and that this is not known to be on disk
+//! journal/18                         base frame ..  17 goes once its entries are in tiles that are on disk
+//! ```
+//!
+//! Meanwhile the next one goes on from it, which begins with a frame of the second form, and both are as one ([`Content`]): the
+//! later one's first frame stands between two others. One that begins with the first form needs no other. Of two, power may be
+//! lost before the end of the earlier is on disk: then it ends there, and what follows is lost as well, unless that tells that
+//! it was on disk.
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::hash::leaf_hash;
+use crate::layout;
 use crate::note::NOTE_BYTES_MAX;
+use crate::storage::Source;
 use crate::tile::Records;
 use crate::tree::Tree;
 use identity::PublicKey;
+use std::io;
 
 /// The folder of journals.
 pub const FOLDER: &str = "journal";
@@ -97,6 +110,77 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What a journal has, behind the one that it goes on from where that is there.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Both as one.
+    pub bytes: Vec<u8>,
+    /// Where in these the later one begins.
+    joint: Option<usize>,
+    /// The later one is not here, as the one before ends too early; how many entries it tells to be on disk.
+    lost: Option<u64>,
+    /// The file or the files, for who is told what is wrong.
+    pub path: String,
+}
+
+impl Content {
+    /// A journal that goes on from none.
+    #[must_use]
+    pub fn alone(bytes: Vec<u8>, path: String) -> Self {
+        Self { bytes, joint: None, lost: None, path }
+    }
+
+    /// The journal of this number; `None` where there is none. With keys the one before must be signed by all of them.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read.
+    pub fn read(source: &impl Source, number: u64, keys: Option<&[PublicKey]>) -> io::Result<Option<Self>> {
+        let path = layout::journal(number);
+        let Some(bytes) = source.read(&path)? else { return Ok(None) };
+        let Some((first, rest)) = Frame::decode(&bytes).filter(|(first, _)| first.synced < first.first)
+        else {
+            return Ok(Some(Self::alone(bytes, path)));
+        };
+        // The later one was read first: the one before does not change any more, and may have gone by now.
+        let earlier_path = layout::journal(number.saturating_sub(1));
+        let earlier = source.read(&earlier_path)?.unwrap_or_default();
+        let origin = |base: Checkpoint| Some(base.origin);
+        let is_of_it = |base: Checkpoint| {
+            base.size <= first.first && Journal::base(&bytes, keys).ok().and_then(origin) == Some(base.origin)
+        };
+        if !Journal::base(&earlier, keys).is_ok_and(is_of_it) {
+            return Ok(Some(Self::alone(bytes, path)));
+        }
+        let path = format!("{earlier_path} and {path}");
+        Ok(Some(match ends_at(&earlier, first.first) {
+            true => Self { joint: Some(earlier.len()), lost: None, bytes: [earlier, bytes].concat(), path },
+            false => Self { lost: Some(synced(rest).max(first.synced)), joint: None, bytes: earlier, path },
+        }))
+    }
+}
+
+/// Whether the frames of a journal follow each other to its end, behind which the log has so many entries.
+fn ends_at(journal: &[u8], size: u64) -> bool {
+    let Some((first, mut rest)) = Frame::decode(journal) else { return false };
+    let mut end = first.first;
+    while let Some((frame, after)) = Frame::decode(rest).filter(|(frame, _)| frame.first == end) {
+        end += Records::new(frame.records).count() as u64;
+        rest = after;
+    }
+    rest.is_empty() && end == size
+}
+
+/// How many entries the frames that these bytes begin with tell to be on disk.
+fn synced(mut rest: &[u8]) -> u64 {
+    let mut most = 0;
+    while let Some((frame, after)) = Frame::decode(rest) {
+        most = frame.synced.max(most);
+        rest = after;
+    }
+    most
+}
+
 /// A journal in its parts, as far as it holds.
 #[derive(Clone, Debug)]
 pub struct Journal<'a> {
@@ -167,18 +251,34 @@ impl<'a> Journal<'a> {
         keys: Option<&[PublicKey]>,
         tree: &mut Tree,
     ) -> Result<Self, JournalError> {
-        Self::replay_from(&Self::base(bytes, keys)?, bytes, keys, tree)
+        Self::replay_parts(&Self::base(bytes, keys)?, bytes, None, keys, tree)
     }
 
-    /// The same where [`Self::base`] of these bytes is known already, whose signatures cost more than all the rest of an
-    /// empty journal.
+    /// The same of what a journal has together with the one before, where [`Self::base`] of it is known already: its
+    /// signatures cost more than all the rest of an empty journal.
     ///
     /// # Errors
     ///
     /// Where it cannot be used.
     pub fn replay_from(
         base: &Checkpoint,
+        content: &'a Content,
+        keys: Option<&[PublicKey]>,
+        tree: &mut Tree,
+    ) -> Result<Self, JournalError> {
+        let mut journal = Self::replay_parts(base, &content.bytes, content.joint, keys, tree)?;
+        if content.lost.is_some_and(|synced| synced > tree.size()) {
+            let count = journal.torn_count.unwrap_or(0);
+            return Err(JournalError::Damaged { size: tree.size(), count });
+        }
+        journal.is_torn |= content.lost.is_some();
+        Ok(journal)
+    }
+
+    fn replay_parts(
+        base: &Checkpoint,
         bytes: &'a [u8],
+        joint: Option<usize>,
         keys: Option<&[PublicKey]>,
         tree: &mut Tree,
     ) -> Result<Self, JournalError> {
@@ -192,7 +292,8 @@ impl<'a> Journal<'a> {
         let mut before_last = (tree.clone(), rest);
         while let Some((frame, after)) = Frame::decode(rest) {
             let start = (grown.clone(), rest);
-            if !extend(&mut grown, &frame) {
+            let is_joint = joint == Some(bytes.len() - rest.len());
+            if frame.records.is_empty() != is_joint || !extend(&mut grown, &frame) {
                 grown = start.0;
                 break;
             }
@@ -227,17 +328,10 @@ impl<'a> Journal<'a> {
 
 /// Whether what follows the last frame that holds, with so many entries, is more than frames whose writing was interrupted: a
 /// later one tells that what does not hold was on disk.
-fn is_damaged(mut rest: &[u8], held: u64) -> bool {
-    if rest.len() > HEADER_BYTES + IN_FLIGHT_BYTES_MAX + FRAME_ENTRIES_BYTES_MAX + NOTE_BYTES_MAX {
-        return true;
-    }
-    while let Some((frame, after)) = Frame::decode(rest) {
-        if frame.synced > held {
-            return true;
-        }
-        rest = after;
-    }
-    false
+fn is_damaged(rest: &[u8], held: u64) -> bool {
+    // One frame more than waits for the disk, and a journal's first.
+    let most = IN_FLIGHT_BYTES_MAX + FRAME_ENTRIES_BYTES_MAX + 2 * (HEADER_BYTES + 8 + NOTE_BYTES_MAX);
+    rest.len() > most || synced(rest) > held
 }
 
 fn open(note: &str, keys: Option<&[PublicKey]>) -> Result<Checkpoint, CheckpointError> {
@@ -249,7 +343,7 @@ fn open(note: &str, keys: Option<&[PublicKey]>) -> Result<Checkpoint, Checkpoint
 
 /// Adds a frame's entries; whether they lead to the root that it tells.
 fn extend(tree: &mut Tree, frame: &Frame) -> bool {
-    if frame.first != tree.size() || frame.records.is_empty() {
+    if frame.first != tree.size() {
         return false;
     }
     for record in Records::new(frame.records) {

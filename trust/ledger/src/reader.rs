@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::edge::{self, ReadError, read_tile};
 use crate::entry::{Entry, Event};
 use crate::hash::{Hash, leaf_hash};
-use crate::journal::Journal;
+use crate::journal::{Content, Journal};
 use crate::layout::{self, LogPlace};
 use crate::shards::ShardNumber;
 use crate::storage::Source;
@@ -276,9 +276,9 @@ fn look(
     let numbers = layout::logs(source).map_err(ReadError::Io)?;
     let (mut newest, mut journaled) = (None, Vec::new());
     for number in journals.iter().rev() {
-        let path = layout::journal(*number);
-        let Some(bytes) = source.read(&path).map_err(ReadError::Io)? else { continue };
-        if let Some((view, records)) = look_at_journal(source, keys, &bytes, &path)? {
+        let content = Content::read(source, *number, keys).map_err(ReadError::Io)?;
+        let Some(content) = content else { continue };
+        if let Some((view, records)) = look_at_journal(source, keys, &content)? {
             (newest, journaled) = (Some(view), records);
             break;
         }
@@ -323,14 +323,14 @@ fn look_at_log(
 fn look_at_journal(
     source: &impl Source,
     keys: Option<&[PublicKey]>,
-    bytes: &[u8],
-    path: &str,
+    content: &Content,
 ) -> Result<Option<(LogView, Vec<u8>)>, ReadError> {
+    let Content { bytes, path, .. } = content;
     let Ok(base) = Journal::base(bytes, keys) else { return Ok(None) };
     let place = Journal::first_note(bytes).and_then(|note| layout::place_of_note(note, keys));
     let Some((_, LogPlace { log: number, .. })) = place else { return Ok(None) };
     let (mut tree, _) = edge::load(source, number, base.size)?;
-    let journal = Journal::replay_from(&base, bytes, keys, &mut tree);
+    let journal = Journal::replay_from(&base, content, keys, &mut tree);
     let journal = journal.map_err(|error| ReadError::Damaged(format!("{path}: {error}")))?;
     if base.size == 0 && number > 1 && journal.frames.is_empty() {
         return Ok(None);

@@ -8,6 +8,8 @@
 use crate::storage::{Source, Storage, SyncJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What reaches the medium whole or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
@@ -43,15 +45,28 @@ pub struct SimulatedDisk {
     random: u64,
     names: BTreeMap<String, usize>,
     names_on_medium: BTreeMap<String, usize>,
-    /// Changes of names that are only in memory, in their order.
-    name_changes: Vec<NameChange>,
+    /// Changes of names that are only in memory, in their order, each with the number of its operation.
+    name_changes: Vec<(u64, NameChange)>,
     files: Vec<SimulatedFile>,
     /// Files that were written, and folders in which names have changed, by who writes now, and were not synced since.
     own_files: BTreeSet<usize>,
     own_folders: BTreeSet<String>,
+    /// Waits for the disk that were begun, and not known to be over.
+    waits: Vec<Wait>,
     /// How many operations that change something there were.
     operations: u64,
     fault: Option<(u64, Fault)>,
+}
+
+/// A wait for the disk, and what is on the medium once it is over. Before, nothing of it need be.
+#[derive(Clone, Debug, Default)]
+struct Wait {
+    is_over: Arc<AtomicBool>,
+    /// Files, and how long they were.
+    files: Vec<(usize, usize)>,
+    folders: BTreeSet<String>,
+    /// The operation that began it.
+    begun: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -111,8 +126,9 @@ impl SimulatedDisk {
     /// The disk as it is found when power is back.
     #[must_use]
     pub fn after_power_loss(mut self) -> Self {
+        self.take_in();
         let mut names = std::mem::take(&mut self.names_on_medium);
-        for change in std::mem::take(&mut self.name_changes) {
+        for (_, change) in std::mem::take(&mut self.name_changes) {
             if self.draw(2) == 1 {
                 change.apply(&mut names);
             }
@@ -133,6 +149,8 @@ impl SimulatedDisk {
     /// The disk as it is found when its fault was cleared and nothing lost, by another process than the one that wrote.
     #[must_use]
     pub fn repaired(mut self) -> Self {
+        self.take_in();
+        self.waits.clear();
         self.fault = None;
         self.own_files.clear();
         self.own_folders.clear();
@@ -168,6 +186,7 @@ impl SimulatedDisk {
 
     /// Counts an operation; the fault that it meets.
     fn begin(&mut self) -> Option<Fault> {
+        self.take_in();
         let number = self.operations;
         self.operations += 1;
         self.fault.filter(|(at, _)| number >= *at).map(|(_, fault)| fault)
@@ -192,23 +211,68 @@ impl SimulatedDisk {
         }
     }
 
-    fn file(&mut self, path: &str) -> io::Result<usize> {
+    fn file(&self, path: &str) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// Names have changed in memory.
     fn change_name(&mut self, change: NameChange) {
         self.own_folders.extend(change.paths().map(folder_of).map(str::to_owned));
-        self.name_changes.push(change);
+        self.name_changes.push((self.operations, change));
     }
 
-    fn settle(&mut self, file: usize) {
-        self.own_files.remove(&file);
-        let file = &mut self.files[file];
-        if !file.written.is_empty() {
-            file.on_medium = file.content.clone();
-            file.written.clear();
+    /// What waits that are over were for is on the medium.
+    fn take_in(&mut self) {
+        let (over, waits) = std::mem::take(&mut self.waits)
+            .into_iter()
+            .partition(|wait| wait.is_over.load(Ordering::Acquire));
+        self.waits = waits;
+        let over: Vec<Wait> = over;
+        over.iter().for_each(|wait| self.settle(wait));
+    }
+
+    fn settle(&mut self, wait: &Wait) {
+        for (number, length) in &wait.files {
+            let file = &mut self.files[*number];
+            // A file only grows: another of its name is another file.
+            if file.on_medium.len() < *length {
+                file.on_medium = file.content[..*length].to_vec();
+            }
+            file.written.retain(|(start, written)| start + written > *length);
+            if file.written.is_empty() {
+                self.own_files.remove(number);
+            }
         }
+        // A folder is synced as a whole, whoever has changed what names in it.
+        for (number, change) in std::mem::take(&mut self.name_changes) {
+            let is_synced =
+                number < wait.begun && change.paths().any(|path| wait.folders.contains(folder_of(path)));
+            match is_synced {
+                true => change.apply(&mut self.names_on_medium),
+                false => self.name_changes.push((number, change)),
+            }
+        }
+        let changes = &self.name_changes;
+        let is_changed = |folder: &String| {
+            changes.iter().any(|(_, change)| change.paths().any(|path| folder_of(path) == folder))
+        };
+        self.own_folders.retain(|folder| !wait.folders.contains(folder) || is_changed(folder));
+    }
+
+    /// A wait for these files as they are now, and for these folders.
+    fn wait(&self, files: impl IntoIterator<Item = usize>, folders: BTreeSet<String>) -> Wait {
+        let files = files.into_iter().map(|file| (file, self.files[file].content.len())).collect();
+        Wait { files, folders, begun: self.operations, ..Wait::default() }
+    }
+
+    /// The job of a wait, which fails as this says.
+    fn beside(&mut self, wait: Wait, outcome: io::Result<()>) -> SyncJob {
+        let is_over = wait.is_over.clone();
+        self.waits.push(wait);
+        Box::new(move || {
+            is_over.store(outcome.is_ok(), Ordering::Release);
+            outcome
+        })
     }
 }
 
@@ -279,31 +343,22 @@ impl Storage for SimulatedDisk {
         Ok(())
     }
 
-    fn sync(&mut self, path: &str) -> io::Result<()> {
-        self.begin_change()?;
-        let file = self.file(path)?;
-        self.settle(file);
-        Ok(())
+    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
+        let outcome = self.begin_change();
+        let wait = self.wait([self.file(path)?], BTreeSet::new());
+        Ok(self.beside(wait, outcome))
     }
 
-    /// What is written while the job waits is not in it.
-    fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
-        let done = self.sync(path);
-        Ok(Box::new(move || done))
+    fn sync_all_beside(&mut self) -> io::Result<SyncJob> {
+        let outcome = self.begin_change();
+        let wait = self.wait(self.own_files.clone(), self.own_folders.clone());
+        Ok(self.beside(wait, outcome))
     }
 
     fn sync_all(&mut self) -> io::Result<()> {
         self.begin_change()?;
-        std::mem::take(&mut self.own_files).into_iter().for_each(|file| self.settle(file));
-        // A folder is synced as a whole, whoever has changed what names in it.
-        let folders = std::mem::take(&mut self.own_folders);
-        for change in std::mem::take(&mut self.name_changes) {
-            let is_synced = change.paths().any(|path| folders.contains(folder_of(path)));
-            match is_synced {
-                true => change.apply(&mut self.names_on_medium),
-                false => self.name_changes.push(change),
-            }
-        }
+        let wait = self.wait(self.own_files.clone(), self.own_folders.clone());
+        self.settle(&wait);
         Ok(())
     }
 }

@@ -63,26 +63,27 @@ pub trait Storage: Source {
     /// Where it cannot.
     fn remove(&mut self, path: &str) -> io::Result<()>;
 
-    /// Returns once the file's content is on disk. Its name may not be.
+    /// The wait until a file's content is on disk, as it is now; its name may not be. More may be written meanwhile.
     ///
     /// # Errors
     ///
-    /// Where it cannot be told to be. Then what was written since the last time may be lost, whatever is told later.
-    fn sync(&mut self, path: &str) -> io::Result<()>;
-
-    /// What [`Self::sync`] does, to be done beside whatever is written meanwhile: what was written before is on disk once
-    /// it has returned.
-    ///
-    /// # Errors
-    ///
-    /// Where that cannot be begun.
+    /// Where that cannot be begun. The job fails where it cannot be told to be on disk: then what was written since the last
+    /// time may be lost, whatever is told later.
     fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob>;
 
-    /// Returns once everything that was written or adopted is on disk, names included.
+    /// The wait until everything that was written or adopted is on disk as it is now, names included.
     ///
     /// # Errors
     ///
-    /// As [`Self::sync`].
+    /// As [`Self::sync_beside`].
+    fn sync_all_beside(&mut self) -> io::Result<SyncJob>;
+
+    /// Returns once everything that was written or adopted is on disk, names included, also where another wait for it is not
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sync_beside`].
     fn sync_all(&mut self) -> io::Result<()>;
 }
 
@@ -127,12 +128,12 @@ impl<S: Storage + ?Sized> Storage for &mut S {
         (**self).remove(path)
     }
 
-    fn sync(&mut self, path: &str) -> io::Result<()> {
-        (**self).sync(path)
-    }
-
     fn sync_beside(&mut self, path: &str) -> io::Result<SyncJob> {
         (**self).sync_beside(path)
+    }
+
+    fn sync_all_beside(&mut self) -> io::Result<SyncJob> {
+        (**self).sync_all_beside()
     }
 
     fn sync_all(&mut self) -> io::Result<()> {

@@ -18,7 +18,7 @@ pub use finding::{Finding, Wrong};
 use crate::checkpoint::Checkpoint;
 use crate::edge::{self, ReadError};
 use crate::entry::{Entry, Event};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Content, Journal, JournalError};
 use crate::layout::{self, LogPlace};
 use crate::reader::{Match, Reader};
 use crate::shards::ShardNumber;
@@ -170,10 +170,11 @@ impl Seen {
 
 /// The newest log's journal.
 struct Newest {
-    path: String,
     log: u64,
     base: Checkpoint,
-    bytes: Vec<u8>,
+    content: Content,
+    /// Younger ones, whose beginning does not hold.
+    begun: Vec<Content>,
 }
 
 struct Check<'a, S> {
@@ -192,28 +193,30 @@ struct Check<'a, S> {
 impl<S: Source> Check<'_, S> {
     /// The newest journal that begins with a signed checkpoint; `None` where there is no journal, as in an exported file.
     fn newest_journal(&self) -> Result<Option<Newest>, Finding> {
-        let mut wrong = None;
+        let (mut wrong, mut begun) = (None, Vec::new());
         for number in layout::journals(self.source).map_err(ReadError::Io)?.iter().rev() {
-            let path = layout::journal(*number);
-            let Some(bytes) = self.source.read(&path).map_err(ReadError::Io)? else { continue };
-            match Journal::base(&bytes, Some(self.keys)) {
+            let content = Content::read(self.source, *number, Some(self.keys)).map_err(ReadError::Io)?;
+            let Some(content) = content else { continue };
+            match Journal::base(&content.bytes, Some(self.keys)) {
                 Ok(base) => {
-                    let Some(LogPlace { log, .. }) = self.place(Journal::first_note(&bytes)) else {
+                    let Some(LogPlace { log, .. }) = self.place(Journal::first_note(&content.bytes)) else {
                         continue;
                     };
                     let is_begun = base.size > 0
                         || log == 1
-                        || Journal::replay(&bytes, Some(self.keys), &mut Default::default())
+                        || Journal::replay_from(&base, &content, Some(self.keys), &mut Default::default())
                             .is_ok_and(|journal| !journal.frames.is_empty());
                     if is_begun {
-                        return Ok(Some(Newest { path, log, base, bytes }));
+                        return Ok(Some(Newest { log, base, content, begun }));
                     }
                 }
                 // Signed by another key, or its making was interrupted: then the one before is whole.
                 Err(_) => {
-                    let note = Journal::first_note(&bytes);
+                    let path = content.path.clone();
+                    let note = Journal::first_note(&content.bytes);
                     let error = note.and_then(|note| Checkpoint::open(note, self.keys).err());
                     wrong = wrong.or(error.map(|error| Finding::Checkpoint { path, error }));
+                    begun.push(content);
                 }
             }
         }
@@ -248,7 +251,8 @@ impl<S: Source> Check<'_, S> {
 
     /// The log that grows, and what it has published; whether its last batch was not written to its end.
     fn growing_log(&mut self, newest: &Newest, seen: Option<Seen>) -> Result<bool, Finding> {
-        let Newest { log, base, .. } = newest;
+        let Newest { log, base, content, begun } = newest;
+        let Content { path, bytes, .. } = content;
         let sequence = self.base_of(*log, base);
         let tiled = TreeCheck::new(self.source, *log, sequence, base);
         tiled.run()?;
@@ -256,19 +260,21 @@ impl<S: Source> Check<'_, S> {
         let mut tree = start.0.clone();
         let (source, keys, note) =
             (self.source, self.keys, seen.as_ref().and_then(|seen| seen.checkpoint.as_deref()));
-        let Newest { path, bytes, .. } = newest;
         let grown = GrownCheck { source, keys, log: *log, sequence, base, path, bytes, published: note };
         let batch = |size: u64, count: u64| grown.blame(size, count);
         let journal =
-            Journal::replay(&newest.bytes, Some(self.keys), &mut tree).map_err(|error| match error {
+            Journal::replay_from(base, content, Some(self.keys), &mut tree).map_err(|error| match error {
                 JournalError::Damaged { size, count } => batch(size, count),
-                JournalError::Unsigned(error) => Finding::Checkpoint { path: newest.path.clone(), error },
-                JournalError::NoBase | JournalError::Base(_) => Finding::Tile { path: newest.path.clone() },
+                JournalError::Unsigned(error) => Finding::Checkpoint { path: path.clone(), error },
+                JournalError::NoBase | JournalError::Base(_) => Finding::Tile { path: path.clone() },
             })?;
         if let Some(count) = journal.torn_count {
             return Err(batch(tree.size(), count));
         }
         grown.run(&journal, tiled.entry_bytes())?;
+        if let Some(changed) = begun.iter().find(|begun| !grown.is_begun(&begun.bytes)) {
+            return Err(Finding::Tile { path: changed.path.clone() });
+        }
         let published = PublishedCheck { source, keys, log: *log, base, sequence, start, journal: &journal };
         published.run(note).map_err(|(_, finding)| finding)?;
         if let Some(seen) = seen.filter(|seen| !seen.beside.is_empty()) {

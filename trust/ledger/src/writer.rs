@@ -1,9 +1,17 @@
 //! The writer: takes batches, and answers when they are on disk. It may block; nobody else waits for it.
 //!
 //! A batch is one frame of the journal, appended and synced: one write, one wait. More may be appended while one waits
-//! ([`Writer::begin`]), and then wait together. Tiles that it fills are written once it is on disk, without waiting, and the rest of the tree (partial tiles, checkpoint) when the batch asks for it. When the journal is
-//! long, everything is synced, a new journal begins, and the old one goes. So at any moment the newest journal that is
-//! whole begins at a tree whose tiles are on disk.
+//! ([`Writer::begin`]), and then wait together. Tiles that it fills are written once it is on disk, without waiting, and the
+//! rest of the tree (partial tiles, checkpoint) when the batch asks for it.
+//!
+//! ```text
+//!            long                  all frames of 17            all tiles of 17
+//! 17 grows ────────> 18 goes on ── are on disk: ────────────── are on disk: ──> 18 grows
+//!                    from 17       its tiles are written       17 goes
+//! ```
+//!
+//! Nobody waits for that but who waits for the disk anyway: as long as there are two journals, each wait is for all files. So at
+//! any moment the older of the journals begins at a tree whose tiles are on disk.
 
 mod open;
 mod rotation;
@@ -101,6 +109,8 @@ pub struct Writer<S> {
     /// Whether it was long when it was opened, and makes way behind the next batch: who opens the ledger next is not to read
     /// that again.
     is_journal_spent: bool,
+    /// The journal from which that one goes on.
+    earlier: Option<Earlier>,
     /// Folders of partial tiles whose full tiles are written, and not known to be on disk.
     stale: Vec<String>,
     /// Batches that are in the journal and not known to be on disk, the oldest first.
@@ -120,10 +130,38 @@ struct Begun {
     bytes: usize,
     /// Tiles that are full by it: they are written once it is on disk.
     full: Vec<FullTile>,
-    publishes: bool,
+    /// What is published then.
+    published: Option<Published>,
     written: Written,
     /// How many entries the log has with it.
     size: u64,
+}
+
+/// What others read of the log at one of its sizes, besides full tiles.
+#[derive(Debug)]
+struct Published {
+    size: u64,
+    partials: Vec<FullTile>,
+    note: String,
+}
+
+/// A journal that stays until its entries are in tiles that are on disk.
+#[derive(Clone, Copy, Debug)]
+struct Earlier {
+    number: u64,
+    /// The batch with which it ends.
+    last: u64,
+}
+
+/// How far a wait for the disk reaches, once it is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// The batches up to this one are on disk.
+    count: u64,
+    /// This journal may go.
+    journal: Option<u64>,
+    /// And so many partial tiles.
+    stale: usize,
 }
 
 /// The newest log.
@@ -184,6 +222,11 @@ impl GrowingLog {
         full
     }
 
+    /// What is published of it as it is now.
+    fn published(&self) -> Published {
+        Published { size: self.tree.size(), partials: self.partial_tiles(), note: self.note.clone() }
+    }
+
     /// The partial tiles and the partial bundle.
     fn partial_tiles(&self) -> Vec<FullTile> {
         let mut partials: Vec<FullTile> =
@@ -234,86 +277,57 @@ impl<S: Storage> Writer<S> {
                 None => writer.append(batch.records())?,
             };
             writer.begun_count += 1;
+            // Behind an entry that is not on disk: so its first frame tells that it goes on.
+            let goes_on = bytes > 0 && writer.earlier.is_none() && writer.is_journal_long();
             let written = Written { next: writer.next(), checkpoint: writer.log.note.clone() };
-            let (number, publishes, size) = (writer.begun_count, batch.publishes, writer.log.tree.size());
-            writer.begun.push_back(Begun { number, bytes, full, publishes, written, size });
-            Ok(())
+            let (number, size) = (writer.begun_count, writer.log.tree.size());
+            let published = (batch.publishes || goes_on).then(|| writer.log.published());
+            writer.begun.push_back(Begun { number, bytes, full, published, written, size });
+            if goes_on { writer.go_on() } else { Ok(()) }
         })
     }
 
-    /// How many batches were begun: once a [`sync_beside`](Self::sync_beside) of now is done, these are on disk.
-    #[must_use]
-    pub fn begun(&self) -> u64 {
-        self.begun_count
-    }
-
-    /// Whether there are batches that are not known to be on disk.
+    /// Whether something is not known to be on disk: batches, or the tiles for which a journal stays.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        !self.begun.is_empty()
+        !self.begun.is_empty() || self.earlier.is_some()
     }
 
     /// The wait for the disk that has all batches which were begun, for another thread: more may be begun meanwhile.
-    /// [`settle`](Self::settle) takes it in.
+    /// [`settle`](Self::settle) takes in how far it reaches.
     ///
     /// # Errors
     ///
     /// Where it cannot be begun. Nothing is written afterwards.
-    pub fn sync_beside(&mut self) -> Result<SyncJob, WriteError> {
-        self.guarded(|writer| {
-            let path = layout::journal(writer.journal);
-            writer.storage.sync_beside(&path).map_err(failed("sync", &path))
-        })
+    pub fn sync_beside(&mut self) -> Result<(SyncJob, Reach), WriteError> {
+        self.guarded(Self::begin_sync)
     }
 
-    /// So many batches, counted from the first that was begun, are on disk. Brings them into tiles, and the checkpoint up to
-    /// date where they ask for it. Tells each batch that is on disk, once; [`renew`](Self::renew) is due then.
+    /// A wait that reaches so far is over. Brings the batches that are on disk into tiles, and the checkpoint up to date where
+    /// they ask for it. Tells each of them, once.
     ///
     /// # Errors
     ///
     /// Where something cannot be written. Nothing is written afterwards.
-    pub fn settle(&mut self, count: u64) -> Result<Vec<Written>, WriteError> {
+    pub fn settle(&mut self, reach: Reach) -> Result<Vec<Written>, WriteError> {
         self.guarded(|writer| {
-            if writer.settle_begun(count)? {
-                // What is published is on disk.
-                writer.sync_begun()?;
-                writer.publish()?;
-            }
+            writer.take_in(reach)?;
             Ok(std::mem::take(&mut writer.written))
         })
     }
 
-    /// Replaces the journal where that is long, once everything is on disk, for which it waits. Tells each batch that is on
-    /// disk by then and was not told.
-    ///
-    /// # Errors
-    ///
-    /// Where something cannot be written. Nothing is written afterwards.
-    pub fn renew(&mut self) -> Result<Vec<Written>, WriteError> {
-        let is_long = self.journal_bytes >= self.config.journal_bytes.min(64 << 20);
-        // One that was long when it was opened makes way behind the first batch.
-        let is_spent = self.is_journal_spent && self.begun_count > 0;
-        if !is_long && !is_spent {
-            return Ok(Vec::new());
-        }
-        self.guarded(|writer| {
-            writer.sync_begun()?;
-            writer.publish()?;
-            writer.renew_journal()?;
-            Ok(std::mem::take(&mut writer.written))
-        })
-    }
-
-    /// Waits until all batches that were begun are on disk, settles them, and replaces the journal where that is long.
+    /// Waits until all batches that were begun are on disk, and there is one journal. Tells each batch that was not told.
     ///
     /// # Errors
     ///
     /// As [`Self::settle`].
     pub fn flush(&mut self) -> Result<Vec<Written>, WriteError> {
-        self.guarded(Self::sync_journal)?;
-        let mut written = self.settle(self.begun_count)?;
-        written.extend(self.renew()?);
-        Ok(written)
+        self.guarded(|writer| {
+            while writer.is_ahead() {
+                writer.sync_begun()?;
+            }
+            Ok(std::mem::take(&mut writer.written))
+        })
     }
 
     /// After a failure nothing is written any more.
@@ -329,29 +343,44 @@ impl<S: Storage> Writer<S> {
 
     /// Has all batches on disk that were begun.
     fn sync_begun(&mut self) -> Result<(), WriteError> {
-        self.sync_journal()?;
-        self.settle_begun(self.begun_count).map(drop)
+        let (wait, reach) = self.begin_sync()?;
+        wait().map_err(failed("sync", layout::journal(self.journal)))?;
+        self.take_in(reach)
     }
 
-    fn sync_journal(&mut self) -> Result<(), WriteError> {
-        // What has no bytes in the journal is on disk, or is nothing.
-        if self.begun.iter().all(|begun| begun.bytes == 0) {
-            return Ok(());
-        }
+    fn begin_sync(&mut self) -> Result<(SyncJob, Reach), WriteError> {
         let path = layout::journal(self.journal);
-        self.storage.sync(&path).map_err(failed("sync", &path))
+        let job = match self.earlier {
+            Some(_) => self.storage.sync_all_beside(),
+            // What has no bytes in the journal is on disk, or is nothing.
+            None if self.begun.iter().all(|begun| begun.bytes == 0) => Ok(Box::new(|| Ok(())) as SyncJob),
+            None => self.storage.sync_beside(&path),
+        };
+        let settled = self.begun_count - self.begun.len() as u64;
+        let is_in_tiles = |earlier: &Earlier| earlier.last <= settled;
+        let journal = self.earlier.filter(is_in_tiles).map(|earlier| earlier.number);
+        let reach = Reach { count: self.begun_count, journal, stale: self.stale.len() };
+        Ok((job.map_err(failed("sync", &path))?, reach))
     }
 
-    /// Brings the batches up to this one into tiles: they are on disk. Whether one of them asks for the checkpoint.
-    fn settle_begun(&mut self, count: u64) -> Result<bool, WriteError> {
-        let mut publishes = false;
-        while let Some(begun) = self.begun.pop_front_if(|begun| begun.number <= count) {
+    /// Brings the batches that are on disk into tiles, and lets the earlier journal go once it is not needed.
+    fn take_in(&mut self, reach: Reach) -> Result<(), WriteError> {
+        while let Some(begun) = self.begun.pop_front_if(|begun| begun.number <= reach.count) {
             self.write_full(begun.full)?;
             self.log.synced = begun.size;
             self.written.push(begun.written);
-            publishes |= begun.publishes;
+            begun.published.map_or(Ok(()), |published| self.publish(published))?;
         }
-        Ok(publishes)
+        // It may have gone already, with all that was to go.
+        let Some(earlier) = self.earlier.take_if(|earlier| Some(earlier.number) == reach.journal) else {
+            return Ok(());
+        };
+        let stale: Vec<String> = self.stale.drain(..reach.stale).collect();
+        self.remove_files(std::iter::once(layout::journal(earlier.number)).chain(stale))
+    }
+
+    fn remove_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
+        paths.into_iter().try_for_each(|path| self.storage.remove(&path).map_err(failed("remove", &path)))
     }
 
     /// Brings tiles and checkpoint up to date, all on disk, and ends. Gives the checkpoint.
@@ -361,7 +390,7 @@ impl<S: Storage> Writer<S> {
     /// Where something cannot be written. What was reported durable is.
     pub fn close(mut self) -> Result<String, WriteError> {
         self.flush()?;
-        self.publish()?;
+        self.publish(self.log.published())?;
         self.renew_journal()?;
         Ok(self.log.note)
     }
@@ -424,43 +453,63 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Brings partial tiles and the checkpoint up to date. Nothing waits for the disk: the journal has it all.
-    fn publish(&mut self) -> Result<(), WriteError> {
-        self.write_partials()?;
-        self.write_checkpoint()
+    fn publish(&mut self, published: Published) -> Result<(), WriteError> {
+        self.write_partials(published.size, published.partials)?;
+        self.write_checkpoint(&published.note)
     }
 
-    fn write_partials(&mut self) -> Result<(), WriteError> {
-        let published = self.log.published;
+    fn write_partials(&mut self, size: u64, partials: Vec<FullTile>) -> Result<(), WriteError> {
+        let published = std::mem::replace(&mut self.log.published, size);
         // The journal may begin at what is there already: written again, that would be torn by a loss of power. A
         // tile of a higher level stays the same while 256 entries come.
         let is_new = |tile: &Tile| *tile != Tile::of_size(tile.level, tile.index, published);
-        for (tile, bytes) in self.log.partial_tiles().into_iter().filter(|(tile, _)| is_new(tile)) {
+        for (tile, bytes) in partials.into_iter().filter(|(tile, _)| is_new(tile)) {
             self.write_tile(tile, &bytes)?;
             self.log.partials.insert(layout::in_log(self.log.number, tile.partials()));
         }
-        self.log.published = self.log.tree.size();
         Ok(())
     }
 
     /// Tells those who read tiles, and other shards' writers, of what is on disk already.
-    fn write_checkpoint(&mut self) -> Result<(), WriteError> {
+    fn write_checkpoint(&mut self, note: &str) -> Result<(), WriteError> {
         let path = layout::in_log(self.log.number, "checkpoint");
         let new = format!("{path}.new");
-        self.storage.write(&new, self.log.note.as_bytes()).map_err(failed("write", &new))?;
+        self.storage.write(&new, note.as_bytes()).map_err(failed("write", &new))?;
         // C2SP tlog-checkpoint is read while it is replaced: it is the old one or the new one.
         self.storage.rename(&new, &path).map_err(failed("replace", &path))
+    }
+
+    /// Whether a new journal is due: who opens the ledger reads all of it.
+    fn is_journal_long(&self) -> bool {
+        self.is_journal_spent || self.journal_bytes >= self.config.journal_bytes.min(64 << 20)
+    }
+
+    /// Begins a journal that goes on from this one, which stays until its entries are in tiles that are on disk.
+    fn go_on(&mut self) -> Result<(), WriteError> {
+        let synced = self.log.synced;
+        let bytes = self.empty_journal(synced);
+        let path = layout::journal(self.journal + 1);
+        self.storage.write(&path, &bytes).map_err(failed("write", &path))?;
+        self.earlier = Some(Earlier { number: self.journal, last: self.begun_count });
+        self.begin_journal(bytes.len());
+        Ok(())
+    }
+
+    fn begin_journal(&mut self, length: usize) {
+        (self.journal, self.journal_bytes) = (self.journal + 1, length as u64);
+        self.is_journal_spent = false;
     }
 
     /// Begins a journal where the tiles end, which are published. The old journal goes once the new one is on disk.
     fn renew_journal(&mut self) -> Result<(), WriteError> {
         self.storage.sync_all().map_err(failed("sync", "all files"))?;
-        self.replace_journal(&self.empty_journal())
+        self.replace_journal(&self.empty_journal(self.log.tree.size()))
     }
 
-    /// A journal that begins where the log ends.
-    fn empty_journal(&self) -> Vec<u8> {
+    /// A journal that begins where the log ends, of which so many entries are known to be on disk.
+    fn empty_journal(&self, synced: u64) -> Vec<u8> {
         let (first, entry_bytes) = (self.log.tree.size(), self.log.entry_bytes);
-        Frame { first, entry_bytes, synced: first, records: &[], note: &self.log.note }.encode()
+        Frame { first, entry_bytes, synced, records: &[], note: &self.log.note }.encode()
     }
 
     /// Makes a journal of this content and removes those before it, and partial tiles that nobody needs any more.
@@ -468,12 +517,10 @@ impl<S: Storage> Writer<S> {
         let (old, path) = (layout::journal(self.journal), layout::journal(self.journal + 1));
         self.storage.write(&path, bytes).map_err(failed("write", &path))?;
         self.storage.sync_all().map_err(failed("sync", &path))?;
-        (self.journal, self.journal_bytes) = (self.journal + 1, bytes.len() as u64);
-        self.is_journal_spent = false;
-        for path in std::iter::once(old).chain(std::mem::take(&mut self.stale)) {
-            self.storage.remove(&path).map_err(failed("remove", &path))?;
-        }
-        Ok(())
+        self.begin_journal(bytes.len());
+        let earlier = self.earlier.take().map(|earlier| layout::journal(earlier.number));
+        let stale = std::mem::take(&mut self.stale);
+        self.remove_files(earlier.into_iter().chain([old]).chain(stale))
     }
 
     /// The checkpoint of the newest log as it is, signed.

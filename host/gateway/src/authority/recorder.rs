@@ -10,6 +10,7 @@
 
 use ledger::directory::DirectoryStorage;
 use ledger::storage::SyncJob;
+use ledger::writer::Reach;
 use ledger::{Batch, WriteError, Writer, Written};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,8 +33,8 @@ pub(super) enum Answer {
 /// What the thread that writes is told.
 enum Work {
     Batch(Batch),
-    /// The wait for the disk is over that was begun for so many batches.
-    Synced(u64, io::Result<()>),
+    /// A wait for the disk is over that reaches so far.
+    Synced(Reach, io::Result<()>),
     /// There is nothing more.
     End,
 }
@@ -119,9 +120,9 @@ fn ended() -> String {
 }
 
 /// The thread that waits for the disk.
-fn wait_for_disk(waits: &Receiver<(u64, SyncJob)>, done: &Sender<Work>) {
-    for (count, job) in waits {
-        if done.send(Work::Synced(count, job())).is_err() {
+fn wait_for_disk(waits: &Receiver<(SyncJob, Reach)>, done: &Sender<Work>) {
+    for (job, reach) in waits {
+        if done.send(Work::Synced(reach, job())).is_err() {
             return;
         }
     }
@@ -130,7 +131,7 @@ fn wait_for_disk(waits: &Receiver<(u64, SyncJob)>, done: &Sender<Work>) {
 /// The thread that writes.
 struct Scribe {
     writer: Writer<DirectoryStorage>,
-    waits: Sender<(u64, SyncJob)>,
+    waits: Sender<(SyncJob, Reach)>,
     is_waiting: bool,
     answers: Sender<Answer>,
     bell: Arc<OwnedFd>,
@@ -141,8 +142,8 @@ impl Scribe {
         for work in work {
             let done = match work {
                 Work::Batch(batch) => self.begin(batch),
-                Work::Synced(count, done) => self.settle(count, done),
-                Work::End => return,
+                Work::Synced(reach, done) => self.settle(reach, done),
+                Work::End => return self.end(),
             };
             if let Err(reason) = done {
                 self.answer(Answer::Failed(reason));
@@ -157,15 +158,18 @@ impl Scribe {
         self.wait()
     }
 
-    fn settle(&mut self, count: u64, done: io::Result<()>) -> Result<(), String> {
+    fn settle(&mut self, reach: Reach, done: io::Result<()>) -> Result<(), String> {
         self.is_waiting = false;
         done.map_err(|error| format!("cannot sync the journal: {error}"))?;
-        let settled = self.writer.settle(count);
+        let settled = self.writer.settle(reach);
         self.tell(settled)?;
-        // Who waited for these need not wait for a new journal.
-        let renewed = self.writer.renew();
-        self.tell(renewed)?;
         self.wait()
+    }
+
+    /// Leaves one journal, so that who opens the ledger next need not wait for the disk. Whoever was to be told has gone, and
+    /// what fails here is found by the next.
+    fn end(&mut self) {
+        let _ = self.writer.flush();
     }
 
     /// Has the other thread wait for what is not on disk yet, unless it waits already.
@@ -173,7 +177,7 @@ impl Scribe {
         if self.is_waiting || !self.writer.is_ahead() {
             return Ok(());
         }
-        let wait = (self.writer.begun(), self.writer.sync_beside().map_err(|error| error.to_string())?);
+        let wait = self.writer.sync_beside().map_err(|error| error.to_string())?;
         self.is_waiting = true;
         self.waits.send(wait).map_err(|_| ended())
     }

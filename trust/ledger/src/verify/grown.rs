@@ -38,13 +38,14 @@ impl<S: Source> GrownCheck<'_, S> {
     pub fn run(&self, journal: &Journal, tiled_bytes: u64) -> Result<(), Finding> {
         let changed = || Finding::Tile { path: self.path.to_owned() };
         let (first, _) = Frame::decode(self.bytes).ok_or_else(changed)?;
-        let (mut size, mut bytes, mut synced) = (self.base.size, tiled_bytes, self.base.size);
+        let (mut size, mut bytes, mut synced) = (self.base.size, tiled_bytes, first.synced);
         // Where a frame ends.
         let mut ends = vec![size];
         for frame in std::iter::once(&first).chain(&journal.frames) {
             let is_told = frame.first == size && frame.entry_bytes == bytes;
-            let is_synced =
-                (synced..=size).contains(&frame.synced) && ends.binary_search(&frame.synced).is_ok();
+            // Where a frame ended of a journal that has gone is not known any more, and means nothing.
+            let is_end = || frame.synced < self.base.size || ends.binary_search(&frame.synced).is_ok();
+            let is_synced = (synced..=size).contains(&frame.synced) && is_end();
             size += Records::new(frame.records).count() as u64;
             let is_signed = Checkpoint::open(frame.note, self.keys)
                 .is_ok_and(|told| told.size == size && told.origin == self.base.origin);
@@ -69,6 +70,12 @@ impl<S: Source> GrownCheck<'_, S> {
     /// Whether a crash leaves this of frames behind so many entries, of so many bytes: the beginning of one, or some with zeros
     /// where the disk had not taken them.
     fn is_crash(&self, tail: &[u8], size: u64, bytes: u64) -> bool {
+        let numbers = [size.to_be_bytes(), bytes.to_be_bytes()].concat();
+        is_as(&numbers, tail.get(12..).unwrap_or_default()) && self.is_begun(tail)
+    }
+
+    /// Whether a crash leaves this of some frame and what is behind it.
+    pub fn is_begun(&self, tail: &[u8]) -> bool {
         let number = |at: usize, length: usize| {
             tail.get(at..at + length)
                 .map(|bytes| bytes.iter().fold(0usize, |number, byte| number << 8 | usize::from(*byte)))
@@ -76,16 +83,13 @@ impl<S: Source> GrownCheck<'_, S> {
         let (records, note) = (number(4, 4), number(8, 4));
         let is_bounded = records.is_none_or(|length| length <= FRAME_ENTRIES_BYTES_MAX)
             && note.is_none_or(|length| length <= NOTE_BYTES_MAX);
-        let numbers = [size.to_be_bytes(), bytes.to_be_bytes()].concat();
-        let is_as = |expected: &[u8], found: &[u8]| {
-            expected.iter().zip(found).all(|(expected, found)| found == expected || *found == 0)
-        };
         let is_magic = [MAGIC, MAGIC_AHEAD].iter().any(|magic| is_as(&magic[..], tail));
-        if !is_bounded || !is_magic || !is_as(&numbers, tail.get(12..).unwrap_or_default()) {
+        if !is_bounded || !is_magic {
             return false;
         }
         let is_cut = records.zip(note).is_none_or(|(records, note)| 28 + records + note > tail.len());
-        let has_zeros = tail[0] == 0 || tail.split(|byte| *byte != 0).any(|zeros| zeros.len() >= ZEROS);
+        let has_zeros =
+            tail.first() == Some(&0) || tail.split(|byte| *byte != 0).any(|zeros| zeros.len() >= ZEROS);
         has_zeros || (is_cut && !self.has_signed(tail))
     }
 
@@ -155,4 +159,9 @@ impl<S: Source> GrownCheck<'_, S> {
             rest = after;
         }
     }
+}
+
+/// Whether the bytes that were found are those that are expected, as far as they go, or zeros.
+fn is_as(expected: &[u8], found: &[u8]) -> bool {
+    expected.iter().zip(found).all(|(expected, found)| found == expected || *found == 0)
 }

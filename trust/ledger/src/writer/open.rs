@@ -1,9 +1,9 @@
 //! Opening a ledger: from the newest journal that is whole back to where the log stood.
 
-use super::{GrowingLog, WriteError, Writer, WriterConfig, failed};
+use super::{GrowingLog, Published, WriteError, Writer, WriterConfig, failed};
 use crate::checkpoint::{Checkpoint, ORIGIN_BYTES_MAX};
 use crate::edge::{self, ReadError};
-use crate::journal::{Journal, JournalError, entry_bytes};
+use crate::journal::{self, Content, Journal, JournalError, entry_bytes};
 use crate::layout::{self, LogPlace};
 use crate::log::Position;
 use crate::shards::ShardNumber;
@@ -86,6 +86,7 @@ impl<S: Storage> Writer<S> {
             journal: 0,
             journal_bytes: 0,
             is_journal_spent: false,
+            earlier: None,
             begun: VecDeque::new(),
             begun_count: 0,
             written: Vec::new(),
@@ -108,8 +109,8 @@ impl<S: Storage> Writer<S> {
     /// A ledger's first journal.
     fn make(&mut self) -> Result<(), OpenError> {
         self.log.note = self.sign();
-        self.replace_journal(&self.empty_journal()).map_err(OpenError::Write)?;
-        self.publish().map_err(OpenError::Write)
+        self.replace_journal(&self.empty_journal(0)).map_err(OpenError::Write)?;
+        self.publish(self.log.published()).map_err(OpenError::Write)
     }
 
     /// The newest journal that is whole; `None` where there is no ledger yet.
@@ -117,19 +118,18 @@ impl<S: Storage> Writer<S> {
         let numbers = layout::journals(&self.storage).map_err(OpenError::Io)?;
         let (mut foreign, is_only) = (None, numbers.len() == 1);
         for number in numbers.into_iter().rev() {
-            let Some(bytes) = self.storage.read(&layout::journal(number)).map_err(OpenError::Io)? else {
-                continue;
-            };
-            let Ok(base) = Journal::base(&bytes, Some(keys)) else {
-                foreign = foreign.or(Journal::base(&bytes, None).ok());
+            let content = Content::read(&self.storage, number, Some(keys)).map_err(OpenError::Io)?;
+            let Some(content) = content else { continue };
+            let Ok(base) = Journal::base(&content.bytes, Some(keys)) else {
+                foreign = foreign.or(Journal::base(&content.bytes, None).ok());
                 continue;
             };
             let place = layout::place_of_origin(&base.origin, &self.name);
             let Some(place) = place.filter(|place| place.shard == self.shard) else {
                 return Err(OpenError::Foreign(base.origin));
             };
-            if !begins_in_vain(place.log, &base, &bytes, keys) {
-                return Ok(Some(Newest { number, is_only, bytes, base, log: place.log }));
+            if !begins_in_vain(place.log, &base, &content, keys) {
+                return Ok(Some(Newest { number, is_only, content, base, log: place.log }));
             }
         }
         if let Some(base) = foreign {
@@ -146,13 +146,13 @@ impl<S: Storage> Writer<S> {
     /// disk. What another has is brought into the tiles, and a new one begins.
     fn resume(&mut self, newest: &Newest, keys: &[PublicKey]) -> Result<(), OpenError> {
         let damaged = |what: String| OpenError::Damaged(what);
-        let Newest { number, bytes, base, log, .. } = newest;
+        let Newest { number, content, base, log, .. } = newest;
         let start = self.load(*log, base)?;
         let mut tree = start.0.clone();
         let journal =
-            Journal::replay_from(base, bytes, Some(keys), &mut tree).map_err(|error| match error {
+            Journal::replay_from(base, content, Some(keys), &mut tree).map_err(|error| match error {
                 JournalError::Unsigned(error) => OpenError::Foreign(error.to_string()),
-                error => damaged(format!("{}: {error}", layout::journal(*number))),
+                error => damaged(format!("{}: {error}", content.path)),
             })?;
         let first = match base.size {
             0 => journal.frames.first().and_then(|frame| frame.first_record()).map(<[u8]>::to_vec),
@@ -182,10 +182,10 @@ impl<S: Storage> Writer<S> {
         };
         let is_published = check_published(&check, journal.note)?;
         if !newest.is_only || journal.is_torn || !is_published || self.has_rests()? {
-            return self.bring_in(bytes, &journal);
+            return self.bring_in(&content.bytes, &journal);
         }
         self.extend(&journal)?;
-        self.journal_bytes = bytes.len() as u64;
+        self.journal_bytes = content.bytes.len() as u64;
         self.is_journal_spent = self.journal_bytes > SPENT_BYTES;
         Ok(())
     }
@@ -232,11 +232,11 @@ impl<S: Storage> Writer<S> {
 
     /// Brings what a journal of these bytes has into the tiles, and begins a new one.
     fn bring_in(&mut self, bytes: &[u8], journal: &Journal) -> Result<(), OpenError> {
-        let path = layout::journal(self.journal);
+        let old = layout::journals(&self.storage).map_err(OpenError::Io)?;
         // Its writer may have been killed before the last frame was on disk: a tile that outlives its entries would be of
         // no log.
-        self.storage.sync(&path).map_err(failed("sync", &path)).map_err(OpenError::Write)?;
-        let old = layout::journals(&self.storage).map_err(OpenError::Io)?;
+        old.iter().for_each(|old| self.storage.adopt(&layout::journal(*old)));
+        self.storage.sync_all().map_err(failed("sync", journal::FOLDER)).map_err(OpenError::Write)?;
         let number = self.journal;
         self.journal = old.last().copied().unwrap_or(number);
         self.stale.extend(old.into_iter().filter(|old| *old != self.journal).map(layout::journal));
@@ -244,22 +244,22 @@ impl<S: Storage> Writer<S> {
             self.begin_again(bytes)?;
         }
         self.extend(journal)?;
-        self.write_partials().map_err(OpenError::Write)?;
+        let Published { size, partials, note } = self.log.published();
+        self.write_partials(size, partials).map_err(OpenError::Write)?;
         self.remove_rests().map_err(OpenError::Write)?;
         self.renew_journal().map_err(OpenError::Write)?;
         // Nobody is told of a frame before it is on disk.
-        self.write_checkpoint().map_err(OpenError::Write)
+        self.write_checkpoint(&note).map_err(OpenError::Write)
     }
 
-    /// Has a log whose beginning was interrupted tell that it is there. Its own journal, of these bytes, is on disk first.
+    /// Has a log whose beginning was interrupted tell that it is there. Its own journal, of these bytes, is on disk.
     fn begin_again(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
         let path = layout::in_log(self.log.number, "checkpoint");
         if self.storage.read(&path).map_err(OpenError::Io)?.is_some() {
             return Ok(());
         }
         let Some(first) = Journal::first_note(bytes) else { return Ok(()) };
-        self.replace_journal(bytes).map_err(OpenError::Write)?;
-        self.begin_checkpoint(first.to_owned()).map_err(OpenError::Write)
+        self.write_checkpoint(first).map_err(OpenError::Write)
     }
 }
 
@@ -280,7 +280,7 @@ struct Newest {
     number: u64,
     /// Whether there is no other.
     is_only: bool,
-    bytes: Vec<u8>,
+    content: Content,
     /// Where it begins.
     base: Checkpoint,
     /// The log that it is of.
@@ -289,12 +289,12 @@ struct Newest {
 
 /// Whether it is the journal of a log that goes on from another and whose first entry never came to be: then the one
 /// before is whole.
-fn begins_in_vain(log: u64, base: &Checkpoint, bytes: &[u8], keys: &[PublicKey]) -> bool {
+fn begins_in_vain(log: u64, base: &Checkpoint, content: &Content, keys: &[PublicKey]) -> bool {
     let mut tree = Tree::default();
     let is_empty = |journal: Journal| journal.frames.is_empty();
     base.size == 0
         && log > 1
-        && Journal::replay_from(base, bytes, Some(keys), &mut tree).map_or(true, is_empty)
+        && Journal::replay_from(base, content, Some(keys), &mut tree).map_or(true, is_empty)
 }
 
 impl fmt::Display for OpenError {

@@ -12,7 +12,7 @@ impl<S: Storage> Writer<S> {
     /// Ends the newest log and begins the next, whose first entry names the last checkpoint of the old one, with these
     /// entries behind it.
     pub(super) fn rotate(&mut self, time_ns: u64, records: &[u8]) -> Result<(), WriteError> {
-        self.publish()?;
+        self.publish(self.log.published())?;
         let sequence = self.next();
         let oldest = self.oldest_kept(time_ns)?;
         let start = LogStart { sequence, previous: self.log.note.clone(), oldest: Some(oldest) };
@@ -34,18 +34,11 @@ impl<S: Storage> Writer<S> {
         self.storage.sync_all().map_err(failed("sync", layout::in_log(old, "checkpoint")))?;
         self.replace_journal(&[base, frame].concat())?;
         self.log.synced = self.log.tree.size();
-        self.begin_checkpoint(first)?;
+        // A new log tells that it is there, with no entries yet: so where there are tiles there is a checkpoint.
+        self.write_checkpoint(&first)?;
         self.write_full(full)?;
-        self.publish()?;
+        self.publish(self.log.published())?;
         self.retire(oldest)
-    }
-
-    /// Has a new log tell that it is there, with no entries yet. So where there are tiles there is a checkpoint.
-    pub(super) fn begin_checkpoint(&mut self, first: String) -> Result<(), WriteError> {
-        let note = std::mem::replace(&mut self.log.note, first);
-        self.write_checkpoint()?;
-        self.log.note = note;
-        Ok(())
     }
 
     /// The oldest log that stays once the next begins, as its first entry tells. A log that somebody has taken away, and that

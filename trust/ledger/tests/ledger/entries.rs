@@ -2,6 +2,7 @@
 
 use identity::{Algorithm, PublicKey, SecretKey};
 use ledger::storage::{Storage, SyncJob};
+use ledger::writer::Reach;
 use ledger::{
     Authorization, Entry, Event, Log, LogConfig, Position, RunId, Verdict, WriteError, Writer, WriterConfig,
     Written,
@@ -37,7 +38,7 @@ pub struct Pair<S> {
     pub log: Log,
     pub writer: Writer<S>,
     /// A wait for the disk that goes on beside the writing, and the batches that it is for.
-    waiting: Option<(u64, SyncJob)>,
+    waiting: Option<(SyncJob, Reach)>,
 }
 
 impl<S: Storage> Pair<S> {
@@ -78,17 +79,11 @@ impl<S: Storage> Pair<S> {
     /// Begins to wait for the disk, or ends; whether that went well.
     pub fn wait_or_settle(&mut self) -> bool {
         match self.waiting.take() {
-            Some((count, job)) => {
-                let is_settled = job().is_ok() && self.take(|writer| writer.settle(count));
-                is_settled && self.take(Writer::renew)
+            Some((job, reach)) => job().is_ok() && self.take(|writer| writer.settle(reach)),
+            None => {
+                self.waiting = self.writer.sync_beside().ok();
+                self.waiting.is_some()
             }
-            None => match self.writer.sync_beside() {
-                Ok(job) => {
-                    self.waiting = Some((self.writer.begun(), job));
-                    true
-                }
-                Err(_) => false,
-            },
         }
     }
 

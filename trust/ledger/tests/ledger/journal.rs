@@ -1,10 +1,12 @@
 //! Every byte of a journal is looked at: what was changed is found, and what verifies can be gone on with.
 
-use crate::entries::{Pair, keys, public};
+use crate::entries::{Pair, entry, keys, public};
 use ledger::simulated::SimulatedDisk;
 use ledger::storage::{Source, Storage};
 use ledger::verify::Wrong;
-use ledger::{Extent, Finding, LogConfig, OpenError, Report, Writer, WriterConfig, layout, verify_extent};
+use ledger::{
+    Entry, Extent, Finding, LogConfig, OpenError, Reader, Report, Writer, WriterConfig, layout, verify_extent,
+};
 
 fn check(disk: &SimulatedDisk) -> Result<Report, Finding> {
     verify_extent(disk, &public(), &[], Extent::Kept)
@@ -110,6 +112,109 @@ fn an_entry_that_was_changed_in_the_journal_is_named_where_it_was_published() {
             (Finding::Entry { sequence: 4, wrong: Wrong::Changed }, None) => {}
             (Finding::Range { first, last, .. }, Some(range)) => assert_eq!((first, last), range),
             (finding, _) => panic!("{finding}"),
+        }
+    }
+}
+
+/// A ledger of seven entries in a journal and in one that goes on from it; whether the disk has answered meanwhile.
+fn pair_of_two(is_told: bool) -> Pair<SimulatedDisk> {
+    let log = LogConfig { rotate_age_ns: u64::MAX, ..LogConfig::default() };
+    let config = WriterConfig { journal_bytes: 700, ..WriterConfig::default() };
+    let mut pair = Pair::open(SimulatedDisk::new(1), config, log);
+    for count in [3, 2, 1] {
+        pair.append(count);
+        assert!(pair.begin());
+    }
+    if is_told {
+        assert!(pair.wait_or_settle() && pair.wait_or_settle());
+    }
+    pair.append(1);
+    assert!(pair.begin());
+    assert_eq!(layout::journals(pair.writer.storage()).unwrap(), [1, 2]);
+    pair
+}
+
+fn two(is_told: bool) -> SimulatedDisk {
+    pair_of_two(is_told).writer.into_storage().repaired()
+}
+
+/// What is told of the disk, with this in a journal's place.
+fn with(disk: &SimulatedDisk, number: u64, bytes: &[u8]) -> SimulatedDisk {
+    let mut disk = disk.clone();
+    disk.write(&layout::journal(number), bytes).unwrap();
+    disk
+}
+
+fn bytes_of(disk: &SimulatedDisk, number: u64) -> Vec<u8> {
+    disk.read(&layout::journal(number)).unwrap().unwrap()
+}
+
+fn hold_to_seven(disk: &SimulatedDisk) {
+    assert_eq!(check(disk).unwrap().next, 7);
+    let reader = Reader::open(disk, Some(&public())).unwrap();
+    let records: Vec<_> = reader.entries(0..u64::MAX).map(Result::unwrap).collect();
+    assert_eq!(records.len(), 7);
+    for record in records {
+        assert_eq!(Entry::decode(&record.bytes).unwrap(), entry(record.sequence));
+    }
+}
+
+#[test]
+fn a_journal_that_goes_on_from_another_is_one_with_it_until_that_has_gone() {
+    for is_told in [true, false] {
+        let mut pair = pair_of_two(is_told);
+        hold_to_seven(pair.writer.storage());
+        let opened = Writer::open(two(is_told), keys(), WriterConfig::default()).unwrap();
+        assert_eq!(opened.1.next, 7);
+        assert_eq!(layout::journals(opened.0.storage()).unwrap(), [3], "there is one journal again");
+        hold_to_seven(opened.0.storage());
+        while pair.writer.is_ahead() {
+            assert!(pair.wait_or_settle() && pair.wait_or_settle());
+            hold_to_seven(pair.writer.storage());
+        }
+        assert_eq!((pair.log.durable(), layout::journals(pair.writer.storage()).unwrap()), (7, vec![2]));
+        let disk = pair.writer.into_storage().after_power_loss();
+        hold_to_seven(&disk);
+        opens(&disk).unwrap();
+    }
+}
+
+/// Where in a journal the first byte is that has a meaning. Once the tiles are written, the later journal needs the earlier no
+/// more: one that does not begin as a journal does is none.
+fn needed(is_told: bool, number: u64, bytes: &[u8]) -> usize {
+    let frames = || (1..).find(|at| bytes[*at..].starts_with(b"wfr")).unwrap();
+    if is_told && number == 1 { frames() } else { 0 }
+}
+
+#[test]
+fn every_flipped_bit_of_two_journals_is_found() {
+    for is_told in [true, false] {
+        let whole = two(is_told);
+        for number in [1, 2] {
+            let bytes = bytes_of(&whole, number);
+            for bit in needed(is_told, number, &bytes) * 8..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let found = check(&with(&whole, number, &flipped));
+                assert!(found.is_err(), "bit {} of byte {} of {number}: {found:?}", bit % 8, bit / 8);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_journals_only_what_no_frame_tells_to_be_on_disk_can_be_lost() {
+    for (is_told, number) in [(true, 1), (true, 2), (false, 1), (false, 2)] {
+        let whole = two(is_told);
+        let bytes = bytes_of(&whole, number);
+        for length in needed(is_told, number, &bytes)..bytes.len() {
+            let disk = with(&whole, number, &bytes[..length]);
+            let (found, opened) = (check(&disk), Writer::open(disk.clone(), keys(), WriterConfig::default()));
+            assert!(found.is_err() || opened.is_ok(), "{length} of {number}: {found:?} {:?}", opened.err());
+            let Ok((writer, position)) = opened else { continue };
+            assert!(found.is_err() || found.unwrap().next == position.next, "{length} of {number}");
+            assert!(number == 2 || !is_told, "{length}: what was on disk is missing");
+            assert_eq!(check(writer.storage()).unwrap().next, position.next, "{length} of {number}");
         }
     }
 }

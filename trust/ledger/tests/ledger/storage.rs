@@ -34,7 +34,7 @@ fn hold_to_the_seam(mut storage: impl Storage) {
     storage.write("a/b", b"one").unwrap();
     storage.append("a/b", b" two").unwrap();
     storage.append("a/b", b" three").unwrap();
-    storage.sync("a/b").unwrap();
+    storage.sync_beside("a/b").unwrap()().unwrap();
     assert_eq!(storage.read("a/b").unwrap().unwrap(), b"one two three");
     storage.write("a/b", b"new").unwrap();
     storage.append("a/b", b"er").unwrap();
@@ -81,7 +81,7 @@ fn what_was_synced_survives_and_nothing_else_is_sure() {
         disk.sync_all().unwrap();
         disk.append("a", &[2; 3_000]).unwrap();
         disk.write("b", b"b").unwrap();
-        disk.sync("b").unwrap();
+        disk.sync_beside("b").unwrap()().unwrap();
         let after = disk.after_power_loss();
         let a = after.read("a").unwrap().unwrap();
         assert_eq!(a[..2_000], [1; 2_000]);
