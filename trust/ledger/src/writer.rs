@@ -1,8 +1,9 @@
 //! The writer: takes batches, and answers when they are on disk. It may block; nobody else waits for it.
 //!
 //! A batch is one frame of the journal, appended and synced: one write, one wait. More may be appended while one waits
-//! ([`Writer::begin`]), and then wait together. Tiles that it fills are written once it is on disk, without waiting, and the
-//! rest of the tree (partial tiles, checkpoint) when the batch asks for it.
+//! ([`Writer::begin`]), and then wait together. Tiles that it fills are written once it is on disk, one at a time so that the
+//! next batch need not wait for all ([`Writer::write_next`]), and the rest of the tree (partial tiles, checkpoint) when the batch
+//! asks for it.
 //!
 //! ```text
 //!            long                  all frames of 17            all tiles of 17
@@ -117,7 +118,9 @@ pub struct Writer<S> {
     begun: VecDeque<Begun>,
     /// How many batches were begun.
     begun_count: u64,
-    /// Batches that are on disk, and of which nobody was told.
+    /// Batches that are on disk and not in tiles, the oldest first.
+    settled: VecDeque<Begun>,
+    /// Batches that are in tiles as well, and of which nobody was told.
     written: Vec<Written>,
     is_stopped: bool,
 }
@@ -129,7 +132,7 @@ struct Begun {
     /// How many bytes its frame has.
     bytes: usize,
     /// Tiles that are full by it: they are written once it is on disk.
-    full: Vec<FullTile>,
+    full: std::vec::IntoIter<FullTile>,
     /// What is published then.
     published: Option<Published>,
     written: Written,
@@ -266,7 +269,7 @@ impl<S: Storage> Writer<S> {
         self.guarded(|writer| {
             let in_flight: usize = writer.begun.iter().map(|begun| begun.bytes).sum();
             let is_over = in_flight + batch.records().len() > IN_FLIGHT_BYTES_MAX;
-            if !writer.begun.is_empty() && (is_over || batch.rotation.is_some()) {
+            if (is_over && !writer.begun.is_empty()) || batch.rotation.is_some() {
                 writer.sync_begun()?;
             }
             let (full, bytes) = match batch.rotation {
@@ -282,6 +285,7 @@ impl<S: Storage> Writer<S> {
             let written = Written { next: writer.next(), checkpoint: writer.log.note.clone() };
             let (number, size) = (writer.begun_count, writer.log.tree.size());
             let published = (batch.publishes || goes_on).then(|| writer.log.published());
+            let full = full.into_iter();
             writer.begun.push_back(Begun { number, bytes, full, published, written, size });
             if goes_on { writer.go_on() } else { Ok(()) }
         })
@@ -290,7 +294,13 @@ impl<S: Storage> Writer<S> {
     /// Whether something is not known to be on disk: batches, or the tiles for which a journal stays.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        !self.begun.is_empty() || self.earlier.is_some()
+        !self.begun.is_empty() || self.earlier.is_some() || self.is_behind()
+    }
+
+    /// Whether batches are on disk and not in tiles: [`write_next`](Self::write_next) is due.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.settled.is_empty()
     }
 
     /// The wait for the disk that has all batches which were begun, for another thread: more may be begun meanwhile.
@@ -303,15 +313,24 @@ impl<S: Storage> Writer<S> {
         self.guarded(Self::begin_sync)
     }
 
-    /// A wait that reaches so far is over. Brings the batches that are on disk into tiles, and the checkpoint up to date where
-    /// they ask for it. Tells each of them, once.
+    /// A wait that reaches so far is over.
     ///
     /// # Errors
     ///
-    /// Where something cannot be written. Nothing is written afterwards.
-    pub fn settle(&mut self, reach: Reach) -> Result<Vec<Written>, WriteError> {
+    /// Where something cannot be removed. Nothing is written afterwards.
+    pub fn settle(&mut self, reach: Reach) -> Result<(), WriteError> {
+        self.guarded(|writer| writer.take_in(reach))
+    }
+
+    /// Writes the next tile of the batches that are on disk, or the checkpoint where one asks for it: so little that the next
+    /// batch need not wait for more. Tells each batch that is done by that and was not told.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written. Nothing is written afterwards.
+    pub fn write_next(&mut self) -> Result<Vec<Written>, WriteError> {
         self.guarded(|writer| {
-            writer.take_in(reach)?;
+            writer.bring_next()?;
             Ok(std::mem::take(&mut writer.written))
         })
     }
@@ -324,6 +343,7 @@ impl<S: Storage> Writer<S> {
     pub fn flush(&mut self) -> Result<Vec<Written>, WriteError> {
         self.guarded(|writer| {
             while writer.is_ahead() {
+                writer.bring_all()?;
                 writer.sync_begun()?;
             }
             Ok(std::mem::take(&mut writer.written))
@@ -341,11 +361,12 @@ impl<S: Storage> Writer<S> {
         Ok(done)
     }
 
-    /// Has all batches on disk that were begun.
+    /// Has all batches that were begun on disk, and in tiles.
     fn sync_begun(&mut self) -> Result<(), WriteError> {
         let (wait, reach) = self.begin_sync()?;
         wait().map_err(failed("sync", layout::journal(self.journal)))?;
-        self.take_in(reach)
+        self.take_in(reach)?;
+        self.bring_all()
     }
 
     fn begin_sync(&mut self) -> Result<(SyncJob, Reach), WriteError> {
@@ -356,20 +377,18 @@ impl<S: Storage> Writer<S> {
             None if self.begun.iter().all(|begun| begun.bytes == 0) => Ok(Box::new(|| Ok(())) as SyncJob),
             None => self.storage.sync_beside(&path),
         };
-        let settled = self.begun_count - self.begun.len() as u64;
-        let is_in_tiles = |earlier: &Earlier| earlier.last <= settled;
+        let tiled = self.begun_count - (self.begun.len() + self.settled.len()) as u64;
+        let is_in_tiles = |earlier: &Earlier| earlier.last <= tiled;
         let journal = self.earlier.filter(is_in_tiles).map(|earlier| earlier.number);
         let reach = Reach { count: self.begun_count, journal, stale: self.stale.len() };
         Ok((job.map_err(failed("sync", &path))?, reach))
     }
 
-    /// Brings the batches that are on disk into tiles, and lets the earlier journal go once it is not needed.
+    /// Notes what is on disk, and lets the earlier journal go once it is not needed.
     fn take_in(&mut self, reach: Reach) -> Result<(), WriteError> {
         while let Some(begun) = self.begun.pop_front_if(|begun| begun.number <= reach.count) {
-            self.write_full(begun.full)?;
             self.log.synced = begun.size;
-            self.written.push(begun.written);
-            begun.published.map_or(Ok(()), |published| self.publish(published))?;
+            self.settled.push_back(begun);
         }
         // It may have gone already, with all that was to go.
         let Some(earlier) = self.earlier.take_if(|earlier| Some(earlier.number) == reach.journal) else {
@@ -377,6 +396,24 @@ impl<S: Storage> Writer<S> {
         };
         let stale: Vec<String> = self.stale.drain(..reach.stale).collect();
         self.remove_files(std::iter::once(layout::journal(earlier.number)).chain(stale))
+    }
+
+    /// Writes the next tile of what is on disk, or what is published behind it.
+    fn bring_next(&mut self) -> Result<(), WriteError> {
+        let Some(settled) = self.settled.front_mut() else { return Ok(()) };
+        if let Some(full) = settled.full.next() {
+            return self.write_full(full);
+        }
+        let Some(Begun { published, written, .. }) = self.settled.pop_front() else { return Ok(()) };
+        self.written.push(written);
+        published.map_or(Ok(()), |published| self.publish(published))
+    }
+
+    fn bring_all(&mut self) -> Result<(), WriteError> {
+        while self.is_behind() {
+            self.bring_next()?;
+        }
+        Ok(())
     }
 
     fn remove_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<(), WriteError> {
@@ -429,13 +466,11 @@ impl<S: Storage> Writer<S> {
         Ok((full, frame.len()))
     }
 
-    fn write_full(&mut self, full: Vec<FullTile>) -> Result<(), WriteError> {
-        for (tile, bytes) in full {
-            self.write_tile(tile, &bytes)?;
-            let partials = layout::in_log(self.log.number, tile.partials());
-            if self.log.partials.remove(&partials) {
-                self.stale.push(partials);
-            }
+    fn write_full(&mut self, (tile, bytes): FullTile) -> Result<(), WriteError> {
+        self.write_tile(tile, &bytes)?;
+        let partials = layout::in_log(self.log.number, tile.partials());
+        if self.log.partials.remove(&partials) {
+            self.stale.push(partials);
         }
         Ok(())
     }

@@ -5,8 +5,9 @@
 //!      ^ Begun, Written ──┘  ^───── done ────────┘
 //! ```
 //!
-//! The first writes batches into the journal's file, the second waits until they are on disk. So what was decided is out of
-//! this process's hands soon, however long the disk takes.
+//! The first writes batches into the journal's file, the second waits until they are on disk. Then the first brings them into
+//! tiles, one at a time, and the next batch goes before the next tile. So what was decided is out of this process's hands soon,
+//! however long the disk takes.
 
 use ledger::directory::DirectoryStorage;
 use ledger::storage::SyncJob;
@@ -139,11 +140,17 @@ struct Scribe {
 
 impl Scribe {
     fn run(&mut self, work: &Receiver<Work>) {
-        for work in work {
-            let done = match work {
-                Work::Batch(batch) => self.begin(batch),
-                Work::Synced(reach, done) => self.settle(reach, done),
-                Work::End => return self.end(),
+        loop {
+            // What was decided goes before the tiles of what is on disk.
+            let next = match self.writer.is_behind() {
+                true => work.try_recv().ok(),
+                false => Some(work.recv().unwrap_or(Work::End)),
+            };
+            let done = match next {
+                Some(Work::Batch(batch)) => self.begin(batch),
+                Some(Work::Synced(reach, done)) => self.settle(reach, done),
+                Some(Work::End) => return self.end(),
+                None => self.write_next(),
             };
             if let Err(reason) = done {
                 self.answer(Answer::Failed(reason));
@@ -161,8 +168,13 @@ impl Scribe {
     fn settle(&mut self, reach: Reach, done: io::Result<()>) -> Result<(), String> {
         self.is_waiting = false;
         done.map_err(|error| format!("cannot sync the journal: {error}"))?;
-        let settled = self.writer.settle(reach);
-        self.tell(settled)?;
+        self.writer.settle(reach).map_err(|error| error.to_string())?;
+        self.wait()
+    }
+
+    fn write_next(&mut self) -> Result<(), String> {
+        let written = self.writer.write_next();
+        self.tell(written)?;
         self.wait()
     }
 
@@ -172,9 +184,10 @@ impl Scribe {
         let _ = self.writer.flush();
     }
 
-    /// Has the other thread wait for what is not on disk yet, unless it waits already.
+    /// Has the other thread wait for what is not on disk yet, unless it waits already. What is on disk is in tiles first: so there
+    /// is not ever more to write.
     fn wait(&mut self) -> Result<(), String> {
-        if self.is_waiting || !self.writer.is_ahead() {
+        if self.is_waiting || self.writer.is_behind() || !self.writer.is_ahead() {
             return Ok(());
         }
         let wait = self.writer.sync_beside().map_err(|error| error.to_string())?;

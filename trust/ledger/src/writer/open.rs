@@ -89,6 +89,7 @@ impl<S: Storage> Writer<S> {
             earlier: None,
             begun: VecDeque::new(),
             begun_count: 0,
+            settled: VecDeque::new(),
             written: Vec::new(),
             stale: vec![],
             is_stopped: false,
@@ -218,7 +219,7 @@ impl<S: Storage> Writer<S> {
             // Who wrote them may have published parts of them.
             let parts = full.iter().map(|(tile, _)| layout::in_log(self.log.number, tile.partials()));
             self.log.partials.extend(parts);
-            self.write_full(full).map_err(OpenError::Write)?;
+            full.into_iter().try_for_each(|full| self.write_full(full)).map_err(OpenError::Write)?;
         }
         self.note_partials();
         Ok(())

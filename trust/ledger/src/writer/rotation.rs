@@ -36,7 +36,7 @@ impl<S: Storage> Writer<S> {
         self.log.synced = self.log.tree.size();
         // A new log tells that it is there, with no entries yet: so where there are tiles there is a checkpoint.
         self.write_checkpoint(&first)?;
-        self.write_full(full)?;
+        full.into_iter().try_for_each(|full| self.write_full(full))?;
         self.publish(self.log.published())?;
         self.retire(oldest)
     }

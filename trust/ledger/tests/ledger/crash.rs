@@ -98,7 +98,10 @@ fn live(disk: &mut SimulatedDisk, random: &mut Random, durable: &mut u64, seed: 
         }
         // The next batches may be written while these are on their way to the disk.
         let is_written = match is_ahead && random.below(4) > 0 {
-            true => pair.begin() && (random.below(2) == 0 || pair.wait_or_settle()),
+            true => {
+                let tiles = [0, 1, 3, u64::MAX][random.below(4) as usize];
+                pair.begin() && (random.below(2) == 0 || pair.wait_or_settle_in_part(tiles))
+            }
             false => pair.write(),
         };
         *durable = pair.log.durable().max(*durable);

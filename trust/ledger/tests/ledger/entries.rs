@@ -76,10 +76,24 @@ impl<S: Storage> Pair<S> {
         true
     }
 
-    /// Begins to wait for the disk, or ends; whether that went well.
+    /// Begins to wait for the disk, or ends and writes what is on disk into tiles; whether that went well.
     pub fn wait_or_settle(&mut self) -> bool {
+        self.wait_or_settle_in_part(u64::MAX)
+    }
+
+    /// The same, and writes so many tiles.
+    pub fn wait_or_settle_in_part(&mut self, tiles: u64) -> bool {
         match self.waiting.take() {
-            Some((job, reach)) => job().is_ok() && self.take(|writer| writer.settle(reach)),
+            Some((job, reach)) => {
+                let mut is_settled = job().is_ok() && self.writer.settle(reach).is_ok();
+                for _ in 0..tiles {
+                    if !is_settled || !self.writer.is_behind() {
+                        break;
+                    }
+                    is_settled = self.take(Writer::write_next);
+                }
+                is_settled
+            }
             None => {
                 self.waiting = self.writer.sync_beside().ok();
                 self.waiting.is_some()
