@@ -105,7 +105,7 @@ impl fmt::Display for ReadError {
         match self {
             Self::Io(error) => write!(f, "the ledger cannot be read: {error}"),
             Self::Missing(path) => write!(f, "{path} is missing in the ledger"),
-            Self::Damaged(what) => write!(f, "{what} in the ledger is not what was written"),
+            Self::Damaged(what) => write!(f, "in the ledger, {what} is not what was written"),
             Self::Nothing => f.write_str("there is no ledger"),
             Self::Busy => {
                 f.write_str("runs begin and end faster than the ledger's shards can be read: try again")

@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::edge::{self, ReadError, read_tile};
 use crate::entry::{Entry, Event};
 use crate::hash::{Hash, leaf_hash};
-use crate::journal::{Content, Journal};
+use crate::journal::{Content, Journal, JournalError};
 use crate::layout::{self, LogPlace};
 use crate::shards::ShardNumber;
 use crate::storage::Source;
@@ -331,7 +331,12 @@ fn look_at_journal(
     let Some((_, LogPlace { log: number, .. })) = place else { return Ok(None) };
     let (mut tree, _) = edge::load(source, number, base.size)?;
     let journal = Journal::replay_from(&base, content, keys, &mut tree);
-    let journal = journal.map_err(|error| ReadError::Damaged(format!("{path}: {error}")))?;
+    let journal = journal.map_err(|error| match error {
+        JournalError::Damaged { size, .. } => {
+            ReadError::Damaged(format!("{path}, behind {size} entries of log {number},"))
+        }
+        error => ReadError::Damaged(format!("{path} ({error})")),
+    })?;
     if base.size == 0 && number > 1 && journal.frames.is_empty() {
         return Ok(None);
     }

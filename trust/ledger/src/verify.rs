@@ -47,6 +47,9 @@ pub struct Report {
     pub note: String,
     /// Whether a batch at the end was not written to its end: a writer was killed, or writes it just now.
     pub is_unfinished: bool,
+    /// Whether of the log that grows nothing is published, and only the journal has it: that is so at first, and where
+    /// somebody has taken away what was.
+    pub is_unpublished: bool,
 }
 
 /// How much of a ledger is to be there.
@@ -126,8 +129,10 @@ fn verify_once(
             return Err(Finding::NoJournal);
         }
     }
+    let seen = seen.filter(|seen| newest.as_ref().is_some_and(|newest| seen.log == newest.log));
+    let is_unpublished = newest.is_some() && seen.as_ref().is_none_or(|seen| seen.checkpoint.is_none());
     let is_unfinished = match &newest {
-        Some(newest) => check.growing_log(newest, seen.filter(|seen| seen.log == newest.log))?,
+        Some(newest) => check.growing_log(newest, seen)?,
         None => false,
     };
     let Some(first) = check.first else { return Err(ReadError::Nothing.into()) };
@@ -147,6 +152,7 @@ fn verify_once(
         is_retired,
         note,
         is_unfinished,
+        is_unpublished,
     })
 }
 
@@ -193,7 +199,7 @@ struct Check<'a, S> {
 impl<S: Source> Check<'_, S> {
     /// The newest journal that begins with a signed checkpoint; `None` where there is no journal, as in an exported file.
     fn newest_journal(&self) -> Result<Option<Newest>, Finding> {
-        let (mut wrong, mut begun) = (None, Vec::new());
+        let (mut wrong, mut begun, mut torn) = (None, Vec::new(), None);
         for number in layout::journals(self.source).map_err(ReadError::Io)?.iter().rev() {
             let content = Content::read(self.source, *number, Some(self.keys)).map_err(ReadError::Io)?;
             let Some(content) = content else { continue };
@@ -202,12 +208,18 @@ impl<S: Source> Check<'_, S> {
                     let Some(LogPlace { log, .. }) = self.place(Journal::first_note(&content.bytes)) else {
                         continue;
                     };
-                    let is_begun = base.size > 0
-                        || log == 1
-                        || Journal::replay_from(&base, &content, Some(self.keys), &mut Default::default())
-                            .is_ok_and(|journal| !journal.frames.is_empty());
-                    if is_begun {
+                    if base.size > 0 || log == 1 {
                         return Ok(Some(Newest { log, base, content, begun }));
+                    }
+                    // The log is begun by its first frame; what does not hold behind that is told as such.
+                    let replayed =
+                        Journal::replay_from(&base, &content, Some(self.keys), &mut Default::default());
+                    match replayed.map(|journal| (journal.frames.is_empty(), journal.is_torn)) {
+                        Ok((true, false)) => {}
+                        Ok((true, true)) => torn = Some(Newest { log, base, content, begun: begun.clone() }),
+                        Ok((false, _)) | Err(_) => {
+                            return Ok(Some(Newest { log, base, content, begun }));
+                        }
                     }
                 }
                 // Signed by another key, or its making was interrupted: then the one before is whole.
@@ -220,7 +232,8 @@ impl<S: Source> Check<'_, S> {
                 }
             }
         }
-        wrong.map_or(Ok(None), Err)
+        // Where none before it is left, it did begin, and was changed.
+        wrong.map_or(Ok(torn), Err)
     }
 
     fn place(&self, note: Option<&str>) -> Option<LogPlace> {

@@ -81,7 +81,7 @@ pub fn report_json(report: &ShardsReport) -> Value {
         json!({
             "shard": shard.shard.number(), "first": shard.first, "next": shard.next,
             "logs": shard.logs.iter().map(log).collect::<Vec<_>>(),
-            "unfinished": shard.is_unfinished, "let_go": shard.is_retired, "checkpoint": shard.note,
+            "unfinished": shard.is_unfinished, "unpublished": shard.is_unpublished, "let_go": shard.is_retired, "checkpoint": shard.note,
         })
     };
     json!({
@@ -114,6 +114,13 @@ pub fn tell_report(path: &Path, report: &ShardsReport) -> String {
         if shard.first > 0 {
             let why = if shard.is_retired { "were let go, as a later one tells" } else { "are not here" };
             text += &format!("the first is {first}: older logs {why}\n");
+        }
+        if shard.is_unpublished {
+            let which =
+                if report.shards.len() > 1 { format!(" of shard {}", shard.shard) } else { String::new() };
+            text += &format!(
+                "the newest log{which} is in the journal alone: nothing of it is published, or that was taken away\n"
+            );
         }
         if shard.is_unfinished {
             text += "a batch at the end was not written to its end, and is not counted\n";

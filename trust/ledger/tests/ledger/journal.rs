@@ -63,6 +63,40 @@ fn every_flipped_bit_of_a_journal_is_found() {
 }
 
 #[test]
+fn what_was_changed_in_the_journal_of_a_later_log_is_told_as_in_the_first() {
+    let log = LogConfig { rotate_age_ns: 1_000_000_000, ..LogConfig::default() };
+    let mut pair = Pair::open(SimulatedDisk::new(1), WriterConfig::default(), log);
+    for _ in 0..25 {
+        pair.append(10);
+        assert!(pair.write());
+    }
+    let whole = pair.writer.into_storage().repaired();
+    let report = check(&whole).unwrap();
+    assert!(report.logs.len() > 1);
+    let last = report.logs.last().unwrap().size;
+    let bytes = whole.read(&path(&whole)).unwrap().unwrap();
+    for at in (0..bytes.len()).step_by(7) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let finding = check(&with_journal(&whole, &changed)).expect_err("it was changed");
+        let named = finding.sequence().is_some_and(|first| first + last >= report.next);
+        let is_base =
+            matches!(finding, Finding::Checkpoint { .. } | Finding::NoJournal | Finding::Tile { .. });
+        let is_journal = matches!(finding, Finding::Journal { .. });
+        assert!(named || is_journal || (is_base && at < 9_000), "byte {at} of {}: {finding}", bytes.len());
+    }
+}
+
+#[test]
+fn what_was_published_and_taken_away_is_told() {
+    let mut disk = ledger(true);
+    assert!(!check(&disk).unwrap().is_unpublished);
+    disk.remove("1").unwrap();
+    let report = check(&disk).unwrap();
+    assert!(report.is_unpublished && report.next == 8);
+}
+
+#[test]
 fn what_is_left_of_a_journal_that_was_cut_verifies_where_it_opens() {
     for is_published in [true, false] {
         let whole = ledger(is_published);
