@@ -13,6 +13,8 @@
 //! | io_uring | fails: it connects without a system call |
 //! | keys (keyctl(2)) | fail: they are the host's, and asking for one has the host's programs resolve names |
 //! | ioctl that types into a terminal | fails: the shell that reads it next would execute it |
+//! | prlimit of init, which judges | fails |
+//! | prctl that names another file as the one that a process executes | fails: it would be told as that |
 //! | raising the limit of core dumps, where a program of the host's would take them | does nothing |
 //!
 //! Everything else passes, and the kernel knows so from the number alone: sending and receiving cost nothing more.
@@ -29,9 +31,9 @@ pub(super) struct Wanted {
     pub no_cores: bool,
 }
 
-/// How long an address is that leads somewhere: that of a Unix socket has at least one byte of path after its family
-/// (unix(7)), and none is longer than `sockaddr_storage`.
-pub(super) const ADDRESS_BYTES: std::ops::RangeInclusive<u32> = 3..=128;
+/// How long an address is that changes something: a family alone ends a connection (connect(2)), and none is longer than
+/// `sockaddr_storage`.
+pub(super) const ADDRESS_BYTES: std::ops::RangeInclusive<u32> = 2..=128;
 
 /// The families that a command may have: Unix, IPv4, IPv6, netlink, packet. The last is of use only in a network
 /// namespace of its own. AF_VSOCK reaches the hypervisor from any namespace.
@@ -53,12 +55,15 @@ pub(super) struct Numbers {
     keys: [u32; 3],
     setrlimit: u32,
     prlimit: u32,
+    prctl: u32,
     /// The old call for all of the above, whose arguments are in memory.
     socketcall: Option<u32>,
 }
 
 /// io_uring_setup, io_uring_enter, io_uring_register: the same everywhere.
 const IO_URING: [u32; 3] = [425, 426, 427];
+/// The number of init inside.
+const INIT: u32 = 1;
 /// The bit of x32's numbers: a second table of calls under the same architecture.
 const X32: u32 = 0x4000_0000;
 
@@ -75,6 +80,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
         keys: [248, 249, 250],
         setrlimit: 160,
         prlimit: 302,
+        prctl: 157,
         socketcall: None,
     },
     Numbers {
@@ -87,6 +93,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
         keys: [286, 287, 288],
         setrlimit: 75,
         prlimit: 340,
+        prctl: 172,
         socketcall: Some(102),
     },
 ];
@@ -103,6 +110,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
         keys: [217, 218, 219],
         setrlimit: 164,
         prlimit: 261,
+        prctl: 167,
         socketcall: None,
     },
     Numbers {
@@ -115,6 +123,7 @@ pub(super) const ARCHITECTURES: &[Numbers] = &[
         keys: [309, 310, 311],
         setrlimit: 75,
         prlimit: 369,
+        prctl: 172,
         socketcall: Some(102),
     },
 ];
@@ -185,10 +194,11 @@ fn section(numbers: &Numbers, wanted: Wanted) -> Vec<libc::sock_filter> {
     on(&mut code, numbers.ioctl, &ioctl());
     let absent = numbers.keys.into_iter().chain(IO_URING).chain(numbers.socketcall);
     absent.for_each(|number| on(&mut code, number, &[fail(Errno::NOSYS)]));
+    on(&mut code, numbers.prctl, &prctl());
     if wanted.no_cores {
         on(&mut code, numbers.setrlimit, &set_core_limit(0, &[give(libc::SECCOMP_RET_ERRNO)]));
-        on(&mut code, numbers.prlimit, &set_core_limit(1, &change_of_limit()));
     }
+    on(&mut code, numbers.prlimit, &prlimit(wanted));
     code.push(give(libc::SECCOMP_RET_ALLOW));
     code
 }
@@ -237,6 +247,25 @@ fn ioctl() -> Vec<libc::sock_filter> {
         .into_iter()
         .for_each(|request| on(&mut code, request as u32, &[fail(Errno::PERM)]));
     code.push(give(libc::SECCOMP_RET_ALLOW));
+    code
+}
+
+/// A process names another file as the one that it executes, with nothing but a user namespace of its own.
+fn prctl() -> Vec<libc::sock_filter> {
+    let mut code = vec![load_word(argument(0))];
+    on(&mut code, libc::PR_SET_MM as u32, &[fail(Errno::PERM)]);
+    code.push(give(libc::SECCOMP_RET_ALLOW));
+    code
+}
+
+/// Limits of init are no business of the command's.
+fn prlimit(wanted: Wanted) -> Vec<libc::sock_filter> {
+    let mut code = vec![load_word(argument(0))];
+    on(&mut code, INIT, &[fail(Errno::PERM)]);
+    match wanted.no_cores {
+        true => code.extend(set_core_limit(1, &change_of_limit())),
+        false => code.push(give(libc::SECCOMP_RET_ALLOW)),
+    }
     code
 }
 

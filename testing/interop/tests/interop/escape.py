@@ -2,6 +2,7 @@
 A line that starts with ESCAPED is an attempt that succeeded."""
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -80,5 +81,11 @@ attempt('unmount the resolver file', lambda: subprocess.run(
 # A user namespace of one's own gives every privilege, over nothing that is already there.
 attempt('link down from a user namespace', lambda: subprocess.run(
     ['unshare', '--user', '--map-root-user', 'ip', 'link', 'set', 'lo', 'down'], check=True, capture_output=True))
+# PR_SET_MM: another file as the one that this process executes, which a user namespace of its own is enough for.
+attempt('another executable', lambda: subprocess.run(
+    ['unshare', '--user', '--map-root-user', sys.executable, '-c',
+     'import ctypes, os, sys; libc = ctypes.CDLL(None, use_errno=True); libc.prctl(35, 14, 0, 0, 0); '
+     'sys.exit(ctypes.get_errno() == 1)'], check=True))
+attempt('limits of init', lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (16, 16)))
 attempt('new privileges', lambda: (_ for _ in ()).throw(ValueError('none')) if status('NoNewPrivs') == '1' else 'possible')
 print('tried everything')

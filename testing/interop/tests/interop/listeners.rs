@@ -141,6 +141,20 @@ client = socket.socket(socket.AF_UNIX); client.connect(path); os.unlink(path)
 user = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
 assert user == os.geteuid(), user
 abstract = socket.socket(socket.AF_UNIX); abstract.bind("\0one"); abstract.listen()
+abstract.close()
+# What was closed is gone at once: nobody else holds it when the call returns.
+for _ in range(300):
+    again = socket.socket(socket.AF_UNIX); again.bind("\0one"); again.listen()
+    client = socket.socket(socket.AF_UNIX); client.connect("\0one")
+    server = again.accept()[0]; server.setblocking(False)
+    again.close(); client.close()
+    assert server.recv(1) == b""
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); datagrams.bind(("127.0.0.1", 0)); free = datagrams.getsockname()
+for _ in range(300):
+    connect = ctypes.CDLL(None, use_errno=True).connect
+    assert connect(datagrams.fileno(), b"\0" * 16, 16) == 0
+    datagrams.close(); datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); datagrams.bind(free)
+
 fails(socket.socket(socket.AF_UNIX), errno.EINVAL)
 fails(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), errno.EOPNOTSUPP)
 fails(socket.create_connection(unbound.getsockname()), errno.EINVAL)

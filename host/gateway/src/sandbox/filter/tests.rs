@@ -51,12 +51,12 @@ fn a_connect_is_judged_where_its_address_may_lead_somewhere() {
         let given = |wanted, length: u64| {
             verdict(wanted, numbers.architecture, numbers.connect, [3, 4096, length, 0, 0, 0])
         };
-        // sockaddr_in, sockaddr_in6, sockaddr_un; and a length whose upper half the kernel does not read.
-        for length in [3, 16, 28, 110, 128, 0xffff_ffff_0000_0010] {
+        // A family alone, sockaddr_in, sockaddr_in6, sockaddr_un; and a length whose upper half the kernel does not read.
+        for length in [2, 3, 16, 28, 110, 128, 0xffff_ffff_0000_0010] {
             assert_eq!(given(ALL, length), JUDGE, "{length}");
             assert_eq!(given(NONE, length), ALLOW, "{length}");
         }
-        for length in [0, 2, 129, u64::MAX] {
+        for length in [0, 1, 129, u64::MAX] {
             assert_eq!(given(ALL, length), ALLOW, "{length}");
         }
     }
@@ -143,5 +143,24 @@ fn the_limit_of_core_dumps_stays_where_a_program_of_the_hosts_takes_them() {
         assert_eq!(change(core, 4096, 0), libc::SECCOMP_RET_ERRNO);
         assert_eq!(change(core, 4096, 4096), failure(Errno::PERM));
         assert_eq!((change(core, 0, 4096), change(7, 4096, 0)), (ALLOW, ALLOW));
+    }
+}
+
+#[test]
+fn limits_of_init_and_what_is_executed_stay_what_they_are() {
+    for numbers in ARCHITECTURES {
+        for wanted in [ALL, NONE] {
+            let prlimit = |process: u64| {
+                let limit = [process, libc::RLIMIT_NOFILE.into(), 4096, 0, 0, 0];
+                verdict(wanted, numbers.architecture, numbers.prlimit, limit)
+            };
+            assert_eq!((prlimit(0), prlimit(2)), (ALLOW, ALLOW));
+            assert_eq!(prlimit(1), failure(Errno::PERM));
+            let prctl = |option: i32| {
+                let arguments = [option as u64, 14, 4096, 0, 0, 0];
+                verdict(wanted, numbers.architecture, numbers.prctl, arguments)
+            };
+            assert_eq!((prctl(libc::PR_SET_NAME), prctl(libc::PR_SET_MM)), (ALLOW, failure(Errno::PERM)));
+        }
     }
 }

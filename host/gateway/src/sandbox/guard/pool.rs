@@ -19,11 +19,13 @@ use rustix::thread::CapabilitySet;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
-/// How many threads there are at most: as many calls can take long at once. Those after them wait.
+/// How many threads there are at most.
 const THREADS_MAX: usize = 1_024;
+/// How many of them may be where nobody can tell how long it takes: the others are for calls that go by who calls.
+const LONG_THREADS_MAX: usize = THREADS_MAX - 64;
 /// How many workers stand by at most for the next call that takes long.
 const SPARES_MAX: usize = 4;
 /// How many callers' descriptors are kept for their next call.
@@ -66,12 +68,16 @@ struct Pool {
     wanted: Condvar,
 }
 
-/// Workers that stand by.
-#[derive(Debug, Default)]
+/// Workers that do not wait for calls.
+#[derive(Default)]
 struct Spares {
     standing_by: usize,
     /// How many of those that stood by are to wait for calls now.
     called: usize,
+    /// How many do what may take long, while another waits for calls.
+    busy: usize,
+    /// What may take long and has no thread yet, the oldest first.
+    parked: VecDeque<(Call, Long)>,
 }
 
 /// Starts judging. The calling thread's capabilities are the workers'.
@@ -83,13 +89,17 @@ pub(in crate::sandbox) fn start(listener: Listener, setting: Setting) -> Result<
     let threads = AtomicUsize::new(0);
     let (spares, wanted) = (Mutex::default(), Condvar::new());
     let pool = Arc::new(Pool { listener, setting, threads, spares, wanted });
-    pool.add(|pool| pool.work()).during(Step::GuardSockets, "a thread")
+    pool.add(THREADS_MAX, |pool| pool.work()).during(Step::GuardSockets, "a thread")
 }
 
 impl Pool {
-    /// One more thread, if there may be one.
-    fn add(self: &Arc<Self>, task: impl FnOnce(&Arc<Self>) + Send + 'static) -> Result<(), Errno> {
-        if self.threads.fetch_add(1, Ordering::Relaxed) >= THREADS_MAX {
+    /// One more thread, if there may be so many.
+    fn add(
+        self: &Arc<Self>,
+        most: usize,
+        task: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) -> Result<(), Errno> {
+        if self.threads.fetch_add(1, Ordering::Relaxed) >= most {
             self.threads.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::AGAIN);
         }
@@ -109,41 +119,81 @@ impl Pool {
         let mut callers = Callers::default();
         loop {
             let Some(call) = self.listener.receive() else { return };
-            let (answer, left) = match self.serve(call, &mut callers) {
-                Done::Now(answer) => (answer, false),
-                Done::Elsewhere => continue,
-                Done::Passed => {
-                    self.listener.pass(call.id);
-                    continue;
+            match self.serve(call, &mut callers) {
+                Done::Now(answer) => self.listener.answer(call.id, answer),
+                Done::Elsewhere => {}
+                Done::Passed => self.listener.pass(call.id),
+                Done::Long(long) if self.leave() => {
+                    self.finish(call, long);
+                    while let Some((call, long)) = self.take_parked() {
+                        self.finish(call, long);
+                    }
+                    if !self.stand_by() {
+                        return;
+                    }
+                }
+                // The gateway answers soon.
+                Done::Long(long @ Long { wish: Wish::Listen(..), .. }) => {
+                    let added = self.add(THREADS_MAX, move |pool| pool.finish(call, long));
+                    if let Err(error) = added {
+                        self.listener.answer(call.id, Err(error));
+                    }
                 }
                 Done::Long(long) => {
-                    let left = self.leave();
-                    (self.finish(call, long).map(|()| 0), left)
+                    if let Some((call, long)) = self.park(call, long) {
+                        self.finish(call, long);
+                    }
                 }
-            };
-            self.listener.answer(call.id, answer);
-            if left && !self.stand_by() {
-                return;
             }
         }
     }
 
-    /// Has another worker wait for calls. Where none can be made, calls wait for this one.
+    fn spares(&self) -> MutexGuard<'_, Spares> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has another worker wait for calls, and counts this one as busy; `false` where none can be had.
     fn leave(self: &Arc<Self>) -> bool {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares();
         if spares.standing_by > 0 {
             spares.standing_by -= 1;
             spares.called += 1;
+            spares.busy += 1;
             self.wanted.notify_one();
             return true;
         }
+        spares.busy += 1;
         drop(spares);
-        self.add(|pool| pool.work()).is_ok()
+        let is_left = self.add(LONG_THREADS_MAX, |pool| pool.work()).is_ok();
+        if !is_left {
+            self.spares().busy -= 1;
+        }
+        is_left
+    }
+
+    /// Leaves something for whoever is busy; gives it back where nobody is.
+    fn park(&self, call: Call, long: Long) -> Option<(Call, Long)> {
+        let mut spares = self.spares();
+        match spares.busy {
+            0 => Some((call, long)),
+            _ => {
+                spares.parked.push_back((call, long));
+                None
+            }
+        }
+    }
+
+    /// What was left for this one, which is busy no more where nothing was.
+    fn take_parked(&self) -> Option<(Call, Long)> {
+        let mut spares = self.spares();
+        let next = spares.parked.pop_front();
+        spares.busy -= usize::from(next.is_none());
+        next
     }
 
     /// Waits until this worker is to wait for calls again; `false` where enough stand by.
     fn stand_by(&self) -> bool {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.spares();
         if spares.standing_by == SPARES_MAX {
             return false;
         }
@@ -203,14 +253,20 @@ impl Pool {
                 }
                 let (caller, bytes) = (Caller::of(call.thread)?, bytes.to_vec());
                 let is_unix = family == libc::AF_UNIX;
-                self.add(move |pool| pool.connect_as(call, &caller, &socket, &bytes, is_unix))?;
+                self.add(THREADS_MAX, move |pool| pool.connect_as(call, &caller, socket, &bytes, is_unix))?;
                 Ok(Done::Elsewhere)
             }
         }
     }
 
-    /// Does what may take long, while another worker waits for calls.
-    fn finish(&self, call: Call, Long { socket, caller, wish }: Long) -> Result<(), Errno> {
+    /// Does what may take long, while another worker waits for calls, and answers.
+    fn finish(&self, call: Call, long: Long) {
+        let done = self.expect_waiting(call).and_then(|()| self.fulfil(call, long));
+        self.listener.answer(call.id, done.map(|()| 0));
+    }
+
+    /// The socket's copy is gone when this returns: an answer that comes before would find its address taken.
+    fn fulfil(&self, call: Call, Long { socket, caller, wish }: Long) -> Result<(), Errno> {
         match wish {
             Wish::Connect(address) => {
                 if let Some(caller) = caller {
@@ -220,7 +276,7 @@ impl Pool {
             }
             Wish::Listen(listening, backlog) => {
                 let may =
-                    caller.and_then(|caller| self.setting.voice.propose(&caller, Deed::Listens(listening)));
+                    caller.and_then(|caller| self.setting.voice.announce(&caller, Deed::Listens(listening)));
                 may.ok_or(Errno::ACCESS)?;
                 self.expect_waiting(call)?;
                 listening::listen_at(&socket, listening, backlog)
@@ -245,7 +301,7 @@ impl Pool {
             }
             Socket::Unix => {
                 let caller = Caller::of(call.thread)?;
-                self.add(move |pool| pool.listen_as(call, &caller, &socket, backlog))?;
+                self.add(THREADS_MAX, move |pool| pool.listen_as(call, &caller, socket, backlog))?;
                 Ok(Done::Elsewhere)
             }
             Socket::Other => Ok(Done::Now(rustix::net::listen(&socket, backlog).map(|()| 0))),
@@ -253,9 +309,10 @@ impl Pool {
     }
 
     /// Has a Unix socket listen by the caller's rights. The thread has them for good, and ends.
-    fn listen_as(&self, call: Call, caller: &Caller, socket: &OwnedFd, backlog: i32) {
+    fn listen_as(&self, call: Call, caller: &Caller, socket: OwnedFd, backlog: i32) {
         let waits = || self.listener.waits(call.id);
-        let done = judgement::listen_plainly(&self.setting.base, caller, socket, backlog, &waits);
+        let done = judgement::listen_plainly(&self.setting.base, caller, &socket, backlog, &waits);
+        drop(socket);
         self.listener.answer(call.id, done.map(|()| 0));
     }
 
@@ -265,7 +322,7 @@ impl Pool {
 
     /// Has the gateway look who calls, while it can be nobody else: the caller waits, before and afterwards.
     fn announce(&self, call: Call, caller: &OwnedFd, deed: Deed) -> Result<(), Errno> {
-        self.setting.voice.announce(caller, deed);
+        self.setting.voice.announce(caller, deed).ok_or(Errno::NOBUFS)?;
         self.expect_waiting(call)
     }
 
@@ -283,13 +340,14 @@ impl Pool {
     }
 
     /// Connects a socket by the caller's rights. The thread has them for good, and ends.
-    fn connect_as(&self, call: Call, caller: &Caller, socket: &OwnedFd, address: &[u8], is_unix: bool) {
+    fn connect_as(&self, call: Call, caller: &Caller, socket: OwnedFd, address: &[u8], is_unix: bool) {
         let waits = || self.listener.waits(call.id);
         let Setting { rules, base, voice } = &self.setting;
         let answer = match is_unix {
-            true => judgement::connect((base, rules, voice), caller, socket, address, &waits),
-            false => judgement::connect_plainly(base, caller, socket, address, &waits),
+            true => judgement::connect((base, rules, voice), caller, &socket, address, &waits),
+            false => judgement::connect_plainly(base, caller, &socket, address, &waits),
         };
+        drop(socket);
         self.listener.answer(call.id, answer.map(|()| 0));
     }
 
@@ -309,6 +367,8 @@ impl Pool {
         let (one, other) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, non_blocking(flags), None)?;
         let close = flags & libc::SOCK_CLOEXEC != 0;
+        // Nothing is handed over where the numbers cannot be told.
+        caller.write(numbers, &[0xff; 8])?;
         let first = self.listener.hand_over(call.id, one.as_fd(), close)?;
         let second = self.listener.hand_over(call.id, other.as_fd(), close)?;
         let bytes: Vec<u8> = [first, second].iter().flat_map(|number| number.to_ne_bytes()).collect();

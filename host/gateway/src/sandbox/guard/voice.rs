@@ -35,14 +35,10 @@ impl Voice {
         Some(Leave(number))
     }
 
-    /// Tells what somebody does who waits in a call, and waits until the gateway has looked who it is. One that is gone
-    /// has looked at nobody, and its packets go nowhere.
-    pub(super) fn announce(&self, caller: &OwnedFd, deed: Deed) {
-        let _ = self.propose(caller, deed);
-    }
-
-    /// The same of what may be refused; `None` where it is, or where the gateway is gone.
-    pub(super) fn propose(&self, caller: &OwnedFd, deed: Deed) -> Option<()> {
+    /// Tells what somebody does who waits in a call, and waits until the gateway has looked who it is; `None` where it may
+    /// not be, and where nobody has looked: the gateway is gone, or there was no descriptor to tell it by. Then it must not
+    /// be done, or it would be told as another's.
+    pub(super) fn announce(&self, caller: &OwnedFd, deed: Deed) -> Option<()> {
         let caller = caller.try_clone().ok()?;
         self.put(|answer| Report::Called { caller, answer, deed })
     }
@@ -65,5 +61,21 @@ impl Voice {
     /// Tells what came of it.
     pub(super) fn tell(&self, Leave(number): Leave, outcome: io::Result<()>) {
         self.control.report(&Report::SocketOpened { number, error: outcome.err() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_looked_at_may_not_be() {
+        let (init, gateway) = Control::pair().expect("a pair");
+        let voice = Voice::new(init);
+        drop(gateway);
+        let caller = OwnedFd::from(std::fs::File::open("/dev/null").expect("a file"));
+        for deed in [Deed::Connects(1), Deed::Disconnects(1), Deed::Makes(1)] {
+            assert_eq!(voice.announce(&caller, deed), None);
+        }
     }
 }
