@@ -85,6 +85,7 @@ pub fn examine() -> Vec<Finding> {
             ipv6(&warnings),
             ping_inside(&warnings),
             unix_sockets(&warnings),
+            control_groups(&warnings),
         ]);
     }
     findings.extend([upstream_resolver(), ping_outside(), landlock(), open_files()]);
@@ -212,6 +213,22 @@ fn unix_sockets(warnings: &[&Warning]) -> Finding {
         Some(error) => Finding::lacking(
             NAME,
             format!("{}: the command may ask the host's services to connect for it", error.description()),
+            error.remedy().unwrap_or("none is known"),
+        ),
+    }
+}
+
+/// Whether the control group that weft runs in is out of reach inside.
+fn control_groups(warnings: &[&Warning]) -> Finding {
+    const NAME: &str = "control groups";
+    match warning_of(warnings, Step::CloseGroups) {
+        None => Finding::good(NAME, "they cannot be mounted inside"),
+        Some(error) => Finding::lacking(
+            NAME,
+            format!(
+                "{}: the command may stop or kill what shares its control group, where the group is its user's",
+                error.description()
+            ),
             error.remedy().unwrap_or("none is known"),
         ),
     }

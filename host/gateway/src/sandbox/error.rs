@@ -61,6 +61,8 @@ steps! {
     AllowPorts = "letting the command listen on ports below 1024",
     /// Connections begin with connect.
     RefuseFastOpen = "turning TCP Fast Open off",
+    /// Control groups, which kill, reach beyond the sandbox.
+    CloseGroups = "keeping the command from making control group namespaces",
     /// A process file system of the new PID namespace.
     MountProc = "mounting a new /proc",
     /// The kernel's switches, out of uid 0's reach.
@@ -102,7 +104,8 @@ impl Step {
     pub fn closes_a_way(self) -> bool {
         matches!(
             self,
-            Self::MountProc
+            Self::CloseGroups
+                | Self::MountProc
                 | Self::MountSys
                 | Self::HideServices
                 | Self::ConfineCommand
@@ -143,6 +146,9 @@ impl Step {
             }
             Self::GuardSockets => Some(
                 "it needs seccomp (CONFIG_SECCOMP_FILTER) and Linux 5.9 or later; 6.9 where there is no new /proc",
+            ),
+            Self::CloseGroups => Some(
+                "it needs a /proc/sys that can be written: docker run --security-opt systempaths=unconfined, where this is a container",
             ),
             Self::EnterDomain => Some("boot with landlock in the list of lsm=, on Linux 6.12 or later"),
             _ => None,

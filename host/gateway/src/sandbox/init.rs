@@ -5,6 +5,7 @@ use super::command::{Command, CommandLine, Confinement};
 use super::confine;
 use super::control::{Control, Order, Report};
 use super::error::{During, LaunchError, Step};
+use super::groups;
 use super::guard::{self, Base, Listener, Opened, Setting, Voice};
 use super::identity::IdentityMaps;
 use super::mounts;
@@ -91,6 +92,7 @@ fn build(assignment: &Assignment) -> Result<Command, LaunchError> {
     attach::allow_ping(assignment.maps.group_bounds()).unwrap_or_else(warn);
     attach::allow_ports().unwrap_or_else(warn);
     attach::refuse_fast_open().unwrap_or_else(warn);
+    groups::close().unwrap_or_else(warn);
     mounts::protect(rustix::process::geteuid().is_root(), &warn)?;
     mounts::mount_files((has_ipv6, assignment.terminal.is_some()), &assignment.unix, &warn)?;
     keep_directories(assignment)?;

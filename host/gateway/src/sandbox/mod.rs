@@ -28,6 +28,7 @@ mod control;
 mod device;
 mod error;
 mod filter;
+mod groups;
 mod guard;
 mod handle;
 mod identity;

@@ -23,6 +23,7 @@ pub fn a_machine_that_works_passes() {
         "ok    resolver files",
         "ok    ping inside",
         "ok    unix sockets",
+        "ok    control groups",
     ] {
         assert!(table.contains(line), "no '{line}' in\n{table}");
     }

@@ -17,6 +17,7 @@ pub fn run(arguments: &[String]) -> ! {
         ["connect", ref paths @ ..] => crate::sockets::connect(paths),
         ["own-sockets"] => crate::sockets::own(),
         ["race", path] => crate::sockets::race(path),
+        ["groups"] => crate::groups::run(),
         ["around"] => crate::around::run(),
         ["describe"] => describe(),
         ["datagrams"] => datagrams(),

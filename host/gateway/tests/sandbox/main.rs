@@ -6,6 +6,7 @@
 mod around;
 mod device;
 mod doctor;
+mod groups;
 mod harness;
 mod inside;
 mod isolation;
@@ -27,6 +28,8 @@ const CASES: &[Case] = &[
         "doctor::a_machine_without_namespaces_fails_with_the_fix",
         doctor::a_machine_without_namespaces_fails_with_the_fix,
     ),
+    ("groups::what_shares_its_control_group_survives", groups::what_shares_its_control_group_survives),
+    ("groups::a_limit_that_cannot_be_set_is_told", groups::a_limit_that_cannot_be_set_is_told),
     ("isolation::root_by_tap_owns_nothing", isolation::root_by_tap_owns_nothing),
     ("isolation::root_by_veth_owns_nothing", isolation::root_by_veth_owns_nothing),
     ("isolation::user_by_tap_owns_nothing", isolation::user_by_tap_owns_nothing),
