@@ -10,6 +10,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
+mod elsewhere;
 mod files;
 mod hidden;
 
@@ -52,6 +53,10 @@ pub(super) fn protect(root: bool, warn: &dyn Fn(Warning)) -> Result<(), LaunchEr
         for path in PROTECTED {
             protect_path(path).during(Step::ProtectProc, path)?;
         }
+    }
+    match elsewhere::protect() {
+        Err(error) if root => return Err(error),
+        other => other.unwrap_or_else(warn),
     }
     match mount_sys() {
         Ok(()) => Ok(()),

@@ -138,3 +138,33 @@ pub fn a_limit_that_cannot_be_set_is_told() {
     let doctor = told(&["doctor"]);
     assert!(doctor.contains("warn  control groups"), "{doctor}");
 }
+
+/// The kernel's file systems at other places than the usual, as in a directory that is somebody's root.
+pub fn what_is_mounted_elsewhere_changes_nothing_outside() {
+    if !root_or_passed_over("file systems of the kernel's, mounted elsewhere") {
+        return;
+    }
+    let copy = Copy::make();
+    let directory = std::env::temp_dir().join(format!("weft-elsewhere-{}", std::process::id()));
+    // The machine may lack control groups of version 2.
+    let outer = "d=$0 && mkdir -p $d/proc $d/groups $d/queues && chmod 755 $d && mount -t proc none $d/proc && \
+                 mount -t mqueue none $d/queues && (umask 0; echo > $d/queues/weft-test-elsewhere) 2> /dev/null; \
+                 test -e $d/queues/weft-test-elsewhere || exit 1; mount -t cgroup2 none $d/groups; \
+                 \"$@\"; status=$?; rm $d/queues/weft-test-elsewhere; exit $status";
+    let inner = "f=$0/proc/sys/vm/swappiness; cat $f > $f && echo changed a setting; \
+                 echo 0 > $0/proc/1/oom_score_adj && echo changed a process; \
+                 test -e $0/groups/cgroup.procs && mkdir $0/groups/weft-test-elsewhere && \
+                 rmdir $0/groups/weft-test-elsewhere && echo made a group; \
+                 ls $0/queues; echo > $0/queues/own && rm $0/queues/own; echo 0 > /proc/self/oom_score_adj && echo tried";
+    for who in [Who::Root, Who::User] {
+        let launcher = copy.launcher(who, "veth");
+        let mut shell = Command::new("unshare");
+        shell.args(["-m", "sh", "-c", outer]).arg(&directory).arg(launcher.get_program());
+        shell.args(launcher.get_args()).args(["sh", "-c", inner]).arg(&directory);
+        shell.envs(launcher.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let output = run_to_end(shell.current_dir("/").stdin(Stdio::null()));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, "tried\n", "{who:?}: {}", stderr(&output));
+    }
+    fs::remove_dir_all(&directory).expect("gone");
+}

@@ -29,6 +29,10 @@ const CASES: &[Case] = &[
         doctor::a_machine_without_namespaces_fails_with_the_fix,
     ),
     ("groups::what_shares_its_control_group_survives", groups::what_shares_its_control_group_survives),
+    (
+        "groups::what_is_mounted_elsewhere_changes_nothing_outside",
+        groups::what_is_mounted_elsewhere_changes_nothing_outside,
+    ),
     ("groups::a_limit_that_cannot_be_set_is_told", groups::a_limit_that_cannot_be_set_is_told),
     ("isolation::root_by_tap_owns_nothing", isolation::root_by_tap_owns_nothing),
     ("isolation::root_by_veth_owns_nothing", isolation::root_by_veth_owns_nothing),

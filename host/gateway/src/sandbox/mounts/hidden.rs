@@ -17,13 +17,15 @@ use std::path::{Path, PathBuf};
 
 /// One line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mount {
-    /// The file system's device.
+pub(super) struct Mount {
+    /// The file system's kind.
+    pub kind: String,
+    /// Its device.
     device: String,
     /// Which part of the file system it shows.
     root: PathBuf,
     /// Where.
-    point: PathBuf,
+    pub point: PathBuf,
 }
 
 /// Covers directories and files, wherever they can be seen, and for `root` the disks that they may lie on.
@@ -230,12 +232,16 @@ fn places(mounts: &[Mount], whole: &Path) -> Vec<PathBuf> {
     seen.collect()
 }
 
-fn parse(table: &[u8]) -> Vec<Mount> {
+pub(super) fn parse(table: &[u8]) -> Vec<Mount> {
     let lines = table.split(|byte| *byte == b'\n');
     let mounts = lines.filter_map(|line| {
+        let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        // A lone dash ends the fields of which there may be any number.
+        let kind = line.split(|byte| *byte == b' ').skip_while(|word| *word != b"-").nth(1)?;
         let mut words = line.split(|byte| *byte == b' ').skip(2);
         Some(Mount {
-            device: String::from_utf8_lossy(words.next()?).into_owned(),
+            kind: text(kind),
+            device: text(words.next()?),
             root: unescaped(words.next()?),
             point: unescaped(words.next()?),
         })
@@ -279,6 +285,7 @@ mod tests {
             28 22 252:0 /home /elsewhere rw - ext4 /dev/vda rw\n";
         let mounts = parse(table);
         assert_eq!(mounts.len(), 7);
+        assert_eq!((mounts[0].kind.as_str(), mounts[1].kind.as_str()), ("ext4", "proc"));
         let found = places(&mounts, Path::new("/var/lib/weft/ledger"));
         let expected =
             ["/var/lib/weft/ledger", "/mnt/all of it/var/lib/weft/ledger", "/srv/weft/ledger", "/tiles"];
