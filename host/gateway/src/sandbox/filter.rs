@@ -11,6 +11,7 @@
 //! | socket for IPv4's and IPv6's datagrams | made by init, once the gateway has looked who gets it |
 //! | socket of families that lead around the network namespace, or that nobody needs | fails |
 //! | io_uring | fails: it connects without a system call |
+//! | clone3 | does not exist: in memory it may name a control group to start in; clone does the rest |
 //! | keys (keyctl(2)) | fail: they are the host's, and asking for one has the host's programs resolve names |
 //! | ioctl that types into a terminal | fails: the shell that reads it next would execute it |
 //! | prlimit of init, which judges | fails |
@@ -62,6 +63,8 @@ pub(super) struct Numbers {
 
 /// io_uring_setup, io_uring_enter, io_uring_register: the same everywhere.
 const IO_URING: [u32; 3] = [425, 426, 427];
+/// clone3: the same everywhere.
+const CLONE3: u32 = 435;
 /// The number of init inside.
 const INIT: u32 = 1;
 /// The bit of x32's numbers: a second table of calls under the same architecture.
@@ -192,7 +195,7 @@ fn section(numbers: &Numbers, wanted: Wanted) -> Vec<libc::sock_filter> {
     }
     on(&mut code, numbers.socket, &socket(wanted));
     on(&mut code, numbers.ioctl, &ioctl());
-    let absent = numbers.keys.into_iter().chain(IO_URING).chain(numbers.socketcall);
+    let absent = numbers.keys.into_iter().chain(IO_URING).chain([CLONE3]).chain(numbers.socketcall);
     absent.for_each(|number| on(&mut code, number, &[fail(Errno::NOSYS)]));
     on(&mut code, numbers.prctl, &prctl());
     if wanted.no_cores {

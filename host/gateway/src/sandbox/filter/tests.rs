@@ -107,7 +107,7 @@ fn sockets_for_datagrams_are_judged_and_strange_families_fail() {
 #[test]
 fn what_goes_around_the_judgement_does_not_exist() {
     for numbers in ARCHITECTURES {
-        for number in numbers.keys.into_iter().chain(IO_URING).chain(numbers.socketcall) {
+        for number in numbers.keys.into_iter().chain(IO_URING).chain([CLONE3]).chain(numbers.socketcall) {
             assert_eq!(
                 verdict(NONE, numbers.architecture, number, [0; 6]),
                 failure(Errno::NOSYS),
