@@ -10,6 +10,7 @@
 //! attempt each 250 ms, at once after a failure), §8 (constants).
 
 use crate::resolver::{Addresses, Family, ResolveError};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use time::{Duration, Instant};
@@ -69,6 +70,8 @@ pub enum Reason {
     Unreachable,
     /// The host there answered that nobody listens.
     Refused,
+    /// There is no descriptor for it.
+    NoDescriptor,
 }
 
 /// How resolving failed, ordered as [`Reason`] is.
@@ -89,6 +92,9 @@ impl std::fmt::Display for Reason {
             Self::Timeout => "no answer in time",
             Self::Unreachable => "no route leads there",
             Self::Refused => "connection refused",
+            Self::NoDescriptor => {
+                "weft has no descriptor left for it: close others first, or raise `ulimit -Hn` before the run"
+            }
         })
     }
 }
@@ -111,6 +117,20 @@ pub enum AttemptFailure {
     Unreachable,
     /// A reset.
     Refused,
+    /// There was no descriptor for it.
+    NoDescriptor,
+}
+
+impl From<Errno> for AttemptFailure {
+    /// What an error of the host's socket means to the program.
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::CONNREFUSED | Errno::CONNRESET => Self::Refused,
+            Errno::TIMEDOUT => Self::Timeout,
+            Errno::MFILE | Errno::NFILE => Self::NoDescriptor,
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 /// Why the dial wants to be woken.
@@ -206,6 +226,7 @@ impl Dial {
             AttemptFailure::Timeout => Reason::Timeout,
             AttemptFailure::Unreachable => Reason::Unreachable,
             AttemptFailure::Refused => Reason::Refused,
+            AttemptFailure::NoDescriptor => Reason::NoDescriptor,
         });
         self.advance(now);
     }
@@ -429,6 +450,12 @@ mod tests {
                 addresses(&[]),
                 vec![AttemptFailure::Unreachable, AttemptFailure::Timeout],
                 Reason::Unreachable,
+            ),
+            (
+                addresses(&["1.1.1.1"]),
+                addresses(&["2606::1"]),
+                vec![Errno::MFILE.into(), Errno::CONNREFUSED.into()],
+                Reason::NoDescriptor,
             ),
         ] {
             let mut dial = Dial::new(BOTH, T0);

@@ -116,6 +116,11 @@ impl<'w> Run<'w> {
         self
     }
 
+    /// Gives weft, and what it runs, at most so many descriptors.
+    pub fn open_files(self, most: u32) -> Self {
+        self.mount(format!("ulimit -n {most}"))
+    }
+
     /// Gives the command this text as its standard input.
     pub fn input(mut self, text: &str) -> Self {
         self.input = Some(self.world.write(&format!("input-{}", self.serial), text));

@@ -5,6 +5,7 @@ mod trial;
 
 use crate::options::Attach;
 use crate::sandbox::{LaunchError, Step, Warning};
+use crate::uplink::room_of;
 use rustix::net::{AddressFamily, SocketType, ipproto};
 use rustix::process::Resource;
 use std::fmt::Write;
@@ -284,7 +285,7 @@ fn open_files() -> Finding {
     match maximum {
         Some(maximum) if maximum < OPEN_FILES_WANTED => Finding::lacking(
             NAME,
-            format!("at most {maximum}: as many connections at once"),
+            format!("at most {maximum}: {} connections at once", room_of(maximum)),
             format!(
                 "ulimit -Hn {OPEN_FILES_WANTED}, as root, or LimitNOFILE={OPEN_FILES_WANTED} in the unit"
             ),

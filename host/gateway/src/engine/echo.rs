@@ -9,6 +9,7 @@ use super::held::{Held, Opening};
 use super::inquiry;
 use super::lookup::Lookup;
 use super::origin::Origin;
+use crate::dial::Reason;
 use crate::limits::Direction;
 use crate::report::Closing;
 use crate::resolver::Resolution;
@@ -228,11 +229,7 @@ impl EchoFlows {
         let (socket, remote) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                let mut reason = format!("opening a ping socket failed: {error}");
-                if matches!(error, Errno::ACCESS | Errno::PERM) {
-                    reason += "; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them";
-                }
-                cx.report_failure(&flow.asked, reason);
+                cx.report_failure(&flow.asked, reason(error));
                 for echo in std::mem::take(&mut flow.waiting) {
                     cx.stack.refuse_echo(&echo, Refusal::HostUnreachable, cx.now);
                 }
@@ -352,4 +349,15 @@ impl EchoFlows {
 /// How a program asks for a flow: the identifier of its socket is its port.
 fn question(local: IpAddr, remote: IpAddr, identifier: u16) -> Question {
     (Protocol::Icmp, SocketAddr::new(local, 0), SocketAddr::new(remote, identifier))
+}
+
+/// Why there is no socket for a flow, and what would help.
+fn reason(error: Errno) -> String {
+    match error {
+        Errno::MFILE | Errno::NFILE => Reason::NoDescriptor.to_string(),
+        Errno::ACCESS | Errno::PERM => format!(
+            "opening a ping socket failed: {error}; sysctl -w net.ipv4.ping_group_range='0 2147483647' opens them"
+        ),
+        _ => format!("opening a ping socket failed: {error}"),
+    }
 }

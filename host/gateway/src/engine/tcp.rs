@@ -267,7 +267,7 @@ impl TcpFlows {
         });
         match connected {
             Ok(socket) => attempt.socket = Some(socket),
-            Err(error) => self.lose(cx, index, number, failure(error)),
+            Err(error) => self.lose(cx, index, number, error.into()),
         }
     }
 
@@ -282,7 +282,7 @@ impl TcpFlows {
                 match failure {
                     AttemptFailure::Refused => Outcome::Refused,
                     AttemptFailure::Timeout => Outcome::TimedOut,
-                    AttemptFailure::Unreachable => Outcome::Unreachable,
+                    AttemptFailure::Unreachable | AttemptFailure::NoDescriptor => Outcome::Unreachable,
                 },
             );
         });
@@ -361,9 +361,10 @@ impl TcpFlows {
                 cx.report_failure(&flow.asked, reason.to_string());
                 match reason {
                     Reason::Refused => Refusal::Reset,
-                    Reason::Unreachable | Reason::NoAddress | Reason::Unresolved(_) => {
-                        Refusal::HostUnreachable
-                    }
+                    Reason::Unreachable
+                    | Reason::NoAddress
+                    | Reason::Unresolved(_)
+                    | Reason::NoDescriptor => Refusal::HostUnreachable,
                     Reason::Timeout => Refusal::Silent,
                 }
             }
@@ -407,7 +408,7 @@ impl TcpFlows {
                 match socket.outcome(readiness) {
                     Ok(()) => dial.handle_connected(attempt),
                     Err(Errno::INPROGRESS) => return,
-                    Err(error) => self.lose(cx, index, attempt, failure(error)),
+                    Err(error) => self.lose(cx, index, attempt, error.into()),
                 }
                 self.advance(cx, index);
                 // What the far side sent with its handshake is not reported again.
@@ -576,15 +577,6 @@ impl Attempt {
 fn known(addresses: &[IpAddr]) -> Resolution {
     let (v4, v6) = addresses.iter().partition(|address| address.is_ipv4());
     Resolution { v4: Some(Ok(v4)), v6: Some(Ok(v6)) }
-}
-
-/// What an error of the host's socket means to the command.
-fn failure(error: Errno) -> AttemptFailure {
-    match error {
-        Errno::CONNREFUSED | Errno::CONNRESET => AttemptFailure::Refused,
-        Errno::TIMEDOUT => AttemptFailure::Timeout,
-        _ => AttemptFailure::Unreachable,
-    }
 }
 
 /// How a connection of our stack's ended. The far end of the link is the command itself: where it does not answer any

@@ -12,6 +12,7 @@ use super::inquiry;
 use super::inspection::{DatagramInspection, Verdict};
 use super::lookup::Lookup;
 use super::origin::Origin;
+use crate::dial::Reason;
 use crate::inspect::{self, OpenedConnections};
 use crate::limits::Direction;
 use crate::report::Closing;
@@ -281,12 +282,18 @@ impl UdpFlows {
     fn connect(&mut self, cx: &mut Cx, index: usize, addresses: &[IpAddr]) {
         let Some(flow) = self.flows.get_mut(index) else { return };
         let port = flow.asked.way.port();
+        let mut has_descriptor = true;
         let connected = addresses.iter().find_map(|ip| {
             let remote = SocketAddr::new(*ip, port);
-            UdpSocket::connect(remote).ok().map(|socket| (socket, remote))
+            let connected = UdpSocket::connect(remote);
+            has_descriptor &= !matches!(connected, Err(Errno::MFILE | Errno::NFILE));
+            connected.ok().map(|socket| (socket, remote))
         });
         let usable = connected.filter(|(socket, _)| cx.poller.add(socket, Sources::Udp.token(index)).is_ok());
         let Some((socket, remote)) = usable else {
+            if !has_descriptor {
+                cx.report_failure(&flow.asked, Reason::NoDescriptor.to_string());
+            }
             for Waiting { payload, .. } in std::mem::take(&mut flow.waiting) {
                 let datagram = Datagram::new(flow.local, flow.remote, payload);
                 cx.stack.refuse_datagram(&datagram, Refusal::HostUnreachable, cx.now);

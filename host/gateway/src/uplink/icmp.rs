@@ -1,7 +1,7 @@
 //! ICMP echo on the host's stack: a ping socket (IPPROTO_ICMP datagrams, `net.ipv4.ping_group_range`), or where
 //! that is closed and the gateway has CAP_NET_RAW, a raw one.
 
-use super::would_block;
+use super::{room, would_block};
 use packet::Bytes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -29,7 +29,8 @@ impl PingSocket {
     ///
     /// # Errors
     ///
-    /// The kernel's: `ACCES` or `PERM` where neither kind of socket is open to this user.
+    /// The kernel's: `ACCES` or `PERM` where neither kind of socket is open to this user; `MFILE` where no descriptor is left
+    /// for flows.
     pub fn connect(remote: IpAddr, identifier: u16) -> io::Result<Self> {
         let (family, protocol) = match remote {
             IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
@@ -44,6 +45,7 @@ impl PingSocket {
                 Err(_) => return Err(refused),
             },
         };
+        let socket = room::keep(socket)?;
         net::connect(&socket, &SocketAddr::new(remote, 0))?;
         Ok(Self { socket, remote, raw })
     }

@@ -2,11 +2,13 @@
 
 mod addresses;
 mod icmp;
+mod room;
 mod tcp;
 mod udp;
 
 pub use addresses::own_addresses;
 pub use icmp::PingSocket;
+pub use room::room_of;
 pub use tcp::{Listener, READ_BYTES_MAX, Received, TcpSocket};
 pub use udp::UdpSocket;
 

@@ -1,6 +1,6 @@
 //! TCP on the host's stack.
 
-use super::{family, would_block};
+use super::{family, room, would_block};
 use packet::{Bytes, Chain, Pool};
 use runtime::Readiness;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,10 +39,10 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// The kernel's, where the attempt failed at once: no route, no descriptor left.
+    /// The kernel's, where the attempt failed at once: no route; `MFILE` where no descriptor is left for flows.
     pub fn connect(remote: SocketAddr) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = net::socket_with(family(remote), SocketType::STREAM, flags, None)?;
+        let socket = room::keep(net::socket_with(family(remote), SocketType::STREAM, flags, None)?)?;
         // The program's own stack has decided already when its bytes leave: Nagle here would hold them twice.
         sockopt::set_tcp_nodelay(&socket, true)?;
         match net::connect(&socket, &remote) {
@@ -161,8 +161,9 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// The kernel's, where no descriptor is left.
+    /// `MFILE` where no descriptor is left for flows, and the kernel's. The connection waits on.
     pub fn accept(&self) -> io::Result<Option<(TcpSocket, SocketAddr)>> {
+        room::expect_room(&self.0)?;
         loop {
             match net::acceptfrom_with(&self.0, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, remote)) => {

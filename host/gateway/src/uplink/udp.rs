@@ -1,6 +1,6 @@
 //! UDP on the host's stack: a connected socket for a flow, or a bound one for a published port.
 
-use super::{family, would_block};
+use super::{family, room, would_block};
 use packet::Bytes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{self, Errno};
@@ -23,9 +23,9 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// The kernel's: no route, no descriptor left.
+    /// The kernel's: no route; `MFILE` where no descriptor is left for flows.
     pub fn connect(remote: SocketAddr) -> io::Result<Self> {
-        let socket = open(remote)?;
+        let socket = room::keep(open(remote)?)?;
         net::connect(&socket, &remote)?;
         Ok(Self::new(socket, remote))
     }

@@ -229,6 +229,57 @@ except TimeoutError:
 }
 
 #[test]
+fn what_is_open_goes_on_when_no_descriptor_is_left_and_further_ones_are_refused() {
+    needs!["python3"];
+    let world = World::new();
+    Echo::tcp(&world.internet, (SITE_V4, 7));
+    Echo::udp(&world.internet, (SITE_V4, 7));
+    let program = "
+import errno, socket, sys
+target = (sys.argv[1], 7)
+kept, refused = [], {'tcp': 0, 'udp': 0}
+def carries(s):
+    s.send(b'data')
+    return s.recv(100) == b'data'
+def open_one(kind):
+    s = socket.socket(socket.AF_INET, kind)
+    name = 'tcp' if kind == socket.SOCK_STREAM else 'udp'
+    # Of datagrams this alone has the kernel tell what ICMP says.
+    s.setsockopt(socket.IPPROTO_IP, 11, 1)
+    try:
+        s.connect(target)
+        assert carries(s)
+        kept.append(s)
+    except OSError as error:
+        assert error.errno == errno.EHOSTUNREACH, error
+        refused[name] += 1
+for kind in [socket.SOCK_DGRAM] * 50 + [socket.SOCK_STREAM] * 150 + [socket.SOCK_DGRAM] * 50:
+    open_one(kind)
+assert all(carries(s) for s in kept)
+print('kept', len(kept), 'refused', refused['tcp'], refused['udp'])
+kept.pop().close()
+before = len(kept)
+while len(kept) == before:
+    open_one(socket.SOCK_STREAM)
+print('another has its place')
+sys.exit(7)
+";
+    let run = world.weft().open_files(256).allow(format!("{SITE_V4}:7"));
+    let outcome = run.output(&["python3", "-c", program, &SITE_V4.to_string()]).exited(7);
+    let outcome = outcome.printed("another has its place");
+    let counts: Vec<usize> = outcome.stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [kept, tcp, udp] = counts[..] else { panic!("three counts:\n{outcome}") };
+    // Flows have half of so few, and some of that is the gateway's.
+    assert!((64..128).contains(&kept) && tcp == 200 - kept && udp == 50, "{outcome}");
+    let reason = "weft has no descriptor left for it";
+    let failed = |protocol: &str| {
+        let failures = outcome.events_of("fail").filter(|event| event["protocol"] == protocol);
+        failures.filter(|event| event["reason"].as_str().is_some_and(|why| why.starts_with(reason))).count()
+    };
+    assert!(failed("tcp") >= tcp && failed("udp") == udp, "{outcome}");
+}
+
+#[test]
 fn a_limit_that_cannot_be_understood_is_shown_with_what_was_expected() {
     needs![];
     let world = World::new();
