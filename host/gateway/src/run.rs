@@ -82,7 +82,8 @@ pub fn run(options: Options) -> Result<u8, RunError> {
         seed: random_seed()?,
     };
     let Ended { outcome, filter, mut reporter, wire, lessons, checkpoint } = Engine::new(parts)?.run()?;
-    if let Exit::NotExecuted(_) = outcome.exit {
+    let is_killed = outcome.exit == Exit::Killed && !outcome.timed_out;
+    if is_killed || matches!(outcome.exit, Exit::NotExecuted(_)) {
         let name = options.command[0].to_string_lossy();
         eprintln!("weft: {}: {}", if name.is_empty() { "''" } else { &name }, outcome.exit);
     }

@@ -52,7 +52,7 @@ fn finish(launched: Launched) -> Result<(), LaunchError> {
     sandbox.start().map_err(|error| failed("starting the command".into(), error))?;
     let patience = Timespec { tv_sec: COMMAND_SECONDS_MAX, tv_nsec: 0 };
     loop {
-        match sandbox.try_status() {
+        match sandbox.try_status().map_err(|error| failed("hearing from it".into(), error))? {
             Some(Exit::Status(0)) => return Ok(()),
             // A machine without `true` in its PATH has shown that it executes.
             Some(Exit::NotExecuted(Errno::NOENT)) => return Ok(()),

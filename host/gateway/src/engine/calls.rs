@@ -2,6 +2,7 @@
 
 use super::cx::Cx;
 use super::listeners::ListenQuestion;
+use crate::attribution::Asker;
 use crate::sandbox::{Call, Deed};
 
 impl Cx {
@@ -17,14 +18,32 @@ impl Cx {
                 thread.and_then(|thread| self.search(|processes| processes.find_thread(thread)))
             }
         };
-        if let Some(callers) = self.processes.callers() {
-            match deed {
-                Deed::Connects(inode) => callers.handle_connect(inode, by),
-                Deed::Disconnects(inode) => callers.handle_disconnect(inode),
-                Deed::Makes(inode) => callers.handle_make(inode, by),
-                Deed::Listens(_) => {}
-            }
-        }
+        self.note(deed, by);
         answer.allow();
+    }
+
+    /// Somebody called, or asked for a Unix socket, and there was no descriptor for the answer, so that it is a no. Who only
+    /// waits to be looked at goes on with it: as nobody that is known, whoever had the socket before.
+    pub fn handle_lost(&mut self, deed: Option<Deed>) {
+        if let Some(deed) = deed {
+            self.note(deed, None);
+        }
+        if !self.has_told_of_loss {
+            self.has_told_of_loss = true;
+            self.reporter.say(
+                "weft: no descriptor is left to hear who calls: such calls are refused, or their programs not known; raise \
+                 `ulimit -Hn` before the run",
+            );
+        }
+    }
+
+    fn note(&mut self, deed: Deed, by: Option<Asker>) {
+        let Some(callers) = self.processes.callers() else { return };
+        match deed {
+            Deed::Connects(inode) => callers.handle_connect(inode, by),
+            Deed::Disconnects(inode) => callers.handle_disconnect(inode),
+            Deed::Makes(inode) => callers.handle_make(inode, by),
+            Deed::Listens(_) => {}
+        }
     }
 }

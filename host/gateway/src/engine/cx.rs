@@ -102,6 +102,8 @@ pub(super) struct Cx {
     pub gate: Gate,
     pub authority: Authority<Waiter>,
     pub has_told_of_ledger: bool,
+    /// Whether it was said that questions from the sandbox are lost.
+    pub has_told_of_loss: bool,
     /// What the run does, where that is learned.
     pub lessons: Option<Lessons>,
     /// What the run may use of the network; `None` where nothing was said of it.

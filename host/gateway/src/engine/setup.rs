@@ -151,6 +151,7 @@ impl Engine {
                 gate: parts.gate,
                 authority,
                 has_told_of_ledger: false,
+                has_told_of_loss: false,
                 lessons: parts.is_learning.then(Lessons::default),
                 limits: parts.limits,
                 resolver: parts.resolver,

@@ -135,7 +135,7 @@ impl Engine {
                 spin.handle_work(self.cx.now);
             }
             for readiness in ready.drain(..) {
-                self.handle_readiness(readiness);
+                self.handle_readiness(readiness)?;
             }
             self.turn()?;
             if let Some(outcome) = self.outcome() {
@@ -194,8 +194,8 @@ impl Engine {
         deadlines.into_iter().flatten().min().map(|at| at.since(self.cx.clock.now()))
     }
 
-    fn handle_readiness(&mut self, readiness: Readiness) {
-        let Some((source, index, attempt)) = Sources::of(readiness.token) else { return };
+    fn handle_readiness(&mut self, readiness: Readiness) -> Result<(), EngineError> {
+        let Some((source, index, attempt)) = Sources::of(readiness.token) else { return Ok(()) };
         let cx = &mut self.cx;
         let more = match source {
             Sources::Device => {
@@ -204,7 +204,7 @@ impl Engine {
                 false
             }
             Sources::Control => {
-                self.handle_control();
+                self.handle_control()?;
                 false
             }
             Sources::Signals => {
@@ -250,6 +250,7 @@ impl Engine {
         if more {
             self.again.push(readiness);
         }
+        Ok(())
     }
 
     /// Everything that can be done now, once.
@@ -282,7 +283,7 @@ impl Engine {
         while let Some(index) = self.published.take_retry(self.cx.now) {
             let token = Sources::PublishedTcp.token(index);
             let readiness = Readiness { token, readable: true, writable: false, ended: false, urgent: false };
-            self.handle_readiness(readiness);
+            self.handle_readiness(readiness)?;
         }
         self.dns.turn(&mut self.cx);
         self.deliver_names();
@@ -415,13 +416,15 @@ impl Engine {
         }
     }
 
-    fn handle_control(&mut self) {
-        let exit = self.sandbox.try_status();
+    fn handle_control(&mut self) -> Result<(), EngineError> {
+        let doing = "hearing from the sandbox's init process";
+        let exit = self.sandbox.try_status().map_err(|error| EngineError { doing, error })?;
         while let Some(news) = self.sandbox.take_guard_news() {
             match news {
                 GuardNews::Called(call) => self.cx.handle_call(call),
                 GuardNews::Asked(asked) => self.cx.handle_socket(asked),
                 GuardNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
+                GuardNews::Lost(deed) => self.cx.handle_lost(deed),
             }
         }
         let interrupts = self.sandbox.take_interrupts();
@@ -433,6 +436,7 @@ impl Engine {
         if let (Some(exit), Life::Running { .. } | Life::TimedOut { .. }) = (exit, &self.life) {
             self.handle_exit(exit);
         }
+        Ok(())
     }
 
     /// The command has ended.

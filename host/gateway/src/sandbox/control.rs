@@ -8,7 +8,7 @@ use rustix::cmsg_space;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use std::mem::MaybeUninit;
@@ -45,6 +45,9 @@ pub(super) enum Report {
     SocketOpened { number: u64, error: Option<Errno> },
     /// Somebody waits in a call, until a byte into `answer`, or its end, says that it was looked at.
     Called { caller: OwnedFd, answer: OwnedFd, deed: Deed },
+    /// One of the two above whose descriptors found no place here, so that its answer's end is closed already: what somebody
+    /// does who is not known, if it was the latter. Nobody sends it.
+    Lost(Option<Deed>),
     /// The terminal interrupted the command: Ctrl-C.
     Interrupted,
     /// The command was stopped by this signal.
@@ -146,6 +149,7 @@ impl Control {
                 encode_deed(&mut bytes, *deed);
                 descriptors.extend([caller.as_fd(), answer.as_fd()]);
             }
+            Report::Lost(_) => return,
             Report::Interrupted => bytes.push(INTERRUPTED),
             Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
             Report::NotExecuted(error) => encode_number(&mut bytes, NOT_EXECUTED, error.raw_os_error()),
@@ -165,7 +169,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// EAGAIN where nothing waits and `flags` say not to wait.
+    /// EAGAIN where nothing waits and `flags` say not to wait. EMFILE where descriptors came without which nothing can go on,
+    /// and there is no place for them. EPROTO where init says what it never does.
     pub fn next_report(&self, flags: RecvFlags) -> Result<Option<Report>, Errno> {
         let mut bytes = [0; MESSAGE_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
@@ -187,6 +192,9 @@ impl Control {
         let bytes = &bytes[..received.bytes];
         if bytes.is_empty() {
             return Ok(None);
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return decode_cut(bytes).map(Some).ok_or(Errno::MFILE);
         }
         decode(bytes, descriptors.collect()).map(Some).ok_or(Errno::PROTO)
     }
@@ -304,6 +312,15 @@ fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
     })
 }
 
+/// A message that has lost descriptors (unix(7): MSG_CTRUNC).
+fn decode_cut(bytes: &[u8]) -> Option<Report> {
+    match bytes.split_first()? {
+        (&SOCKET, _) => Some(Report::Lost(None)),
+        (&CALLED, rest) => decode_deed(rest).map(|deed| Report::Lost(Some(deed))),
+        _ => None,
+    }
+}
+
 fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
     let (kind, rest) = bytes.split_first()?;
     let number = || rest.first_chunk().map(|number| i32::from_ne_bytes(*number));
@@ -394,6 +411,40 @@ mod tests {
             let report = gateway.next_report(RecvFlags::empty()).expect("a report");
             assert!(matches!(report, Some(Report::Called { deed, .. }) if deed == sent));
         }
+    }
+
+    #[test]
+    fn a_question_that_has_lost_its_descriptors_is_told_as_lost_and_answered_by_their_end() {
+        // More than fit where they are received, as if no number were left for the last.
+        const MANY: usize = 16;
+        let (gateway, init) = Control::pair().expect("a pair");
+        let send = |bytes: &[u8], answer: OwnedFd| {
+            let others: Vec<OwnedFd> = (0..MANY).map(|_| init.copy().expect("a copy").0).collect();
+            let descriptors: Vec<_> = others.iter().chain([&answer]).map(AsFd::as_fd).collect();
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MANY + 1))];
+            let mut ancillary = SendAncillaryBuffer::new(&mut space);
+            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
+            let sent =
+                rustix::net::sendmsg(&init, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL);
+            assert_eq!(sent, Ok(bytes.len()));
+        };
+        let mut called = Vec::new();
+        encode_deed(&mut called, Deed::Connects(7));
+        let mut asked = Vec::new();
+        encode_socket(&mut asked, 7, "/run/docker.sock", None, (true, false));
+        for (bytes, lost) in [(called, Some(Deed::Connects(7))), (asked, None)] {
+            let (ours, theirs) = Control::pair().expect("a pair");
+            send(&bytes, theirs.0);
+            let report = gateway.next_report(RecvFlags::empty());
+            assert!(matches!(&report, Ok(Some(Report::Lost(deed))) if *deed == lost), "{report:?}");
+            let answer = rustix::net::recv(&ours, &mut [0][..], RecvFlags::DONTWAIT);
+            assert_eq!(answer.map(|(count, _)| count), Ok(0), "its end is a no");
+        }
+        let (_ours, theirs) = Control::pair().expect("a pair");
+        send(&[READY, 0, 0], theirs.0);
+        assert!(matches!(gateway.next_report(RecvFlags::empty()), Err(Errno::MFILE)));
+        init.report(&Report::Exited(7));
+        assert!(matches!(gateway.next_report(RecvFlags::empty()), Ok(Some(Report::Exited(7)))));
     }
 
     #[test]

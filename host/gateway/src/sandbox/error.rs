@@ -140,6 +140,9 @@ impl Step {
             Self::HideDirectories | Self::GuardDirectories if error == Errno::BUSY => {
                 Some("start it from another directory, with other streams")
             }
+            Self::WaitForInit if error == Errno::MFILE => {
+                Some("no descriptor is left for what it hands out: raise `ulimit -n`")
+            }
             Self::CheckStreams => Some("give it another stream, as `| cat` does"),
             Self::GuardSockets if error == Errno::BUSY => {
                 Some("the run around this one judges: its rules hold, and those of this one do not open any")

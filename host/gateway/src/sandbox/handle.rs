@@ -58,6 +58,9 @@ pub enum GuardNews {
         /// Why it was not connected.
         error: Option<Errno>,
     },
+    /// One of the first two came without its descriptors, for which the gateway has no place: it was refused by that. What
+    /// somebody does, who is not known, if it was the first.
+    Lost(Option<Deed>),
 }
 
 /// A program inside waits in a call. The kernel goes on with it when the last copy of the answer is gone.
@@ -245,7 +248,11 @@ impl Sandbox {
     /// Takes in what init has told, and says how the command ended once it has.
     ///
     /// Where the terminal stopped the command, this stops the gateway with it, and returns when both go on.
-    pub fn try_status(&mut self) -> Option<Exit> {
+    ///
+    /// # Errors
+    ///
+    /// Why init is not to be understood any more.
+    pub fn try_status(&mut self) -> Result<Option<Exit>, Errno> {
         while self.exit.is_none() {
             match self.control.next_report(RecvFlags::DONTWAIT) {
                 Ok(Some(Report::Interrupted)) => self.interrupts += 1,
@@ -261,6 +268,7 @@ impl Sandbox {
                     let (thread, answer) = (pid_of(&caller).ok(), Answer(Arc::new(answer)));
                     self.news.push_back(GuardNews::Called(Call { thread, deed, answer }));
                 }
+                Ok(Some(Report::Lost(deed))) => self.news.push_back(GuardNews::Lost(deed)),
                 Ok(Some(Report::Stopped(signal))) => match &self.terminal {
                     Some(terminal) => terminal.stop_with_command(signal),
                     None => self.is_stopped |= signal == libc::SIGTSTP,
@@ -269,14 +277,15 @@ impl Sandbox {
                 // wait(2) gives eight bits of it.
                 Ok(Some(Report::Exited(status))) => self.exit = Some(Exit::Status(status as u8)),
                 Ok(Some(Report::Signalled(signal))) => self.exit = Some(Exit::Signal(signal)),
-                Ok(Some(Report::Warned(_) | Report::Failed(_) | Report::Ready { .. }) | None) => {
-                    self.exit = Some(Exit::Killed);
+                Ok(Some(Report::Warned(_) | Report::Failed(_) | Report::Ready { .. })) => {
+                    return Err(Errno::PROTO);
                 }
-                Err(Errno::AGAIN) => return None,
-                Err(_) => self.exit = Some(Exit::Killed),
+                Ok(None) => self.exit = Some(Exit::Killed),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
-        self.exit
+        Ok(self.exit)
     }
 
     /// How often the terminal has interrupted the command (Ctrl-C) since the last call. The command has had the

@@ -100,7 +100,7 @@ fn attend(launched: Launched, signals: &OwnedFd) {
     let mut reader = std::fs::File::from(signals.try_clone().expect("a copy"));
     let mut echo = Echo::default();
     let exit = loop {
-        let status = sandbox.try_status();
+        let status = sandbox.try_status().expect("init makes sense");
         // What came before the end is told before it.
         while let Some(news) = sandbox.take_guard_news() {
             let asked = match news {
@@ -109,7 +109,7 @@ fn attend(launched: Launched, signals: &OwnedFd) {
                     call.answer.allow();
                     continue;
                 }
-                GuardNews::Opened { .. } => continue,
+                GuardNews::Opened { .. } | GuardNews::Lost(_) => continue,
             };
             let verdict = if asked.denied { "refused" } else { "opened" };
             eprintln!("{verdict} {} rule {:?}", asked.path, asked.rule);
