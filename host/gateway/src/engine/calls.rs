@@ -22,8 +22,8 @@ impl Cx {
         answer.allow();
     }
 
-    /// Somebody called, or asked for a Unix socket, and there was no descriptor for the answer, so that it is a no. Who only
-    /// waits to be looked at goes on with it: as nobody that is known, whoever had the socket before.
+    /// Somebody called, or asked for a Unix socket, and there was no descriptor for the answer, so that it is a no: the call
+    /// fails. Should its socket be used all the same, that is by nobody who is known.
     pub fn handle_lost(&mut self, deed: Option<Deed>) {
         if let Some(deed) = deed {
             self.note(deed, None);
@@ -31,8 +31,7 @@ impl Cx {
         if !self.has_told_of_loss {
             self.has_told_of_loss = true;
             self.reporter.say(
-                "weft: no descriptor is left to hear who calls: such calls are refused, or their programs not known; raise \
-                 `ulimit -Hn` before the run",
+                "weft: no descriptor is left to hear who calls: such calls fail; raise `ulimit -Hn` before the run",
             );
         }
     }
