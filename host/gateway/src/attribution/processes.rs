@@ -125,19 +125,8 @@ impl Processes {
         }
     }
 
-    /// Who holds the socket with these ends, whoever made it: to somebody who connects to it, that is who takes it.
+    /// Who holds this socket, which has these ends, whoever made it: to somebody who connects to it, that is who takes it.
     pub fn find_holding(
-        &mut self,
-        protocol: Protocol,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> Option<Asker> {
-        let socket = self.look(protocol, local, remote)?;
-        self.find_holding_at(socket, protocol, local, remote)
-    }
-
-    /// The same as [`find_holding`](Self::find_holding), where that was the socket when it was last looked at.
-    pub fn find_holding_at(
         &mut self,
         socket: DiagSocket,
         protocol: Protocol,

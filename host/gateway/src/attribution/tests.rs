@@ -496,7 +496,9 @@ fn under_a_guard_a_datagram_is_told_as_its_sockets_makers_only() {
     let mut told = |made: Option<(u32, &Asker)>| {
         let guard = processes.callers().expect("there is one");
         made.into_iter().for_each(|(socket, by)| guard.handle_make(socket, Some(by.clone())));
-        let held = processes.find_holding(Protocol::Udp, local, remote).map(|asker| asker.to_process().id);
+        let socket = processes.look(Protocol::Udp, local, remote);
+        let held = socket.and_then(|socket| processes.find_holding(socket, Protocol::Udp, local, remote));
+        let held = held.map(|asker| asker.to_process().id);
         (processes.find(Protocol::Udp, local, remote).map(|asker| asker.to_process().id), held)
     };
     let id = Some(std::process::id());

@@ -2,7 +2,6 @@
 
 use super::cx::Cx;
 use super::listeners::ListenQuestion;
-use crate::attribution::Asker;
 use crate::sandbox::{Call, Deed};
 
 impl Cx {
@@ -18,31 +17,24 @@ impl Cx {
                 thread.and_then(|thread| self.search(|processes| processes.find_thread(thread)))
             }
         };
-        self.note(deed, by);
+        if let Some(callers) = self.processes.callers() {
+            match deed {
+                Deed::Connects(inode) => callers.handle_connect(inode, by),
+                Deed::Disconnects(inode) => callers.handle_disconnect(inode),
+                Deed::Makes(inode) => callers.handle_make(inode, by),
+                Deed::Listens(_) => {}
+            }
+        }
         answer.allow();
     }
 
-    /// Somebody called, or asked for a Unix socket, and there was no descriptor for the answer, so that it is a no: the call
-    /// fails. Should its socket be used all the same, that is by nobody who is known.
-    pub fn handle_lost(&mut self, deed: Option<Deed>) {
-        if let Some(deed) = deed {
-            self.note(deed, None);
-        }
+    /// Says once that calls were not heard, for want of a descriptor for the answer. They fail.
+    pub fn tell_of_loss(&mut self) {
         if !self.has_told_of_loss {
             self.has_told_of_loss = true;
             self.reporter.say(
                 "weft: no descriptor is left to hear who calls: such calls fail; raise `ulimit -Hn` before the run",
             );
-        }
-    }
-
-    fn note(&mut self, deed: Deed, by: Option<Asker>) {
-        let Some(callers) = self.processes.callers() else { return };
-        match deed {
-            Deed::Connects(inode) => callers.handle_connect(inode, by),
-            Deed::Disconnects(inode) => callers.handle_disconnect(inode),
-            Deed::Makes(inode) => callers.handle_make(inode, by),
-            Deed::Listens(_) => {}
         }
     }
 }

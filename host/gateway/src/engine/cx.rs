@@ -235,9 +235,9 @@ impl Cx {
 
     /// Who listens at the command's socket `own`, as far as that is known now.
     pub fn identify_listener(&mut self, (protocol, from, own): Question, origin: Origin) -> Identity {
-        let found = self.search(|processes| match origin.socket() {
-            Some(socket) => processes.find_holding_at(socket, protocol, own, from),
-            None => processes.find_holding(protocol, own, from),
+        let found = self.search(|processes| {
+            let socket = origin.socket().or_else(|| processes.look(protocol, own, from))?;
+            processes.find_holding(socket, protocol, own, from)
         });
         found.map_or_else(Identity::default, |asker| self.know(&asker))
     }

@@ -424,7 +424,7 @@ impl Engine {
                 GuardNews::Called(call) => self.cx.handle_call(call),
                 GuardNews::Asked(asked) => self.cx.handle_socket(asked),
                 GuardNews::Opened { number, error } => self.cx.handle_socket_opened(number, error),
-                GuardNews::Lost(deed) => self.cx.handle_lost(deed),
+                GuardNews::Lost => self.cx.tell_of_loss(),
             }
         }
         let interrupts = self.sandbox.take_interrupts();

@@ -45,9 +45,9 @@ pub(super) enum Report {
     SocketOpened { number: u64, error: Option<Errno> },
     /// Somebody waits in a call, until a byte into `answer`, or its end, says that it was looked at.
     Called { caller: OwnedFd, answer: OwnedFd, deed: Deed },
-    /// One of the two above whose descriptors found no place here, so that its answer's end is closed already: what somebody
-    /// does who is not known, if it was the latter. Nobody sends it.
-    Lost(Option<Deed>),
+    /// One of the questions above whose descriptors found no place here, so that its answer's end is closed already, which
+    /// is a no. Nobody sends it.
+    Lost,
     /// The terminal interrupted the command: Ctrl-C.
     Interrupted,
     /// The command was stopped by this signal.
@@ -149,7 +149,7 @@ impl Control {
                 encode_deed(&mut bytes, *deed);
                 descriptors.extend([caller.as_fd(), answer.as_fd()]);
             }
-            Report::Lost(_) => return,
+            Report::Lost => return,
             Report::Interrupted => bytes.push(INTERRUPTED),
             Report::Stopped(signal) => encode_number(&mut bytes, STOPPED, *signal),
             Report::NotExecuted(error) => encode_number(&mut bytes, NOT_EXECUTED, error.raw_os_error()),
@@ -314,11 +314,7 @@ fn decode_socket(rest: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
 
 /// A message that has lost descriptors (unix(7): MSG_CTRUNC).
 fn decode_cut(bytes: &[u8]) -> Option<Report> {
-    match bytes.split_first()? {
-        (&SOCKET, _) => Some(Report::Lost(None)),
-        (&CALLED, rest) => decode_deed(rest).map(|deed| Report::Lost(Some(deed))),
-        _ => None,
-    }
+    matches!(bytes.first(), Some(&(SOCKET | CALLED))).then_some(Report::Lost)
 }
 
 fn decode(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Report> {
@@ -432,11 +428,11 @@ mod tests {
         encode_deed(&mut called, Deed::Connects(7));
         let mut asked = Vec::new();
         encode_socket(&mut asked, 7, "/run/docker.sock", None, (true, false));
-        for (bytes, lost) in [(called, Some(Deed::Connects(7))), (asked, None)] {
+        for bytes in [called, asked] {
             let (ours, theirs) = Control::pair().expect("a pair");
             send(&bytes, theirs.0);
             let report = gateway.next_report(RecvFlags::empty());
-            assert!(matches!(&report, Ok(Some(Report::Lost(deed))) if *deed == lost), "{report:?}");
+            assert!(matches!(&report, Ok(Some(Report::Lost))), "{report:?}");
             let answer = rustix::net::recv(&ours, &mut [0][..], RecvFlags::DONTWAIT);
             assert_eq!(answer.map(|(count, _)| count), Ok(0), "its end is a no");
         }

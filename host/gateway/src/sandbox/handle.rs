@@ -58,9 +58,8 @@ pub enum GuardNews {
         /// Why it was not connected.
         error: Option<Errno>,
     },
-    /// One of the first two came without its descriptors, for which the gateway has no place: it was refused by that. What
-    /// somebody does, who is not known, if it was the first.
-    Lost(Option<Deed>),
+    /// One of the first two came without its descriptors, for which the gateway has no place: it was refused by that.
+    Lost,
 }
 
 /// A program inside waits in a call. The kernel goes on with it when the last copy of the answer is gone.
@@ -268,7 +267,7 @@ impl Sandbox {
                     let (thread, answer) = (pid_of(&caller).ok(), Answer(Arc::new(answer)));
                     self.news.push_back(GuardNews::Called(Call { thread, deed, answer }));
                 }
-                Ok(Some(Report::Lost(deed))) => self.news.push_back(GuardNews::Lost(deed)),
+                Ok(Some(Report::Lost)) => self.news.push_back(GuardNews::Lost),
                 Ok(Some(Report::Stopped(signal))) => match &self.terminal {
                     Some(terminal) => terminal.stop_with_command(signal),
                     None => self.is_stopped |= signal == libc::SIGTSTP,

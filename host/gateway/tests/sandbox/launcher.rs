@@ -109,7 +109,7 @@ fn attend(launched: Launched, signals: &OwnedFd) {
                     call.answer.allow();
                     continue;
                 }
-                GuardNews::Opened { .. } | GuardNews::Lost(_) => continue,
+                GuardNews::Opened { .. } | GuardNews::Lost => continue,
             };
             let verdict = if asked.denied { "refused" } else { "opened" };
             eprintln!("{verdict} {} rule {:?}", asked.path, asked.rule);
